@@ -1,0 +1,142 @@
+package kit
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// Stepper runs the actors of one or more Systems one message at a time in virtual time. Which mailbox goes next is
+// drawn from the seed, so one seed is one run. It is not safe for use from several goroutines.
+type Stepper struct {
+	rng     *rand.Rand
+	now     time.Time
+	ready   []*mailbox
+	timers  alarmHeap
+	serial  uint64
+	steps   uint64
+	onTrace func(Trace)
+}
+
+// Trace is one message handled, for timelines and for comparing runs.
+type Trace struct {
+	Step    uint64
+	At      time.Time
+	Actor   string
+	From    string
+	Message any
+}
+
+// NewStepper starts a virtual clock at start.
+func NewStepper(seed uint64, start time.Time) *Stepper {
+	return &Stepper{rng: rand.New(rand.NewPCG(seed, 0x7472_6f75_7065)), now: start}
+}
+
+// OnTrace calls fn for every message handled.
+func (s *Stepper) OnTrace(fn func(Trace)) { s.onTrace = fn }
+
+// Rand is the world's source of chance.
+func (s *Stepper) Rand() *rand.Rand { return s.rng }
+
+// Now is the virtual time.
+func (s *Stepper) Now() time.Time { return s.now }
+
+// Steps counts messages handled and alarms fired.
+func (s *Stepper) Steps() uint64 { return s.steps }
+
+// AfterFunc implements Clock; it also serves the world's own events.
+func (s *Stepper) AfterFunc(d time.Duration, f func()) func() {
+	s.serial++
+	a := &alarm{at: s.now.Add(max(d, 0)), serial: s.serial, fn: f}
+	heap.Push(&s.timers, a)
+	return func() { a.fn = nil }
+}
+
+// Idle reports whether no mailbox has anything to do at this instant.
+func (s *Stepper) Idle() bool { return len(s.ready) == 0 }
+
+// Step handles one message, or if there is none fires the next alarm, moving time on. It returns false when nothing
+// is left to happen at all, or the next alarm is later than until.
+func (s *Stepper) Step(until time.Time) bool {
+	for len(s.ready) > 0 {
+		i := s.rng.IntN(len(s.ready))
+		m := s.ready[i]
+		last := len(s.ready) - 1
+		s.ready[i] = s.ready[last]
+		s.ready = s.ready[:last]
+		if m.stepOne() {
+			s.steps++
+			return true
+		}
+	}
+	for len(s.timers) > 0 {
+		if s.timers[0].fn == nil {
+			heap.Pop(&s.timers)
+			continue
+		}
+		if s.timers[0].at.After(until) {
+			return false
+		}
+		a := heap.Pop(&s.timers).(*alarm)
+		s.now = a.at
+		s.steps++
+		a.fn()
+		return true
+	}
+	return false
+}
+
+func (s *Stepper) runnable(m *mailbox) { s.ready = append(s.ready, m) }
+
+func (s *Stepper) trace(path string, from Ref, message any) {
+	if s.onTrace != nil {
+		s.onTrace(Trace{Step: s.steps, At: s.now, Actor: path, From: pathOf(from), Message: message})
+	}
+}
+
+// stepOne handles one message and puts the mailbox back in line if more wait.
+func (m *mailbox) stepOne() bool {
+	if m.dead && m.system.n == 0 {
+		m.active = false
+		return false
+	}
+	did := m.step()
+	if did {
+		m.active = false
+		if m.wake() {
+			m.unit.system.stepper.runnable(m)
+		}
+	}
+	return did
+}
+
+// String is one line of a timeline.
+func (t Trace) String() string {
+	return fmt.Sprintf("%6d %s %-28s %T", t.Step, t.At.Format("15:04:05.000"), t.Actor, t.Message)
+}
+
+type alarm struct {
+	at     time.Time
+	serial uint64
+	fn     func()
+}
+
+type alarmHeap []*alarm
+
+func (h alarmHeap) Len() int { return len(h) }
+func (h alarmHeap) Less(i, j int) bool {
+	if !h[i].at.Equal(h[j].at) {
+		return h[i].at.Before(h[j].at)
+	}
+	return h[i].serial < h[j].serial
+}
+func (h alarmHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *alarmHeap) Push(v any)   { *h = append(*h, v.(*alarm)) }
+func (h *alarmHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return last
+}
