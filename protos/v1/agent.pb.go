@@ -911,16 +911,16 @@ func (x *FromAgent) GetDigest() uint64 {
 	return 0
 }
 
-// Hello proposes a session and carries the agent's full state, results left out: those follow as changes.
+// Hello proposes a session and carries the agent's full state. Ends that are not settled follow as changes, with their
+// results, once the session is open.
 type Hello struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Session  uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
-	Info     *NodeInfo              `protobuf:"bytes,2,opt,name=info,proto3" json:"info,omitempty"`
-	Attempts []*AttemptState        `protobuf:"bytes,3,rep,name=attempts,proto3" json:"attempts,omitempty"`
-	// Slots that live without an attempt.
-	Idle []*SlotState `protobuf:"bytes,4,rep,name=idle,proto3" json:"idle,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Session uint64                 `protobuf:"varint,1,opt,name=session,proto3" json:"session,omitempty"`
+	Info    *NodeInfo              `protobuf:"bytes,2,opt,name=info,proto3" json:"info,omitempty"`
+	// Live slots, sorted by slot.
+	Slots []*SlotState `protobuf:"bytes,3,rep,name=slots,proto3" json:"slots,omitempty"`
 	// Changes with every boot of the machine.
-	BootId        string `protobuf:"bytes,5,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	BootId        string `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -969,16 +969,9 @@ func (x *Hello) GetInfo() *NodeInfo {
 	return nil
 }
 
-func (x *Hello) GetAttempts() []*AttemptState {
+func (x *Hello) GetSlots() []*SlotState {
 	if x != nil {
-		return x.Attempts
-	}
-	return nil
-}
-
-func (x *Hello) GetIdle() []*SlotState {
-	if x != nil {
-		return x.Idle
+		return x.Slots
 	}
 	return nil
 }
@@ -990,11 +983,22 @@ func (x *Hello) GetBootId() string {
 	return ""
 }
 
+// SlotState is one live slot and what it holds; a master that has just begun learns both from it.
 type SlotState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Slot          uint64                 `protobuf:"varint,1,opt,name=slot,proto3" json:"slot,omitempty"`
-	JobUid        uint64                 `protobuf:"varint,2,opt,name=job_uid,json=jobUid,proto3" json:"job_uid,omitempty"`
-	Stage         uint32                 `protobuf:"varint,3,opt,name=stage,proto3" json:"stage,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Slot        uint64                 `protobuf:"varint,1,opt,name=slot,proto3" json:"slot,omitempty"`
+	JobUid      uint64                 `protobuf:"varint,2,opt,name=job_uid,json=jobUid,proto3" json:"job_uid,omitempty"`
+	Stage       uint32                 `protobuf:"varint,3,opt,name=stage,proto3" json:"stage,omitempty"`
+	Queue       string                 `protobuf:"bytes,4,opt,name=queue,proto3" json:"queue,omitempty"`
+	Job         string                 `protobuf:"bytes,5,opt,name=job,proto3" json:"job,omitempty"`
+	CpuMilli    int64                  `protobuf:"varint,6,opt,name=cpu_milli,json=cpuMilli,proto3" json:"cpu_milli,omitempty"`
+	MemoryBytes int64                  `protobuf:"varint,7,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	DiskBytes   int64                  `protobuf:"varint,8,opt,name=disk_bytes,json=diskBytes,proto3" json:"disk_bytes,omitempty"`
+	NetBps      int64                  `protobuf:"varint,9,opt,name=net_bps,json=netBps,proto3" json:"net_bps,omitempty"`
+	// The newest attempt in the slot, result left out; absent if there was none or its end is settled.
+	Attempt *AttemptState `protobuf:"bytes,10,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Fence of the newest attempt ever started in the slot.
+	LastFence     uint64 `protobuf:"varint,11,opt,name=last_fence,json=lastFence,proto3" json:"last_fence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1046,6 +1050,62 @@ func (x *SlotState) GetJobUid() uint64 {
 func (x *SlotState) GetStage() uint32 {
 	if x != nil {
 		return x.Stage
+	}
+	return 0
+}
+
+func (x *SlotState) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *SlotState) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *SlotState) GetCpuMilli() int64 {
+	if x != nil {
+		return x.CpuMilli
+	}
+	return 0
+}
+
+func (x *SlotState) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *SlotState) GetDiskBytes() int64 {
+	if x != nil {
+		return x.DiskBytes
+	}
+	return 0
+}
+
+func (x *SlotState) GetNetBps() int64 {
+	if x != nil {
+		return x.NetBps
+	}
+	return 0
+}
+
+func (x *SlotState) GetAttempt() *AttemptState {
+	if x != nil {
+		return x.Attempt
+	}
+	return nil
+}
+
+func (x *SlotState) GetLastFence() uint64 {
+	if x != nil {
+		return x.LastFence
 	}
 	return 0
 }
@@ -1541,17 +1601,27 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\achanges\x18\x06 \x03(\v2\x11.troupe.v1.ChangeR\achanges\x12&\n" +
 	"\x05hello\x18\a \x01(\v2\x10.troupe.v1.HelloR\x05hello\x12&\n" +
 	"\x05usage\x18\b \x01(\v2\x10.troupe.v1.UsageR\x05usage\x12\x16\n" +
-	"\x06digest\x18\t \x01(\x04R\x06digest\"\xc2\x01\n" +
+	"\x06digest\x18\t \x01(\x04R\x06digest\"\x8f\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12'\n" +
-	"\x04info\x18\x02 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\x123\n" +
-	"\battempts\x18\x03 \x03(\v2\x17.troupe.v1.AttemptStateR\battempts\x12(\n" +
-	"\x04idle\x18\x04 \x03(\v2\x14.troupe.v1.SlotStateR\x04idle\x12\x17\n" +
-	"\aboot_id\x18\x05 \x01(\tR\x06bootId\"N\n" +
+	"\x04info\x18\x02 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\x12*\n" +
+	"\x05slots\x18\x03 \x03(\v2\x14.troupe.v1.SlotStateR\x05slots\x12\x17\n" +
+	"\aboot_id\x18\x04 \x01(\tR\x06bootId\"\xc0\x02\n" +
 	"\tSlotState\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x04R\x04slot\x12\x17\n" +
 	"\ajob_uid\x18\x02 \x01(\x04R\x06jobUid\x12\x14\n" +
-	"\x05stage\x18\x03 \x01(\rR\x05stage\"\xb2\x01\n" +
+	"\x05stage\x18\x03 \x01(\rR\x05stage\x12\x14\n" +
+	"\x05queue\x18\x04 \x01(\tR\x05queue\x12\x10\n" +
+	"\x03job\x18\x05 \x01(\tR\x03job\x12\x1b\n" +
+	"\tcpu_milli\x18\x06 \x01(\x03R\bcpuMilli\x12!\n" +
+	"\fmemory_bytes\x18\a \x01(\x03R\vmemoryBytes\x12\x1d\n" +
+	"\n" +
+	"disk_bytes\x18\b \x01(\x03R\tdiskBytes\x12\x17\n" +
+	"\anet_bps\x18\t \x01(\x03R\x06netBps\x121\n" +
+	"\aattempt\x18\n" +
+	" \x01(\v2\x17.troupe.v1.AttemptStateR\aattempt\x12\x1d\n" +
+	"\n" +
+	"last_fence\x18\v \x01(\x04R\tlastFence\"\xb2\x01\n" +
 	"\x06Change\x123\n" +
 	"\aattempt\x18\x01 \x01(\v2\x17.troupe.v1.AttemptStateH\x00R\aattempt\x125\n" +
 	"\breleased\x18\x02 \x01(\v2\x17.troupe.v1.SlotReleasedH\x00R\breleased\x124\n" +
@@ -1643,8 +1713,8 @@ var file_v1_agent_proto_depIdxs = []int32{
 	10, // 9: troupe.v1.FromAgent.hello:type_name -> troupe.v1.Hello
 	16, // 10: troupe.v1.FromAgent.usage:type_name -> troupe.v1.Usage
 	18, // 11: troupe.v1.Hello.info:type_name -> troupe.v1.NodeInfo
-	15, // 12: troupe.v1.Hello.attempts:type_name -> troupe.v1.AttemptState
-	11, // 13: troupe.v1.Hello.idle:type_name -> troupe.v1.SlotState
+	11, // 12: troupe.v1.Hello.slots:type_name -> troupe.v1.SlotState
+	15, // 13: troupe.v1.SlotState.attempt:type_name -> troupe.v1.AttemptState
 	15, // 14: troupe.v1.Change.attempt:type_name -> troupe.v1.AttemptState
 	13, // 15: troupe.v1.Change.released:type_name -> troupe.v1.SlotReleased
 	14, // 16: troupe.v1.Change.refused:type_name -> troupe.v1.LaunchRefused
