@@ -75,8 +75,16 @@ func (c *Context) Cancel(name string) { c.shell.unit.timers.cancel(name) }
 
 // Spawn starts a child. It fails if a child of that name lives.
 func (c *Context) Spawn(spec Spec) (Ref, error) {
+	u, err := c.spawn(spec, false)
+	return u.ref, err
+}
+
+// spawn starts a child whose mailbox, if gated, takes messages but handles none before it is opened.
+func (c *Context) spawn(spec Spec, gated bool) (*unit, error) {
 	u := c.system().newUnit(c.shell.unit.path, spec, c.shell.unit)
-	return c.engine.SpawnNamed(c.system().props(u), spec.Name)
+	u.mailbox.gated = gated
+	_, err := c.engine.SpawnNamed(c.system().props(u), spec.Name)
+	return u, err
 }
 
 // Stop ends a child, or any actor, at once: what waits in its mailbox becomes dead letters.

@@ -22,6 +22,7 @@ type mailbox struct {
 	lane      [lanes]ring
 	invoker   actor.MessageInvoker
 	ready     bool // handlers are registered; before that nothing runs, so that a send during a spawn is safe
+	gated     bool // siblings are still being spawned; see Supervisor
 	active    bool // scheduled or running
 	suspended bool // between a failure and the supervisor's answer
 	dead      bool
@@ -37,6 +38,15 @@ func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatc
 func (m *mailbox) Start() {
 	m.mu.Lock()
 	m.ready = true
+	run := m.wake()
+	m.mu.Unlock()
+	m.schedule(run)
+}
+
+// open lets a gated mailbox run.
+func (m *mailbox) open() {
+	m.mu.Lock()
+	m.gated = false
 	run := m.wake()
 	m.mu.Unlock()
 	m.schedule(run)
@@ -85,7 +95,7 @@ func (m *mailbox) PostUserMessage(message any) {
 
 // wake reports whether the mailbox must be scheduled; the caller holds mu.
 func (m *mailbox) wake() bool {
-	if m.active || !m.ready || m.dead {
+	if m.active || !m.ready || m.gated || m.dead {
 		return false
 	}
 	if m.system.n == 0 && (m.suspended || m.lane[Control].n+m.lane[Normal].n+m.lane[Bulk].n == 0) {
