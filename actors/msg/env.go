@@ -1,0 +1,75 @@
+package msg
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+)
+
+// Env is what the actors of one master share: constant after the start of the tree.
+type Env struct {
+	// Cell is the name of the cell.
+	Cell string
+	// Epoch of this master.
+	Epoch uint64
+	// Host names this master in the journal and in logs.
+	Host string
+	// Refs of the actors that exist once; filled before any of them handles its first message.
+	Refs Refs
+	IDs  *IDs
+	Limits
+}
+
+// Refs of the actors that exist once in a master.
+type Refs struct {
+	Journal, Names, Placer, Queues, Jobs, Nodes, Gateway kit.Ref
+}
+
+// Limits of one master. Every one has an answer at the limit, which the field tells.
+type Limits struct {
+	// Jobs live at once; more are refused as busy.
+	Jobs int
+	// Queues; more are refused as busy.
+	Queues int
+	// Nodes; an agent beyond gets no answer and is counted.
+	Nodes int
+	// EndedJobs kept; the oldest are forgotten.
+	EndedJobs int
+	// BacklogBytes waiting in the journal; above it new work is refused as busy until it has halved.
+	BacklogBytes int64
+	// MemoryBytes in use by this process, by the Memory port; above it new work is refused until it is a tenth below.
+	MemoryBytes int64
+	// Suspect and Lost are how long a node may be silent.
+	Suspect, Lost time.Duration
+	// Heartbeat is how often agents report when nothing changes.
+	Heartbeat time.Duration
+	// Settle is how long a new master waits for the nodes it knows before it replaces what they ran.
+	Settle time.Duration
+}
+
+// DefaultLimits are right for a cell of thousands of nodes on a small machine.
+func DefaultLimits() Limits {
+	return Limits{
+		Jobs: 20_000, Queues: 1_000, Nodes: 100_000, EndedJobs: 10_000,
+		BacklogBytes: 64 << 20, MemoryBytes: 0,
+		Suspect: 5 * time.Second, Lost: 15 * time.Second, Heartbeat: time.Second, Settle: 15 * time.Second,
+	}
+}
+
+// IDs numbers slots and fences. It outlives restarts of actors, and the epoch in the high half makes its numbers grow
+// over changes of master.
+type IDs struct {
+	epoch uint64
+	n     atomic.Uint64
+}
+
+// NewIDs makes the source of one epoch.
+func NewIDs(epoch uint64) *IDs { return &IDs{epoch: epoch} }
+
+// Slot is a new slot id.
+func (i *IDs) Slot() model.SlotID { return model.SlotID(model.NewID(i.epoch, i.n.Add(1))) }
+
+// Fence is a new fence.
+func (i *IDs) Fence() model.Fence { return model.Fence(model.NewID(i.epoch, i.n.Add(1))) }

@@ -1,0 +1,20 @@
+package msg
+
+import v1 "github.com/troupe-sched/troupe/protos/v1"
+
+// Request is one call of a client, as the API has it: the gateway validates it and sends it where it belongs, in the
+// caller's name; the answer comes from there.
+type Request struct {
+	// Call is one of: *v1.SubmitRequest, *v1.StopRequest, *v1.JobRef (status), *v1.ExplainRequest,
+	// *v1.ResultsRequest, *v1.LogsRequest (answered by *v1.LogPlace), *v1.LookupRequest, *v1.ListJobsRequest,
+	// *v1.QueueSpec (set), *v1.QueueRef (status), *v1.ListQueuesRequest, RemoveQueue, *v1.NodeRef (status),
+	// *v1.ListNodesRequest, *v1.DrainRequest, *v1.CellStatusRequest.
+	Call any
+}
+
+// Backlog tells the gateway how much waits in the journal to become durable; sent when it crosses an eighth of the
+// limit, up or down.
+type Backlog struct{ Bytes int64 }
+
+// CellFacts are the parts of *v1.CellStatus that other actors know.
+type CellFacts struct{ Status *v1.CellStatus }

@@ -1,0 +1,102 @@
+package msg
+
+import (
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// ToJob routes Message to the actor of that job, started if need be; it answers with a *model.Fault if there is no
+// such job. If UID is not zero and not the job's, the message is for a job that is gone: slots in it are given back.
+type ToJob struct {
+	ID      model.JobID
+	UID     model.UID
+	Message any
+}
+
+// ToAllJobs routes Message to the actors of all live jobs.
+type ToAllJobs struct{ Message any }
+
+// StartJob makes sure that a live job has its actor. Fresh says that it was admitted just now, so that nothing of it
+// can run anywhere.
+type StartJob struct {
+	ID    model.JobID
+	UID   model.UID
+	Fresh bool
+}
+
+// Granted gives slots on one node to a stage of a job.
+type Granted struct {
+	Node    model.NodeID
+	NodeRef kit.Ref
+	Stage   model.StageID
+	Slots   []model.SlotID
+}
+
+// Reported tells a job what became of its attempts on one node.
+type Reported struct {
+	Node     model.NodeID
+	NodeRef  kit.Ref
+	Attempts []*v1.AttemptState
+	// Refused are launches that the agent did not admit; their slots are gone.
+	Refused []Refused
+	// Freed are slots that are released and gone.
+	Freed []model.SlotID
+}
+
+// Refused is a launch that the agent did not admit.
+type Refused struct {
+	Slot   model.SlotID
+	Fence  model.Fence
+	Reason string
+}
+
+// SlotsLost tells a job that slots are gone without a word: the node is lost, or has forgotten them.
+type SlotsLost struct {
+	Node   model.NodeID
+	Slots  []model.SlotID
+	Reason string
+}
+
+// Inventory tells a job all that one node holds of it. Slots that the job believes to hold there, and that are not
+// named, are gone.
+type Inventory struct {
+	Node    model.NodeID
+	NodeRef kit.Ref
+	Slots   []HeldSlot
+}
+
+// HeldSlot is one slot that a node holds for a job.
+type HeldSlot struct {
+	Slot  model.SlotID
+	Stage uint32
+	// Attempt is the newest in it; nil if there is none.
+	Attempt *v1.AttemptState
+}
+
+// Claimed answers Claim: Inventories of so many nodes follow or have come.
+type Claimed struct {
+	UID   model.UID
+	Nodes int
+}
+
+// WantRequest asks a job to send its Want again: its queue has restarted.
+type WantRequest struct{}
+
+// EndpointsRequest asks a job to register its instances again: names has restarted.
+type EndpointsRequest struct{}
+
+// StopJob asks a job to end; answered by *v1.StopReply once durable.
+type StopJob struct{ Reason string }
+
+// GetJob is answered by *v1.JobStatus.
+type GetJob struct{}
+
+// ExplainJob is answered by *v1.ExplainReply, from the placer.
+type ExplainJob struct{ Request *v1.ExplainRequest }
+
+// GetResults is answered by *v1.ResultsReply.
+type GetResults struct{ Request *v1.ResultsRequest }
+
+// LocateLogs asks where the output of an instance is; answered by *v1.LogPlace, whose node is empty if it is not known.
+type LocateLogs struct{ Request *v1.LogsRequest }

@@ -1,0 +1,88 @@
+package msg
+
+import (
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// FromAgent is a message of the agent protocol, routed to the node's actor.
+type FromAgent struct{ Message *v1.FromAgent }
+
+// Reserve asks a node to hold slots for a stage. The node is the authority: it answers the placer with Reserved and
+// tells the job Granted.
+type Reserve struct {
+	Serial uint64
+	Stage  model.StageID
+	ID     model.JobID
+	Job    kit.Ref
+	Each   model.Resources
+	Slots  []model.SlotID
+}
+
+// Work is what a job wants of its slots on one node, in this order: settle, stop, release, launch.
+type Work struct {
+	ID  model.JobID
+	UID model.UID
+	Job kit.Ref
+	// Templates of the stages that are launched; known ones are passed over.
+	Templates []*v1.Template
+	Settle    []model.Fence
+	Stop      []Stop
+	Release   []model.SlotID
+	Launch    []Launch
+	// Reason of stops and releases.
+	Reason string
+}
+
+// Stop ends one attempt.
+type Stop struct {
+	Slot  model.SlotID
+	Fence model.Fence
+}
+
+// Launch starts one attempt.
+type Launch struct {
+	Slot    model.SlotID
+	Fence   model.Fence
+	Stage   uint32
+	Index   uint64
+	Attempt uint32
+}
+
+// Claim asks all nodes what they hold of a job whose actor has restarted; answered by Claimed from the supervisor and
+// by an Inventory from every node.
+type Claim struct {
+	ID  model.JobID
+	UID model.UID
+	Job kit.Ref
+	// Again says that the actor has restarted within this master: Inventories sent before are lost to it.
+	Again bool
+}
+
+// ViewRequest asks all nodes to send their NodeView: the placer has restarted.
+type ViewRequest struct{}
+
+// NodeSynced tells the supervisor of nodes that a node of an earlier epoch has said, or cannot say, what it holds.
+type NodeSynced struct{ Node model.NodeID }
+
+// NodeChanged tells the supervisor of nodes how a node stands.
+type NodeChanged struct{ Status *v1.NodeStatus }
+
+// ListNodes is answered by *v1.ListNodesReply.
+type ListNodes struct{ Request *v1.ListNodesRequest }
+
+// DrainNode keeps new slots away from a node, or lets them come again; answered by *v1.NodeStatus once durable.
+type DrainNode struct {
+	Drained bool
+	Reason  string
+}
+
+// GetNode is answered by *v1.NodeStatus.
+type GetNode struct{}
+
+// ToNode routes Message to the node of that id; answered by a *model.Fault if there is none.
+type ToNode struct {
+	ID      model.NodeID
+	Message any
+}

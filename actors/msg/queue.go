@@ -1,0 +1,62 @@
+package msg
+
+import (
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// Submit asks a queue to admit a job; answered by *v1.SubmitReply once durable, or by a *model.Fault.
+type Submit struct {
+	Plan *model.Plan
+	Key  string
+}
+
+// Want says how many slots a job wants in all, for each of its stages; a target, not an increment. A stage that is
+// not named wants none. Answered by nothing: grants come from the nodes.
+type Want struct {
+	ID     model.JobID
+	UID    model.UID
+	Job    kit.Ref
+	Stages []StageWant
+}
+
+// StageWant is the demand of one stage.
+type StageWant struct {
+	Stage  uint32
+	Target uint64
+	Plan   *model.StagePlan
+}
+
+// JobChanged tells a queue how far a job is; sent when that has changed, at most a few times a second.
+type JobChanged struct{ Summary *v1.JobSummary }
+
+// JobEnded tells a queue that a job's end is durable.
+type JobEnded struct{ Summary *v1.JobSummary }
+
+// DemandRequest asks all queues to send their demands again: the placer has restarted.
+type DemandRequest struct{}
+
+// SetQueue makes or changes a queue; answered by *v1.QueueStatus or a *model.Fault.
+type SetQueue struct{ Spec *v1.QueueSpec }
+
+// RemoveQueue removes a queue without live jobs; answered by *v1.QueueStatus or a *model.Fault.
+type RemoveQueue struct{ Name string }
+
+// GetQueue is answered by *v1.QueueStatus.
+type GetQueue struct{}
+
+// ListQueues is answered by *v1.ListQueuesReply.
+type ListQueues struct{}
+
+// QueueChanged tells the supervisor of queues how a queue stands.
+type QueueChanged struct{ Status *v1.QueueStatus }
+
+// ListJobs is answered by *v1.ListJobsReply.
+type ListJobs struct{ Request *v1.ListJobsRequest }
+
+// ToQueue routes Message to the queue of that name; answered by a *model.Fault if there is none.
+type ToQueue struct {
+	Name    string
+	Message any
+}
