@@ -1,0 +1,163 @@
+package view
+
+import (
+	"strings"
+	"testing"
+
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+func counts(wanted, done, running, dead, failed uint64) *v1.Counts {
+	return &v1.Counts{Wanted: wanted, Done: done, Running: running, Dead: dead, FailedAttempts: failed,
+		Waiting: wanted - done - running - dead, Slots: running}
+}
+
+func status() *v1.JobStatus {
+	return &v1.JobStatus{
+		Queue: "default", Name: "count-source", Uid: 7, Kind: "batch", Band: "batch", Rank: 3,
+		Labels: map[string]string{"team": "数据", "app": "count"}, Phase: "running",
+		SubmittedUnixMs: start.UnixMilli(), Counts: counts(65, 33, 2, 1, 4),
+		Stages: []*v1.StageStatus{
+			{Name: "count", Phase: "running", Counts: counts(64, 33, 2, 1, 4), ResultBytes: 1234},
+			{Name: "汇总", Phase: "blocked", Counts: counts(1, 0, 0, 0, 0)},
+		},
+		Instances: []*v1.InstanceStatus{
+			{Stage: "count", Index: 34, Attempt: 1, Node: "node-a", Phase: "running", ProgressMilli: 505, StartedUnixMs: now.UnixMilli() - 400},
+			{Stage: "count", Index: 35, Attempt: 2, Node: "节点-b", Phase: "starting"},
+		},
+		Failures: []*v1.InstanceFailure{
+			{Index: 12, Failures: 3, Final: true, Node: "node-a", ExitCode: 2, Reason: "exit 2: \x1b[31mred\x1b[0m\nsecond line", TimeUnixNano: now.UnixNano() - 5e9},
+			{Index: 9, Failures: 1, Node: "节点-b", Reason: "timeout", TimeUnixNano: now.UnixNano() - 61e9},
+		},
+	}
+}
+
+func TestM7_JobPageStandsStraight(t *testing.T) {
+	golden(t, "job", page(t, 0, func(p *Page) { Job(p, status()) }))
+	golden(t, "job_terminal", page(t, 72, func(p *Page) { Job(p, status()) }))
+}
+
+func TestJobPageBoundsAttempts(t *testing.T) {
+	s := status()
+	for range 40 {
+		s.Instances = append(s.Instances, s.GetInstances()[0])
+	}
+	if got := page(t, 0, func(p *Page) { Job(p, s) }); !strings.Contains(got, "… and 22 more") {
+		t.Errorf("a page of 42 attempts does not say that 22 are left out:\n%s", got)
+	}
+}
+
+func TestM7_JobsPage(t *testing.T) {
+	jobs := []*v1.JobSummary{
+		{Queue: "default", Name: "count-source", Kind: "batch", Band: "batch", Phase: "running", Counts: counts(1_000_000, 33, 2, 0, 0), SubmittedUnixMs: start.UnixMilli()},
+		{Queue: "团队", Name: "web", Kind: "service", Band: "production", Phase: "failed", Counts: counts(3, 0, 0, 3, 9), SubmittedUnixMs: start.UnixMilli(), EndedUnixMs: start.UnixMilli() + 61_500},
+	}
+	golden(t, "jobs", page(t, 0, func(p *Page) { Jobs(p, jobs) }))
+	golden(t, "jobs_none", page(t, 0, func(p *Page) { Jobs(p, nil) }))
+}
+
+func TestOutcomePage(t *testing.T) {
+	s := status()
+	s.Phase, s.Reason, s.EndedUnixMs = "failed", "1 instance of stage count is dead", start.UnixMilli()+12_300
+	golden(t, "outcome_failed", page(t, 0, func(p *Page) { Outcome(p, s) }))
+	s.Phase, s.Reason = "succeeded", ""
+	golden(t, "outcome_succeeded", page(t, 0, func(p *Page) { Outcome(p, s) }))
+}
+
+func TestValidatedPage(t *testing.T) {
+	r := &v1.ValidateReply{Instances: 65, Job: &v1.JobSpec{Name: "count", Queue: "default", Kind: "batch", Band: "batch", Stages: []*v1.StageSpec{
+		{Name: "count", Instances: 64, Driver: "process", Command: []string{"sh", "-c", "find . |\n  xargs wc"}, Timeout: "1m0s",
+			Resources: &v1.Resources{Cpu: "100m", Memory: "64Mi"}, Retry: &v1.Retry{Attempts: 3}},
+		{Name: "sum", After: []string{"count"}, Instances: 1, Driver: "func", Func: "sum"},
+	}}}
+	golden(t, "validated", page(t, 0, func(p *Page) { Validated(p, "job.yaml", r) }))
+}
+
+func TestExplainPage(t *testing.T) {
+	r := &v1.ExplainReply{Summary: "count-source waits: no node fits stage count", Stages: []*v1.StageExplain{{
+		Stage: "count", WantedSlots: 64, HeldSlots: 3, Nodes: 3, NodesFit: 0, Ahead: 12, Summary: "62 slots wait for memory",
+		Refusals: []*v1.Refusal{{Filter: "memory", Nodes: 2, Detail: "needs 8 GiB, most free 1 GiB"}, {Filter: "drained", Nodes: 1}},
+		Remedy:   "ask for 1Gi of memory", Held: []*v1.NodeSlots{{Node: "node-a", Slots: 2}, {Node: "node-b", Slots: 1}},
+	}}}
+	golden(t, "explain", page(t, 0, func(p *Page) { Explain(p, r) }))
+}
+
+func TestEventPage(t *testing.T) {
+	events := []*v1.JobEvent{
+		{TimeUnixMs: start.UnixMilli(), Queue: "default", Job: "j", Kind: "submitted"},
+		{TimeUnixMs: start.UnixMilli() + 250, Queue: "default", Job: "j", Kind: "progressed", Stage: "count", Done: 1200, Failed: 1},
+		{TimeUnixMs: now.UnixMilli(), Queue: "default", Job: "j", Kind: "ended", Phase: "failed", Reason: "dead\x07"},
+	}
+	golden(t, "events", page(t, 0, func(p *Page) {
+		for _, e := range events {
+			Event(p, e)
+		}
+	}))
+}
+
+func TestResultsPage(t *testing.T) {
+	results := []Result{
+		{"count", &v1.InstanceResult{Index: 3, Data: []byte("files 1\r\nlines 2\n")}},
+		{"汇总", &v1.InstanceResult{Index: 12, Data: []byte("总 7\x1b]0;title\x07")}},
+		{"汇总", &v1.InstanceResult{Index: 13, Data: []byte{0, 1, 2}}},
+		{"汇总", &v1.InstanceResult{Index: 14, Data: []byte(strings.Repeat("x", 2000))}},
+		{"汇总", &v1.InstanceResult{Index: 15}},
+	}
+	golden(t, "results", page(t, 0, func(p *Page) { Results(p, results, 40) }))
+}
+
+func TestCellPages(t *testing.T) {
+	golden(t, "cell", page(t, 0, func(p *Page) {
+		Cell(p, &v1.CellStatus{Cell: "main", Version: "v1", Epoch: 3, Seq: 12345, Nodes: 2, NodesFresh: 1, CpuMilli: 4000, CpuMilliHeld: 1250,
+			MemoryBytes: 8 << 30, MemoryBytesHeld: 1 << 30, Queues: 1, JobsLive: 2, JobsEnded: 1000, WaitingSlots: 62,
+			StartedUnixMs: start.UnixMilli(), SnapshotSeq: 10000, Admission: "open"})
+	}))
+	golden(t, "queues", page(t, 0, func(p *Page) {
+		Queues(p, []*v1.QueueStatus{
+			{Spec: &v1.QueueSpec{Name: "default"}, LiveJobs: 2, EndedJobs: 5, Counts: counts(10, 3, 2, 0, 0)},
+			{Spec: &v1.QueueSpec{Name: "team", MaxJobs: 10, MaxSlots: 4, Description: "数据平台 nightly"}, Counts: counts(0, 0, 0, 0, 0)},
+		})
+	}))
+	node := &v1.NodeStatus{Info: &v1.NodeInfo{Id: "node-a", CpuMilli: 4000, MemoryBytes: 8 << 30, DiskBytes: 1 << 40, NetBps: 1_000_000_000,
+		Attributes: map[string]string{"os": "linux", "arch": "amd64"}, Drivers: []string{"func", "process"}},
+		Liveness: "fresh", Drained: true, DrainReason: "kernel", Slots: 3, Running: 2, CpuMilliHeld: 300, MemoryBytesHeld: 192 << 20,
+		CpuMilliUsed: 1700, MemoryBytesUsed: 3 << 30, SeenUnixMs: now.UnixMilli() - 900}
+	golden(t, "nodes", page(t, 0, func(p *Page) { Nodes(p, []*v1.NodeStatus{node, {Info: &v1.NodeInfo{Id: "节点"}, Liveness: "lost"}}) }))
+	golden(t, "node", page(t, 0, func(p *Page) { Node(p, node) }))
+	golden(t, "tree", page(t, 0, func(p *Page) {
+		Tree(p, &v1.CellTree{DeadLetters: 1, Root: &v1.TreeNode{Name: "cell", Kind: "supervisor", Handled: 4, Children: []*v1.TreeNode{
+			{Name: "journal", Kind: "journal", Handled: 1234567, MailboxMax: 90},
+			{Name: "queues", Kind: "supervisor", Children: []*v1.TreeNode{
+				{Name: "queue/default", Kind: "queue", Restarts: 2, Mailbox: 3, MailboxMax: 9, Handled: 88},
+				{Name: "queue/team", Kind: "queue"},
+			}},
+			{Name: "gateway", Kind: "gateway"},
+		}}})
+	}))
+}
+
+func TestTableLeavesOutEmptyColumnsAndCutsFlexibleOnes(t *testing.T) {
+	table := NewTable("A", "EMPTY", ">N", "~WHY")
+	table.Row("a", "", "1", "a reason that is too long for this terminal")
+	table.Row("b") // cells may be missing
+	got := page(t, 30, func(p *Page) { table.Write(p) })
+	want := "A  N  WHY\na  1  a reason that is too lo…\nb\n"
+	if got != want {
+		t.Errorf("got\n%q, want\n%q", got, want)
+	}
+}
+
+func TestM7_CutAtCharacters(t *testing.T) {
+	for _, c := range []struct {
+		in    string
+		width int
+		want  string
+	}{
+		{"short", 5, "short"}, {"longer", 5, "long…"}, {"数据平台", 8, "数据平台"}, {"数据平台", 7, "数据平…"}, {"数据平台", 6, "数据…"},
+		{"é́éx", 2, "é́…"}, {"👩‍👩‍👧 family", 4, "👩‍👩‍👧 …"},
+	} {
+		if got := Cut(c.in, c.width); got != c.want || Width(got) > c.width {
+			t.Errorf("Cut(%q, %d) = %q (width %d), want %q", c.in, c.width, got, Width(got), c.want)
+		}
+	}
+}
