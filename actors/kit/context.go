@@ -73,6 +73,13 @@ func (c *Context) After(name string, d time.Duration, message any) {
 // Cancel drops a timer; it is no error if there is none.
 func (c *Context) Cancel(name string) { c.shell.unit.timers.cancel(name) }
 
+// Teller returns a function that sends messages to this actor from anywhere, at any time: for the callbacks of
+// asynchronous ports. After the actor has ended they are dead letters.
+func (c *Context) Teller() func(message any) {
+	u := c.shell.unit
+	return func(message any) { u.mailbox.PostUserMessage(message) }
+}
+
 // Spawn starts a child. It fails if a child of that name lives.
 func (c *Context) Spawn(spec Spec) (Ref, error) {
 	u, err := c.spawn(spec, false)

@@ -58,15 +58,23 @@ func DefaultLimits() Limits {
 	}
 }
 
-// IDs numbers slots and fences. It outlives restarts of actors, and the epoch in the high half makes its numbers grow
+// IDs numbers jobs, slots and fences. It outlives restarts of actors, and the epoch in the high half makes its numbers grow
 // over changes of master.
 type IDs struct {
 	epoch uint64
 	n     atomic.Uint64
+	uid   atomic.Uint64
 }
 
-// NewIDs makes the source of one epoch.
-func NewIDs(epoch uint64) *IDs { return &IDs{epoch: epoch} }
+// NewIDs makes the source of one epoch; nextUID is the state's.
+func NewIDs(epoch uint64, nextUID model.UID) *IDs {
+	i := &IDs{epoch: epoch}
+	i.uid.Store(uint64(nextUID) - 1)
+	return i
+}
+
+// UID is a new job's uid.
+func (i *IDs) UID() model.UID { return model.UID(i.uid.Add(1)) }
 
 // Slot is a new slot id.
 func (i *IDs) Slot() model.SlotID { return model.SlotID(model.NewID(i.epoch, i.n.Add(1))) }

@@ -50,8 +50,6 @@ type ReadQueue struct{ Name string }
 type QueueRead struct {
 	State *model.QueueState
 	Jobs  []*v1.JobSummary
-	// Live are the uids of the live jobs, and Keys of all are in State.
-	NextUID model.UID
 }
 
 // ReadNode asks for a node; answered by NodeRead.
@@ -70,15 +68,6 @@ type CellRead struct {
 	LiveJobs                []model.JobID
 	EndedJobs               int
 	Nodes                   []model.NodeID
-}
-
-// TakeUID draws the uid of a new job; answered by UIDTaken. Uids grow and are never given twice in one epoch.
-type TakeUID struct{ Token uint64 }
-
-// UIDTaken answers TakeUID.
-type UIDTaken struct {
-	UID   model.UID
-	Token uint64
 }
 
 // Subscribe sends every JobEvent to Ref as it becomes durable, until Unsubscribe.

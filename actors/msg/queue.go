@@ -34,6 +34,12 @@ type JobChanged struct{ Summary *v1.JobSummary }
 // JobEnded tells a queue that a job's end is durable.
 type JobEnded struct{ Summary *v1.JobSummary }
 
+// JobForgotten tells the supervisor of queues that an ended job has left the state.
+type JobForgotten struct {
+	ID  model.JobID
+	UID model.UID
+}
+
 // DemandRequest asks all queues to send their demands again: the placer has restarted.
 type DemandRequest struct{}
 

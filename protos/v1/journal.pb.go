@@ -618,6 +618,8 @@ type JobProgressed struct {
 	Done []*Range `protobuf:"bytes,5,rep,name=done,proto3" json:"done,omitempty"`
 	// Failed attempts.
 	Failures []*InstanceFailure `protobuf:"bytes,6,rep,name=failures,proto3" json:"failures,omitempty"`
+	// Name of the stage, for watchers.
+	StageName string `protobuf:"bytes,8,opt,name=stage_name,json=stageName,proto3" json:"stage_name,omitempty"`
 	// Non-empty results of instances named in done.
 	Results       []*InstanceResult `protobuf:"bytes,7,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -694,6 +696,13 @@ func (x *JobProgressed) GetFailures() []*InstanceFailure {
 		return x.Failures
 	}
 	return nil
+}
+
+func (x *JobProgressed) GetStageName() string {
+	if x != nil {
+		return x.StageName
+	}
+	return ""
 }
 
 func (x *JobProgressed) GetResults() []*InstanceResult {
@@ -1901,14 +1910,16 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uid\x18\x03 \x01(\x04R\x03uid\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xf4\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\x93\x02\n" +
 	"\rJobProgressed\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
 	"\x03uid\x18\x03 \x01(\x04R\x03uid\x12\x14\n" +
 	"\x05stage\x18\x04 \x01(\rR\x05stage\x12$\n" +
 	"\x04done\x18\x05 \x03(\v2\x10.troupe.v1.RangeR\x04done\x126\n" +
-	"\bfailures\x18\x06 \x03(\v2\x1a.troupe.v1.InstanceFailureR\bfailures\x123\n" +
+	"\bfailures\x18\x06 \x03(\v2\x1a.troupe.v1.InstanceFailureR\bfailures\x12\x1d\n" +
+	"\n" +
+	"stage_name\x18\b \x01(\tR\tstageName\x123\n" +
 	"\aresults\x18\a \x03(\v2\x19.troupe.v1.InstanceResultR\aresults\"+\n" +
 	"\x05Range\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
