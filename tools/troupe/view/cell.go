@@ -105,7 +105,7 @@ func Node(p *Page, n *v1.NodeStatus) {
 
 // Tree writes the live supervision tree.
 func Tree(p *Page, tree *v1.CellTree) {
-	t := NewTable("ACTOR", "KIND", ">RESTARTS", ">MAILBOX", ">MOST", ">HANDLED")
+	t := NewTable("ACTOR", "KIND", ">RESTARTS", ">MAILBOX", ">OF", ">HANDLED")
 	branch(t, tree.GetRoot(), "", "")
 	t.Write(p)
 	p.Line("")
@@ -113,7 +113,7 @@ func Tree(p *Page, tree *v1.CellTree) {
 }
 
 func branch(t *Table, n *v1.TreeNode, own, below string) {
-	t.Row(own+Clean(n.GetName()), n.GetKind(), Count(n.GetRestarts()), Count(n.GetMailbox()), Count(n.GetMailboxMax()), Count(n.GetHandled()))
+	t.Row(own+Clean(n.GetName()), n.GetKind(), Count(n.GetRestarts()), Count(n.GetMailbox()), some(n.GetMailboxMax()), Count(n.GetHandled()))
 	for i, child := range n.GetChildren() {
 		if i == len(n.GetChildren())-1 {
 			branch(t, child, below+"└ ", below+"  ")

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"strings"
 	"testing"
@@ -173,11 +174,14 @@ func TestLiveRedrawsInPlace(t *testing.T) {
 	l := NewLive(&out, true)
 	l.Draw(now, []string{"one", "two", "three"}, "", false)
 	l.Draw(now, []string{"ONE", "TWO"}, "", false)
-	l.Clear()
-	out.WriteString("message\n")
+	io.WriteString(l, "message\x1b[2J")
 	l.Draw(now, []string{"1"}, "", true)
-	if got, want := screen(t, out.String()), "message\n1\n"; got != want {
+	if got, want := screen(t, out.String()), "message\\x1b[2J\n1\n"; got != want {
 		t.Errorf("the screen shows %q, want %q", got, want)
+	}
+	l.Clear()
+	if got, want := screen(t, out.String()), "message\\x1b[2J\n"; got != want {
+		t.Errorf("after Clear the screen shows %q, want %q", got, want)
 	}
 }
 
