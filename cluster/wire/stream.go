@@ -18,7 +18,7 @@ import (
 // A stream answers one request with many messages on its reply subject and ends with an empty one, or with a refusal.
 // Any NATS client can read it so. Beyond that every message has a number, and a reply subject that does two things: the
 // server itself answers there when nobody reads any more, which ends the stream; and a reader that sent a window
-// acknowledges there, so that a slow one slows the writer down instead of losing output.
+// acknowledges there, so that a slow one slows the writer down instead of losing output, and says when it has enough.
 
 const (
 	// pieceMax bounds the data of one message.
@@ -29,6 +29,8 @@ const (
 	keepAlive = 10 * time.Second
 	// patience is how long a side waits for a sign of the other: three times the longest silence.
 	patience = 3 * keepAlive
+	// enough is what a reader answers in place of a number when it leaves before the end.
+	enough = "enough"
 )
 
 var (
@@ -70,7 +72,7 @@ func (s *Streams) hear(m *nats.Msg) {
 	s.mu.Unlock()
 	switch {
 	case st == nil:
-	case NoResponders(m):
+	case NoResponders(m), string(m.Data) == enough:
 		st.cancel(errGone)
 	default:
 		if seq, err := strconv.ParseUint(string(m.Data), 10, 64); err == nil {
@@ -302,6 +304,24 @@ func receive(ctx context.Context, nc *nats.Conn, to string, request proto.Messag
 		return err
 	}
 	r := reader{nc: nc, sub: sub, patience: patience}
+	err = r.all(ctx, fn)
+	if err != nil {
+		// If this word is lost, the writer learns it from the server at its next message.
+		_ = r.answer([]byte(enough))
+	}
+	return err
+}
+
+// reader reads one stream.
+type reader struct {
+	nc       *nats.Conn
+	sub      *nats.Subscription
+	patience time.Duration
+	acks     string
+	seq      uint64
+}
+
+func (r *reader) all(ctx context.Context, fn func(*v1.LogChunk) error) error {
 	for {
 		c, err := r.next(ctx)
 		if err != nil || c == nil {
@@ -312,19 +332,11 @@ func receive(ctx context.Context, nc *nats.Conn, to string, request proto.Messag
 				return err
 			}
 		}
-		if err := r.acknowledge(); err != nil {
+		// An acknowledgement opens the writer's window again.
+		if err := r.answer(strconv.AppendUint(nil, r.seq, 10)); err != nil {
 			return err
 		}
 	}
-}
-
-// reader reads one stream.
-type reader struct {
-	nc       *nats.Conn
-	sub      *nats.Subscription
-	patience time.Duration
-	acks     string
-	seq      uint64
 }
 
 // next returns the next chunk, nil at the end.
@@ -360,10 +372,10 @@ func (r *reader) next(ctx context.Context) (*v1.LogChunk, error) {
 	return c, form.Unmarshal(m.Data, c)
 }
 
-// acknowledge opens the writer's window again. The subject was chosen by the peer, and is used with our rights.
-func (r *reader) acknowledge() error {
+// answer tells the writer something. The subject was chosen by the peer, and is used with our rights.
+func (r *reader) answer(body []byte) error {
 	if !subject.SafeReply(r.acks) {
 		return nil
 	}
-	return r.nc.Publish(r.acks, strconv.AppendUint(nil, r.seq, 10))
+	return r.nc.Publish(r.acks, body)
 }
