@@ -3,7 +3,9 @@ package kit
 import (
 	"errors"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
+	"strconv"
 )
 
 // Children is the part of a supervisor that keeps one child a key: events of one key never interleave, keys run side
@@ -13,13 +15,15 @@ import (
 type Children struct {
 	// Spec says how to start the child of a key; its Name is set by Children.
 	Spec func(key string) Spec
-	// Max bounds the children.
+	// Max bounds the children, those that are leaving included; DefaultChildren if zero.
 	Max int
 
-	serial uint64
 	byKey  map[string]*child
 	byName map[string]string
 }
+
+// DefaultChildren bounds the children of one Children.
+const DefaultChildren = 1 << 17
 
 type child struct {
 	ref      Ref
@@ -35,10 +39,16 @@ type waiting struct {
 // waitingMax bounds messages kept for a key whose child is leaving.
 const waitingMax = 1024
 
-// ErrTooMany: there are Max children already.
-var ErrTooMany = errors.New("kit: too many children")
+var (
+	// ErrTooMany: there are Max children already.
+	ErrTooMany = errors.New("kit: too many children")
+	// ErrLeaving: the child of that key is ending; Forward keeps messages for its successor.
+	ErrLeaving = errors.New("kit: child is leaving")
+)
 
-// Retire asks a child to end; see Children.Retire. A child that gets it stops itself, which Children expects.
+// Retire asks a child to end; see Children.Retire. It comes after all that was sent to the child before, in any lane, and
+// is never refused. A child that gets it must stop itself, at once or when its work is safe; if it fails before that, it
+// is stopped.
 type Retire struct{}
 
 // Get returns the child of key.
@@ -50,23 +60,31 @@ func (c *Children) Get(key string) (Ref, bool) {
 	return ch.ref, true
 }
 
-// Len is the number of children.
+// Len is the number of children, those that are leaving included.
 func (c *Children) Len() int { return len(c.byKey) }
 
 // Start returns the child of key, started if need be.
 func (c *Children) Start(ctx *Context, key string) (Ref, error) {
-	if ch, ok := c.byKey[key]; ok && !ch.retiring {
+	if ch, ok := c.byKey[key]; ok {
+		if ch.retiring {
+			return nil, ErrLeaving
+		}
 		return ch.ref, nil
 	}
-	if c.Max > 0 && len(c.byKey) >= c.Max {
+	limit := c.Max
+	if limit <= 0 {
+		limit = DefaultChildren
+	}
+	if len(c.byKey) >= limit {
 		return nil, ErrTooMany
 	}
 	if c.byKey == nil {
 		c.byKey, c.byName = map[string]*child{}, map[string]string{}
+		ctx.shell.keyed = append(ctx.shell.keyed, c)
 	}
-	c.serial++
 	spec := c.Spec(key)
-	spec.Name = fmt.Sprintf("%s~%d", key, c.serial)
+	// The number is unique in the system, so that an address kept from before never means another child.
+	spec.Name = key + "~" + strconv.FormatUint(ctx.system().serial.Add(1), 10)
 	ref, err := ctx.Spawn(spec)
 	if err != nil {
 		return nil, fmt.Errorf("kit: start %s: %w", key, err)
@@ -76,20 +94,24 @@ func (c *Children) Start(ctx *Context, key string) (Ref, error) {
 	return ref, nil
 }
 
-// Forward sends the message being handled to the child of key, in the name of its sender, starting the child if start
-// is set. It returns false if there is no child. Messages for a child that is leaving wait for its successor.
+// Forward sends message to the child of key, in the name of the sender of the message being handled. If there is no child
+// it starts one if start is set, and returns false otherwise. A message for a child that is leaving waits for its
+// successor, if start is set or a successor will come anyway.
 func (c *Children) Forward(ctx *Context, key string, message any, start bool) (bool, error) {
-	ch, ok := c.byKey[key]
-	switch {
-	case ok && !ch.retiring:
-		ctx.Forward(ch.ref, message)
-		return true, nil
-	case ok && len(ch.waiting) < waitingMax:
+	if ch, ok := c.byKey[key]; ok {
+		switch {
+		case !ch.retiring:
+			ctx.Forward(ch.ref, message)
+			return true, nil
+		case !start && len(ch.waiting) == 0:
+			return false, nil
+		case len(ch.waiting) >= waitingMax:
+			return false, ErrBusy
+		}
 		ch.waiting = append(ch.waiting, waiting{message, ctx.Sender()})
 		return true, nil
-	case ok:
-		return false, ErrBusy
-	case !start:
+	}
+	if !start {
 		return false, nil
 	}
 	ref, err := c.Start(ctx, key)
@@ -108,7 +130,8 @@ func (c *Children) Retire(ctx *Context, key string) {
 	}
 }
 
-// Stopped must be told of every ChildStopped. It returns the child's key. Messages that waited start its successor.
+// Stopped must be told of every ChildStopped. It returns the child's key; ok is false if the child was not one of these.
+// Messages that waited start its successor.
 func (c *Children) Stopped(ctx *Context, m *ChildStopped) (key string, ok bool) {
 	key, ok = c.byName[m.Name]
 	if !ok {
@@ -123,7 +146,7 @@ func (c *Children) Stopped(ctx *Context, m *ChildStopped) (key string, ok bool) 
 	ref, err := c.Start(ctx, key)
 	for _, w := range ch.waiting {
 		if err != nil {
-			ctx.system().lost(nil, w.message, w.sender)
+			ctx.system().lost(m.Ref, w.message, w.sender)
 			continue
 		}
 		ctx.TellFrom(w.sender, ref, w.message)
@@ -131,16 +154,22 @@ func (c *Children) Stopped(ctx *Context, m *ChildStopped) (key string, ok bool) 
 	return key, true
 }
 
-// Each calls fn for every child that is not leaving, in the order of keys.
-func (c *Children) Each(fn func(key string, ref Ref)) {
-	keys := make([]string, 0, len(c.byKey))
-	for k, ch := range c.byKey {
-		if !ch.retiring {
-			keys = append(keys, k)
+// abandon answers the messages that wait for a successor, when the incarnation that kept them ends.
+func (c *Children) abandon(s *System) {
+	keys := slices.Sorted(maps.Keys(c.byKey))
+	for _, k := range keys {
+		for _, w := range c.byKey[k].waiting {
+			s.lost(c.byKey[k].ref, w.message, w.sender)
 		}
 	}
-	sort.Strings(keys)
-	for _, k := range keys {
-		fn(k, c.byKey[k].ref)
+	c.byKey, c.byName = nil, nil
+}
+
+// Each calls fn for every child that is not leaving, in the order of keys.
+func (c *Children) Each(fn func(key string, ref Ref)) {
+	for _, k := range slices.Sorted(maps.Keys(c.byKey)) {
+		if ch, ok := c.byKey[k]; ok && !ch.retiring {
+			fn(k, ch.ref)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -12,7 +13,12 @@ import (
 type Context struct {
 	engine actor.Context
 	shell  *shell
+	// sender stands in for the engine's while a stashed message is handled.
+	sender Ref
 }
+
+// nobody marks a stashed message that had no sender.
+var nobody = &actor.PID{Id: "nobody"}
 
 func (c *Context) system() *System { return c.shell.unit.system }
 
@@ -26,7 +32,15 @@ func (c *Context) Parent() Ref { return c.engine.Parent() }
 func (c *Context) Name() string { return c.shell.unit.spec.Name }
 
 // Sender is who sent the message; nil for timers, lifecycle messages and tells from outside.
-func (c *Context) Sender() Ref { return c.engine.Sender() }
+func (c *Context) Sender() Ref {
+	switch {
+	case c.sender == nobody:
+		return nil
+	case c.sender != nil:
+		return c.sender
+	}
+	return c.engine.Sender()
+}
 
 // Now is the system's time.
 func (c *Context) Now() time.Time { return c.system().clock.Now() }
@@ -37,24 +51,14 @@ func (c *Context) Draw() uint64 { return c.system().draw() }
 // Log is the system's logger, with the actor's path.
 func (c *Context) Log() *slog.Logger { return c.shell.log() }
 
-// Tell sends a message. If the mailbox of to is full, this actor gets a Busy back.
-func (c *Context) Tell(to Ref, message any) {
-	if to == nil {
-		c.system().deadLetter(nil, message)
-		return
-	}
-	c.engine.RequestWithCustomSender(to, message, c.Self())
-}
+// Tell sends a message. If the mailbox of to is full, this actor gets a Busy back; if to has ended, a Lost.
+func (c *Context) Tell(to Ref, message any) { c.system().send(to, message, c.Self()) }
 
 // Forward sends on a message in the name of its sender, so that a reply goes there.
-func (c *Context) Forward(to Ref, message any) {
-	c.engine.RequestWithCustomSender(to, message, c.Sender())
-}
+func (c *Context) Forward(to Ref, message any) { c.system().send(to, message, c.Sender()) }
 
 // TellFrom sends a message in the name of another actor or port.
-func (c *Context) TellFrom(from, to Ref, message any) {
-	c.engine.RequestWithCustomSender(to, message, from)
-}
+func (c *Context) TellFrom(from, to Ref, message any) { c.system().send(to, message, from) }
 
 // Reply sends a message to the sender; nothing happens if there is none.
 func (c *Context) Reply(message any) {
@@ -66,46 +70,37 @@ func (c *Context) Reply(message any) {
 // After delivers message to this actor after d. A name holds one timer: setting it again replaces it. Timers end with
 // the incarnation.
 func (c *Context) After(name string, d time.Duration, message any) {
-	u := c.shell.unit
-	u.timers.set(c.system().clock, name, d, message, func(f *fired) { u.mailbox.PostUserMessage(f) })
+	c.shell.unit.timers.set(c.shell.unit, name, d, message)
 }
 
-// Cancel drops a timer; it is no error if there is none.
+// Cancel drops a timer; it is no error if there is none. A cancelled timer's message never arrives.
 func (c *Context) Cancel(name string) { c.shell.unit.timers.cancel(name) }
 
-// Teller returns a function that sends messages to this actor from anywhere, at any time: for the callbacks of
-// asynchronous ports. After the actor has ended they are dead letters.
-func (c *Context) Teller() func(message any) {
-	u := c.shell.unit
-	return func(message any) { u.mailbox.PostUserMessage(message) }
-}
-
-// Spawn starts a child. It fails if a child of that name lives.
+// Spawn starts a child. It fails if a child of that name lives, or has ended but ChildStopped has not come yet; and if
+// Spec.New panics.
 func (c *Context) Spawn(spec Spec) (Ref, error) {
-	u, err := c.spawn(spec, false)
-	return u.ref, err
-}
-
-// spawn starts a child whose mailbox, if gated, takes messages but handles none before it is opened.
-func (c *Context) spawn(spec Spec, gated bool) (*unit, error) {
-	u := c.system().newUnit(c.shell.unit.path, spec, c.shell.unit)
-	u.mailbox.gated = gated
-	_, err := c.engine.SpawnNamed(c.system().props(u), spec.Name)
-	return u, err
+	return c.system().spawn(c.shell.unit, c.engine, spec)
 }
 
 // Stop ends a child, or any actor, at once: what waits in its mailbox becomes dead letters.
-func (c *Context) Stop(ref Ref) { c.engine.Stop(ref) }
+func (c *Context) Stop(ref Ref) {
+	if ref != nil {
+		c.engine.Stop(ref)
+	}
+}
 
 // StopSelf ends this actor after this message.
 func (c *Context) StopSelf() { c.engine.Stop(c.Self()) }
 
-// Undelivered reports whether message says that an earlier tell reached no living actor.
-func Undelivered(message any) (to Ref, ok bool) {
-	if d, is := message.(*actor.DeadLetterResponse); is {
-		return d.Target, true
+// Unhandled is what an actor does with a message that it does not know: it is counted and logged. Messages about the
+// actor's own life are no news to it.
+func (c *Context) Unhandled(message any) {
+	switch message.(type) {
+	case Started, Stopping, *ChildStopped:
+		return
 	}
-	return nil, false
+	c.system().ignored.Add(1)
+	c.Log().Warn("unknown message", "message", fmt.Sprintf("%T", message), "from", pathOf(c.Sender()))
 }
 
 // NameOf is the name of an actor among its siblings, for logs.

@@ -7,4 +7,21 @@
 //
 // Rules for actors: state belongs to one Behavior; a sent message is frozen; a Context is valid only during Receive;
 // nothing waits, starts a goroutine, reads a clock or draws a random number but through the Context.
+//
+// # What becomes of a message
+//
+// Messages of one sender to one actor arrive in the order they were sent, lane by lane. Every message ends in exactly
+// one way, and all but the first are counted and told to the sender, if it has one:
+//
+//   - it is handled; if the handler fails, that message is gone, and the sender re-sends by its own id and deadline
+//   - the mailbox was full: the sender gets a Busy
+//   - the actor had ended, or ended before it came to it: the sender gets a Lost (see Undelivered)
+//
+// Timers, Retire and Shutdown are never refused: each actor holds a bounded number of them.
+//
+// # What becomes of an actor that fails
+//
+// A panic is logged with its stack and ends the incarnation: nothing more is delivered to it, its timers are dropped,
+// its children end. What waits in its mailbox is for the next incarnation, which a new Behavior begins with Started.
+// Spec.Restart and the supervisor's Limit say whether there is one. The top actor is not restarted: the system is done.
 package kit

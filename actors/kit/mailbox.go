@@ -1,19 +1,22 @@
 package kit
 
 import (
+	"errors"
+	"runtime"
 	"sync"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// throughput is how many messages one activation handles before other goroutines get a turn.
+// throughput is how many messages one actor handles before other goroutines get a turn.
 const throughput = 256
 
-// bulkShare is how many normal messages may pass one waiting bulk message.
+// bulkShare is how many normal messages may pass a waiting bulk message.
 const bulkShare = 16
 
 // mailbox is bounded and has lanes; a full lane refuses to the sender at once. It replaces the engine's, whose bounded
-// kinds spin (protoactor #403) or block the sender, and whose default kind is not bounded at all.
+// kinds spin (protoactor #403) or block the sender, and whose default kind is not bounded at all. Lifecycle messages go
+// to the engine; messages of users go straight to the shell, for which the engine would only unwrap them once more.
 type mailbox struct {
 	unit *unit
 
@@ -22,19 +25,30 @@ type mailbox struct {
 	lane      [lanes]ring
 	invoker   actor.MessageInvoker
 	ready     bool // handlers are registered; before that nothing runs, so that a send during a spawn is safe
-	gated     bool // siblings are still being spawned; see Supervisor
 	active    bool // scheduled or running
 	suspended bool // between a failure and the supervisor's answer
 	dead      bool
-	passed    int // normal messages handled since the last bulk one
+	shutdown  bool   // a Shutdown waits; a second one changes nothing
+	retire    bool   // marks of a Retire wait in the lanes
+	marks     uint8  // of them passed so far
+	passed    uint8  // normal messages handled while a bulk one waits
+	handled   uint64 // messages given to the behavior
+	refused   uint64
 }
 
+// mark stands in every lane for a Retire, so that all that came before it in any lane is handled first.
+type mark struct{}
+
+// RegisterHandlers implements actor.Mailbox.
 func (m *mailbox) RegisterHandlers(invoker actor.MessageInvoker, _ actor.Dispatcher) {
 	m.mu.Lock()
+	defer m.mu.Unlock()
 	m.invoker = invoker
-	m.mu.Unlock()
+	m.unit.engine = invoker.(actor.Context)
+	m.unit.ref = m.unit.engine.Self()
 }
 
+// Start implements actor.Mailbox.
 func (m *mailbox) Start() {
 	m.mu.Lock()
 	m.ready = true
@@ -43,21 +57,16 @@ func (m *mailbox) Start() {
 	m.schedule(run)
 }
 
-// open lets a gated mailbox run.
-func (m *mailbox) open() {
-	m.mu.Lock()
-	m.gated = false
-	run := m.wake()
-	m.mu.Unlock()
-	m.schedule(run)
-}
-
+// UserMessageCount implements actor.Mailbox.
 func (m *mailbox) UserMessageCount() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.lane[Normal].n + m.lane[Control].n + m.lane[Bulk].n
+	return m.waiting()
 }
 
+func (m *mailbox) waiting() int { return m.lane[Normal].n + m.lane[Control].n + m.lane[Bulk].n }
+
+// PostSystemMessage implements actor.Mailbox. The engine bounds these: a handful for each child and each failure.
 func (m *mailbox) PostSystemMessage(message any) {
 	m.mu.Lock()
 	if m.dead {
@@ -70,35 +79,69 @@ func (m *mailbox) PostSystemMessage(message any) {
 	m.schedule(run)
 }
 
+// PostUserMessage implements actor.Mailbox.
 func (m *mailbox) PostUserMessage(message any) {
 	_, inner, sender := actor.UnwrapEnvelope(message)
-	lane := Normal
-	if l, ok := inner.(Laned); ok {
-		lane = l.Lane()
+	lane, always := Normal, false
+	switch v := inner.(type) {
+	case *fired:
+		lane, always = Control, true
+	case Retire, *Shutdown:
+		always = true
+	case Laned:
+		if lane = v.Lane(); lane >= lanes {
+			lane = Normal
+		}
 	}
 	m.mu.Lock()
+	to := m.unit.ref // here, because during a spawn it is only just being set
 	if m.dead {
 		m.mu.Unlock()
-		m.unit.system.lost(m.unit.ref, inner, sender)
+		m.unit.system.lost(to, inner, sender)
 		return
 	}
-	if m.lane[lane].n >= m.unit.limit(lane) {
+	if !always && m.lane[lane].n >= m.unit.limit(lane) {
+		m.refused++
 		m.mu.Unlock()
-		m.unit.system.refuse(m.unit, inner, sender)
+		m.unit.system.refuse(to, inner, sender)
 		return
 	}
-	m.lane[lane].push(message)
+	m.push(lane, message, inner)
 	run := m.wake()
 	m.mu.Unlock()
 	m.schedule(run)
 }
 
+// push puts a message in line; the caller holds mu.
+func (m *mailbox) push(lane Lane, message, inner any) {
+	switch inner.(type) {
+	case Retire:
+		if m.retire {
+			return
+		}
+		m.retire, m.marks = true, 0
+		for l := range m.lane {
+			m.lane[l].push(mark{})
+		}
+		return
+	case *Shutdown:
+		if m.shutdown {
+			return
+		}
+		m.shutdown = true
+	}
+	if lane == Bulk && m.lane[Bulk].n == 0 {
+		m.passed = 0
+	}
+	m.lane[lane].push(message)
+}
+
 // wake reports whether the mailbox must be scheduled; the caller holds mu.
 func (m *mailbox) wake() bool {
-	if m.active || !m.ready || m.gated || m.dead {
+	if m.active || !m.ready || m.dead {
 		return false
 	}
-	if m.system.n == 0 && (m.suspended || m.lane[Control].n+m.lane[Normal].n+m.lane[Bulk].n == 0) {
+	if m.system.n == 0 && (m.suspended || m.waiting() == 0) {
 		return false
 	}
 	m.active = true
@@ -118,45 +161,57 @@ func (m *mailbox) schedule(run bool) {
 
 // next takes the message to handle now; the caller holds mu.
 func (m *mailbox) next() (message any, system, ok bool) {
+	if m.dead {
+		return nil, false, false
+	}
 	if m.system.n > 0 {
 		return m.system.pop(), true, true
 	}
-	if m.suspended {
-		return nil, false, false
-	}
-	if m.lane[Control].n > 0 {
-		return m.lane[Control].pop(), false, true
-	}
-	if m.lane[Bulk].n > 0 && (m.lane[Normal].n == 0 || m.passed >= bulkShare) {
-		m.passed = 0
-		return m.lane[Bulk].pop(), false, true
-	}
-	if m.lane[Normal].n > 0 {
-		m.passed++
-		return m.lane[Normal].pop(), false, true
+	for !m.suspended {
+		l, some := m.turn()
+		if !some {
+			break
+		}
+		message = m.lane[l].pop()
+		if _, is := message.(mark); is {
+			if m.marks++; m.marks < uint8(lanes) {
+				continue
+			}
+			m.retire = false
+			message = Retire{}
+		}
+		m.handled++
+		return message, false, true
 	}
 	return nil, false, false
 }
 
-// run handles messages until there are none, handing the processor over between batches.
+// turn is the lane whose turn it is, if any has a message; the caller holds mu.
+func (m *mailbox) turn() (Lane, bool) {
+	switch {
+	case m.lane[Control].n > 0:
+		return Control, true
+	case m.lane[Bulk].n == 0:
+		return Normal, m.lane[Normal].n > 0
+	case m.lane[Normal].n == 0 || m.passed >= bulkShare:
+		m.passed = 0
+		return Bulk, true
+	}
+	m.passed++
+	return Normal, true
+}
+
+// run handles messages until there are none.
 func (m *mailbox) run() {
-	for {
-		for range throughput {
-			if !m.step() {
-				return
-			}
-		}
-		m.mu.Lock()
-		m.active = false
-		again := m.wake()
-		m.mu.Unlock()
-		if !again {
-			return
+	for n := 1; m.step(); n++ {
+		if n%throughput == 0 {
+			runtime.Gosched()
 		}
 	}
 }
 
-// step handles one message. It returns false, and the mailbox is idle, when there was none.
+// step handles one message. It returns false, and the mailbox is idle, when there was none: both are decided under one
+// lock, so that a message that comes next wakes it again.
 func (m *mailbox) step() bool {
 	m.mu.Lock()
 	message, system, ok := m.next()
@@ -170,22 +225,47 @@ func (m *mailbox) step() bool {
 	return ok
 }
 
+// errExited is the failure of an actor that ended its goroutine, as t.FailNow of a test does.
+var errExited = errors.New("kit: the handler called runtime.Goexit")
+
 func (m *mailbox) handle(message any, system bool) {
+	returned := false
 	defer func() {
-		if reason := recover(); reason != nil {
-			m.invoker.EscalateFailure(reason, message)
+		if returned {
+			return
+		}
+		reason := recover()
+		exited := reason == nil
+		if exited {
+			reason = errExited
+		}
+		m.unit.shell.crashed(reason, message)
+		m.invoker.EscalateFailure(reason, message)
+		if exited && m.unit.system.stepper == nil {
+			go m.run() // this goroutine ends here
 		}
 	}()
-	if !system {
-		m.unit.handled.Add(1)
-		m.invoker.InvokeUserMessage(message)
-		return
+	if system {
+		m.lifecycle(message)
+	} else {
+		m.unit.shell.take(message)
 	}
+	returned = true
+}
+
+func (m *mailbox) lifecycle(message any) {
 	switch message.(type) {
 	case *actor.SuspendMailbox:
 		m.setSuspended(true)
 	case *actor.ResumeMailbox:
 		m.setSuspended(false)
+	case *actor.Restart:
+		// The engine would turn a stop that waits for children, or is done, into a restart, and whoever asked for the
+		// stop would wait for ever.
+		if m.unit.shell.ending {
+			return
+		}
+		m.invoker.InvokeSystemMessage(message)
 	default:
 		m.invoker.InvokeSystemMessage(message)
 	}
@@ -197,20 +277,25 @@ func (m *mailbox) setSuspended(v bool) {
 	m.mu.Unlock()
 }
 
-// close ends the mailbox: what waits in it becomes dead letters, so that whoever asked is told.
+// unhandled takes back the count of a message that was not given to the behavior after all.
+func (m *mailbox) unhandled() {
+	m.mu.Lock()
+	m.handled--
+	m.mu.Unlock()
+}
+
+// close ends the mailbox: what waits in it is lost, so that whoever asked is told.
 func (m *mailbox) close() {
 	m.mu.Lock()
 	m.dead = true
-	var left []any
-	for l := range m.lane {
-		for m.lane[l].n > 0 {
-			left = append(left, m.lane[l].pop())
-		}
-	}
+	left := m.lane
+	m.system, m.lane = ring{}, [lanes]ring{}
 	m.mu.Unlock()
-	for _, message := range left {
-		_, inner, sender := actor.UnwrapEnvelope(message)
-		m.unit.system.lost(m.unit.ref, inner, sender)
+	for _, l := range []Lane{Control, Normal, Bulk} {
+		for left[l].n > 0 {
+			_, inner, sender := actor.UnwrapEnvelope(left[l].pop())
+			m.unit.system.lost(m.unit.ref, inner, sender)
+		}
 	}
 }
 
@@ -218,58 +303,6 @@ func (m *mailbox) close() {
 func (m *mailbox) kill() {
 	m.mu.Lock()
 	m.dead = true
-	m.system = ring{}
-	m.lane = [lanes]ring{}
+	m.system, m.lane = ring{}, [lanes]ring{}
 	m.mu.Unlock()
-}
-
-// refuse answers a message that found a full mailbox.
-func (s *System) refuse(u *unit, message any, sender Ref) {
-	s.refused.Add(1)
-	if _, busy := message.(*Busy); busy || sender == nil {
-		s.deadLetter(u.ref, message)
-		return
-	}
-	s.engine.Root.Send(sender, &Busy{To: u.ref, Message: message})
-}
-
-// lost answers a message whose actor has stopped.
-func (s *System) lost(to Ref, message any, sender Ref) {
-	if s.killed.Load() {
-		return
-	}
-	s.deadLetter(to, message)
-	if sender != nil {
-		s.engine.Root.Send(sender, &actor.DeadLetterResponse{Target: to})
-	}
-}
-
-// ring is a queue that grows by doubling and keeps its memory small when it empties.
-type ring struct {
-	buf  []any
-	head int
-	n    int
-}
-
-func (r *ring) push(v any) {
-	if r.n == len(r.buf) {
-		bigger := make([]any, max(8, 2*len(r.buf)))
-		for i := range r.n {
-			bigger[i] = r.buf[(r.head+i)%len(r.buf)]
-		}
-		r.buf, r.head = bigger, 0
-	}
-	r.buf[(r.head+r.n)%len(r.buf)] = v
-	r.n++
-}
-
-func (r *ring) pop() any {
-	v := r.buf[r.head]
-	r.buf[r.head] = nil
-	r.head = (r.head + 1) % len(r.buf)
-	r.n--
-	if r.n == 0 && len(r.buf) > 1024 {
-		r.buf, r.head = nil, 0
-	}
-	return v
 }

@@ -6,13 +6,13 @@ import "time"
 type Spec struct {
 	// Name is unique among the siblings that live.
 	Name string
-	// New makes the Behavior, once for every incarnation. It only allocates: a panic in it would fail the parent.
+	// New makes the Behavior, once for every incarnation. It only allocates: a panic in it fails Spawn, or the restart.
 	New func() Behavior
 	// Mailbox bounds waiting messages a lane; DefaultMailbox if zero.
 	Mailbox int
 	// Control bounds waiting control messages and timers; DefaultControl if zero.
 	Control int
-	// Limit says how often the children of this actor may fail before it fails itself; DefaultLimit if zero.
+	// Limit says how often the children of this actor may be restarted before it fails itself; DefaultLimit if zero.
 	Limit Limit
 	// Restart is what a failure of this actor leads to.
 	Restart Restart
@@ -24,13 +24,13 @@ const DefaultMailbox = 8192
 // DefaultControl bounds the control lane.
 const DefaultControl = 4096
 
-// Limit of failures: more than Max within Per escalates.
+// Limit of restarts: more than Max within Per escalates. Temporary children are not restarted and do not count.
 type Limit struct {
 	Max int
 	Per time.Duration
 }
 
-// DefaultLimit is five failures in ten seconds.
+// DefaultLimit is five restarts in ten seconds.
 var DefaultLimit = Limit{Max: 5, Per: 10 * time.Second}
 
 // Restart is what a failure of an actor leads to.
@@ -51,18 +51,24 @@ type Started struct {
 	Incarnation int
 }
 
-// Stopping is the last message of an actor that ends in order; replies sent now still leave.
+// Stopping is the last message of an actor that ends in order; replies sent now still leave. An incarnation that failed
+// does not get it.
 type Stopping struct{}
 
-// ChildStopped tells a parent that a child has ended for good.
+// Crash is what a Trace shows where an incarnation failed; nobody receives it.
+type Crash struct{ Reason, Message string }
+
+// ChildStopped tells a parent that a child has ended for good. It comes once a child; from then its name is free.
 type ChildStopped struct {
 	Ref  Ref
 	Name string
-	// Failed says that it was stopped because it failed (Temporary children).
+	// Failed says that it was stopped because it failed: a Temporary child, or one that was leaving.
 	Failed bool
 }
 
-// Shutdown asks a Supervisor to stop its children, last first, and then itself. Other actors just stop.
+// Shutdown asks an actor to end once it has handled what came before it in the normal lane; it is never refused. A
+// Supervisor, and a Behavior that embeds one, stops its children first, the last one first. Other actors just stop, and
+// do not see it.
 type Shutdown struct{}
 
 // Lane of a message: control goes before normal, normal mostly before bulk. Order holds within a lane.

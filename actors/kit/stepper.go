@@ -4,11 +4,13 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
 // Stepper runs the actors of one or more Systems one message at a time in virtual time. Which mailbox goes next is
-// drawn from the seed, so one seed is one run. It is not safe for use from several goroutines.
+// drawn from the seed, so one seed is one run. It is not safe for use from several goroutines, and neither are the Systems
+// that run on it.
 type Stepper struct {
 	rng     *rand.Rand
 	now     time.Time
@@ -17,6 +19,7 @@ type Stepper struct {
 	serial  uint64
 	steps   uint64
 	onTrace func(Trace)
+	engines engines
 }
 
 // Trace is one message handled, for timelines and for comparing runs.
@@ -50,7 +53,11 @@ func (s *Stepper) AfterFunc(d time.Duration, f func()) func() {
 	s.serial++
 	a := &alarm{at: s.now.Add(max(d, 0)), serial: s.serial, fn: f}
 	heap.Push(&s.timers, a)
-	return func() { a.fn = nil }
+	return func() {
+		if a.index >= 0 {
+			heap.Remove(&s.timers, a.index)
+		}
+	}
 }
 
 // Idle reports whether no mailbox has anything to do at this instant.
@@ -59,32 +66,24 @@ func (s *Stepper) Idle() bool { return len(s.ready) == 0 }
 // Step handles one message, or if there is none fires the next alarm, moving time on. It returns false when nothing
 // is left to happen at all, or the next alarm is later than until.
 func (s *Stepper) Step(until time.Time) bool {
-	for len(s.ready) > 0 {
-		i := s.rng.IntN(len(s.ready))
+	if n := len(s.ready); n > 0 {
+		i := s.rng.IntN(n)
 		m := s.ready[i]
-		last := len(s.ready) - 1
-		s.ready[i] = s.ready[last]
-		s.ready = s.ready[:last]
-		if m.stepOne() {
-			s.steps++
-			return true
-		}
-	}
-	for len(s.timers) > 0 {
-		if s.timers[0].fn == nil {
-			heap.Pop(&s.timers)
-			continue
-		}
-		if s.timers[0].at.After(until) {
-			return false
-		}
-		a := heap.Pop(&s.timers).(*alarm)
-		s.now = a.at
+		s.ready[i] = s.ready[n-1]
+		s.ready[n-1] = nil
+		s.ready = s.ready[:n-1]
 		s.steps++
-		a.fn()
+		m.stepOne()
 		return true
 	}
-	return false
+	if len(s.timers) == 0 || s.timers[0].at.After(until) {
+		return false
+	}
+	a := heap.Pop(&s.timers).(*alarm)
+	s.now = a.at
+	s.steps++
+	a.fn()
+	return true
 }
 
 func (s *Stepper) runnable(m *mailbox) { s.ready = append(s.ready, m) }
@@ -95,20 +94,19 @@ func (s *Stepper) trace(path string, from Ref, message any) {
 	}
 }
 
+// forget drops the mailboxes of a killed system.
+func (s *Stepper) forget(sys *System) {
+	s.ready = slices.DeleteFunc(s.ready, func(m *mailbox) bool { return m.unit.system == sys })
+}
+
 // stepOne handles one message and puts the mailbox back in line if more wait.
-func (m *mailbox) stepOne() bool {
-	if m.dead && m.system.n == 0 {
-		m.active = false
-		return false
-	}
-	did := m.step()
-	if did {
-		m.active = false
-		if m.wake() {
-			m.unit.system.stepper.runnable(m)
-		}
-	}
-	return did
+func (m *mailbox) stepOne() {
+	m.step()
+	m.mu.Lock()
+	m.active = false
+	again := m.wake()
+	m.mu.Unlock()
+	m.schedule(again)
 }
 
 // String is one line of a timeline.
@@ -119,6 +117,7 @@ func (t Trace) String() string {
 type alarm struct {
 	at     time.Time
 	serial uint64
+	index  int // in the heap, or -1
 	fn     func()
 }
 
@@ -131,12 +130,20 @@ func (h alarmHeap) Less(i, j int) bool {
 	}
 	return h[i].serial < h[j].serial
 }
-func (h alarmHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *alarmHeap) Push(v any)   { *h = append(*h, v.(*alarm)) }
+func (h alarmHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+func (h *alarmHeap) Push(v any) {
+	a := v.(*alarm)
+	a.index = len(*h)
+	*h = append(*h, a)
+}
 func (h *alarmHeap) Pop() any {
 	old := *h
-	last := old[len(old)-1]
+	a := old[len(old)-1]
 	old[len(old)-1] = nil
 	*h = old[:len(old)-1]
-	return last
+	a.index = -1
+	return a
 }

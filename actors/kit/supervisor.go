@@ -1,49 +1,68 @@
 package kit
 
-// Supervisor is a Behavior that starts children in order and stops them in reverse. No child handles a message before
-// all are spawned and Ready has returned, so that siblings can hold each other's refs from their first message on.
+// Supervisor is a Behavior that starts children in order and stops them in reverse. Messages other than its own go to
+// Rest, if set.
 type Supervisor struct {
 	Children []Spec
 	// Ready is called with the children's refs, in order, once all are started.
 	Ready func(ctx *Context, refs []Ref)
+	// Rest gets the messages that are not a Supervisor's own.
+	Rest func(ctx *Context, message any)
 
 	live     []Ref
 	stopping bool
 }
 
+// orderly is a Behavior that stops its children itself.
+type orderly interface{ stopsChildren() }
+
+func (*Supervisor) stopsChildren() {}
+
 // Receive implements Behavior.
 func (s *Supervisor) Receive(ctx *Context, message any) {
 	switch m := message.(type) {
 	case Started:
-		units := make([]*unit, 0, len(s.Children))
-		for _, spec := range s.Children {
-			u, err := ctx.spawn(spec, true)
-			if err != nil {
-				panic(err) // a name used twice in the table of the tree
-			}
-			units = append(units, u)
-			s.live = append(s.live, u.ref)
-		}
-		if s.Ready != nil {
-			s.Ready(ctx, s.live)
-		}
-		for _, u := range units {
-			u.mailbox.open()
-		}
+		s.start(ctx)
 	case *Shutdown:
 		s.stopping = true
 		s.stopLast(ctx)
 	case *ChildStopped:
-		for i, ref := range s.live {
-			if ref.Id == m.Ref.Id {
-				s.live = append(s.live[:i:i], s.live[i+1:]...)
-				break
-			}
+		s.stopped(ctx, m)
+	default:
+		if s.Rest != nil {
+			s.Rest(ctx, message)
+			return
 		}
-		if s.stopping {
-			s.stopLast(ctx)
+		ctx.Unhandled(message)
+	}
+}
+
+func (s *Supervisor) start(ctx *Context) {
+	s.live, s.stopping = nil, false
+	for _, spec := range s.Children {
+		ref, err := ctx.Spawn(spec)
+		if err != nil {
+			panic(err) // a mistake in the table of the tree
+		}
+		s.live = append(s.live, ref)
+	}
+	if s.Ready != nil {
+		s.Ready(ctx, append([]Ref(nil), s.live...))
+	}
+}
+
+func (s *Supervisor) stopped(ctx *Context, m *ChildStopped) {
+	for i, ref := range s.live {
+		if ref.Id == m.Ref.Id {
+			s.live = append(s.live[:i:i], s.live[i+1:]...)
+			break
 		}
 	}
+	if s.stopping {
+		s.stopLast(ctx)
+		return
+	}
+	ctx.Log().Warn("child ended", "child", m.Name, "failed", m.Failed)
 }
 
 // stopLast stops the youngest child, which may be a Supervisor of its own; the next goes when it has ended.

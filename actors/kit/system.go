@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -25,7 +24,7 @@ type Behavior interface {
 
 // Config of a System. The zero value is a real system: goroutines, wall clock, random draws, no log.
 type Config struct {
-	// Name is the first part of every path in logs and in the tree.
+	// Name is the first part of every path in logs and in the tree; "troupe" if empty.
 	Name string
 	Log  *slog.Logger
 	// Stepper runs the actors one message at a time in virtual time; nil means goroutines and the wall clock.
@@ -34,39 +33,48 @@ type Config struct {
 	Draw func() uint64
 }
 
-// System is one process's set of actors.
+// System is one process's set of actors. It is started once, and ends once.
 type System struct {
-	name     string
-	engine   *actor.ActorSystem
-	log      *slog.Logger
-	clock    Clock
-	stepper  *Stepper
-	draw     func() uint64
-	top      Ref
-	done     chan struct{}
-	doneOnce sync.Once
-	err      error
-	killed   atomic.Bool
-	ports    atomic.Uint64
+	name    string
+	engine  *actor.ActorSystem
+	log     *slog.Logger
+	clock   Clock
+	stepper *Stepper
+	draw    func() uint64
+	killed  atomic.Bool
+	done    chan struct{}
 
+	mu      sync.Mutex
+	started bool
+	top     Ref
+	root    *unit
+	err     error // set once, before done is closed
+	ended   Stats // what ended actors counted
+
+	serial      atomic.Uint64
 	deadLetters atomic.Uint64
 	refused     atomic.Uint64
-
-	mu    sync.Mutex
-	units map[string]*unit
+	ignored     atomic.Uint64
+	failures    atomic.Uint64
 }
 
-// ErrEnded is why a system whose top actor was stopped on request is done.
-var ErrEnded = errors.New("kit: system has ended")
+var (
+	// ErrEnded is why a system whose top actor was stopped on request is done.
+	ErrEnded = errors.New("kit: system has ended")
+	// ErrKilled is why a system is done after Kill.
+	ErrKilled = errors.New("kit: system was killed")
+	// ErrStarted: a system is started once.
+	ErrStarted = errors.New("kit: system was started before")
+)
 
 // New makes a System without actors.
 func New(c Config) *System {
-	s := &System{
-		name: c.Name, log: c.Log, stepper: c.Stepper, draw: c.Draw,
-		done: make(chan struct{}), units: map[string]*unit{},
+	s := &System{name: c.Name, log: c.Log, stepper: c.Stepper, draw: c.Draw, done: make(chan struct{})}
+	if s.name == "" {
+		s.name = "troupe"
 	}
 	if s.log == nil {
-		s.log = slog.New(slog.NewTextHandler(io.Discard, nil))
+		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.clock = wallClock{}
 	if s.stepper != nil {
@@ -78,55 +86,67 @@ func New(c Config) *System {
 	if s.draw == nil {
 		s.draw = rand.Uint64
 	}
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s.engine = actor.NewActorSystem(actor.WithLoggerFactory(func(*actor.ActorSystem) *slog.Logger { return quiet }))
-	s.engine.EventStream.Subscribe(func(e any) {
-		if letter, ok := e.(*actor.DeadLetterEvent); ok {
-			s.deadLetter(letter.PID, letter.Message)
-		}
-	})
+	s.engine = s.newEngine()
 	return s
 }
 
-// Start spawns the top actor. Its failures past the limit end the system: Done is closed and Err says why.
+// Start spawns the top actor. It is never restarted: when it fails, of itself or as a supervisor past its limit, the
+// tree is stopped, Done is closed and Err says why. A Start that fails leaves nothing behind, and the system is done.
 func (s *System) Start(spec Spec) (Ref, error) {
+	s.mu.Lock()
+	before := s.started
+	s.started = true
+	s.mu.Unlock()
+	if err := s.Err(); err != nil {
+		return nil, err
+	}
+	if before {
+		return nil, ErrStarted
+	}
 	root := &rootBehavior{spec: spec, started: make(chan startResult, 1)}
-	u := s.newUnit("", Spec{Name: "root", New: func() Behavior { return root }, Control: 64, Mailbox: 64}, nil)
-	ref, err := s.engine.Root.SpawnNamed(s.props(u), rootName(s.name))
-	if err != nil {
-		return nil, fmt.Errorf("kit: start %s: %w", spec.Name, err)
+	rootSpec := Spec{Name: s.name, New: func() Behavior { return root }, Control: 1, Mailbox: 1}
+	if _, err := s.spawn(nil, s.engine.Root, rootSpec); err != nil {
+		s.finish(err)
+		return nil, err
 	}
-	u.ref = ref
-	for s.stepper != nil && len(root.started) == 0 {
-		s.stepper.Step(s.stepper.now)
+	for s.stepper != nil && len(root.started) == 0 && s.stepper.Step(s.stepper.now) {
 	}
-	r := <-root.started
-	s.top = r.ref
-	return r.ref, r.err
+	select {
+	case r := <-root.started:
+		if r.err != nil {
+			s.await()
+			return nil, r.err
+		}
+		s.mu.Lock()
+		s.top = r.ref
+		s.mu.Unlock()
+		return r.ref, nil
+	case <-s.done:
+		return nil, s.Err()
+	}
 }
 
-func rootName(name string) string {
-	if name == "" {
-		return "troupe"
+// await waits for the end of the tree.
+func (s *System) await() {
+	for s.stepper != nil && s.Err() == nil && s.stepper.Step(s.stepper.now) {
 	}
-	return name
+	<-s.done
 }
 
 // Tell sends a message from outside the actors.
-func (s *System) Tell(to Ref, message any) { s.engine.Root.Send(to, message) }
+func (s *System) Tell(to Ref, message any) { s.send(to, message, nil) }
 
 // TellFrom sends a message whose sender is from, a Ref made by Port or of an actor.
-func (s *System) TellFrom(from, to Ref, message any) {
-	s.engine.Root.RequestWithCustomSender(to, message, from)
-}
+func (s *System) TellFrom(from, to Ref, message any) { s.send(to, message, from) }
 
 // Now is the system's time.
 func (s *System) Now() time.Time { return s.clock.Now() }
 
-// Done is closed when the top actor has stopped or failed for good.
+// Done is closed when the tree has ended, on request or because it failed.
 func (s *System) Done() <-chan struct{} { return s.done }
 
-// Err says why the system is done: ErrEnded after Stop, or the failure that passed every limit.
+// Err says why the system is done: ErrEnded after Stop, or the failure that passed every limit, which wraps what the
+// actor panicked with if that was an error. It is nil until Done is closed.
 func (s *System) Err() error {
 	select {
 	case <-s.done:
@@ -137,26 +157,38 @@ func (s *System) Err() error {
 }
 
 func (s *System) finish(err error) {
-	s.doneOnce.Do(func() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err == nil {
 		s.err = err
 		close(s.done)
-	})
+	}
 }
 
-// Stop ends the tree in order, last child first, and waits for it until ctx ends.
+// Stop ends the tree in order, last child first, and waits for it until ctx ends. It may be called again.
 // Under a stepper the caller must go on stepping; Stop only asks.
 func (s *System) Stop(ctx context.Context) error {
-	if s.top == nil || s.killed.Load() {
-		s.finish(ErrEnded)
+	if s.Err() != nil {
 		return nil
 	}
-	s.Tell(s.top, &Shutdown{})
+	s.mu.Lock()
+	started, top := s.started, s.top
+	s.started = true
+	s.mu.Unlock()
+	switch {
+	case !started:
+		s.finish(ErrEnded)
+		return nil
+	case top == nil:
+		return errors.New("kit: stop: the system is just being started")
+	}
+	s.Tell(top, &Shutdown{})
 	if s.stepper != nil {
 		return nil
 	}
+	// The engine's own Shutdown is not called: it stops no actor, holds nothing, and panics on a second call.
 	select {
 	case <-s.done:
-		s.engine.Shutdown() // once: the engine panics on a second call, and stops no actor by itself
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("kit: stop %s: %w", s.name, ctx.Err())
@@ -164,100 +196,28 @@ func (s *System) Stop(ctx context.Context) error {
 }
 
 // Kill ends everything at once as a crash of the process would: no hook runs, nothing is sent, timers are dropped.
-// It is for simulated crashes; use it between steps only.
+// Under a stepper it takes effect between two messages; otherwise a handler that is running comes to its end, but what
+// it sends, spawns or sets is dropped.
 func (s *System) Kill() {
-	s.killed.Store(true)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, u := range s.units {
-		u.mailbox.kill()
-		u.timers.stopAll()
+	s.killed.Store(true)
+	root := s.root
+	s.root = nil
+	if root != nil {
+		root.kill()
 	}
-	s.units = map[string]*unit{}
-	s.finish(errors.New("kit: killed"))
-}
-
-// DeadLetters counts messages that reached nobody.
-func (s *System) DeadLetters() uint64 { return s.deadLetters.Load() }
-
-// Refused counts messages that a full mailbox refused.
-func (s *System) Refused() uint64 { return s.refused.Load() }
-
-func (s *System) deadLetter(to Ref, message any) {
-	s.deadLetters.Add(1)
-	s.log.Debug("dead letter", "to", pathOf(to), "message", fmt.Sprintf("%T", message))
-}
-
-func pathOf(ref Ref) string {
-	if ref == nil {
-		return "nobody"
+	s.mu.Unlock()
+	if s.stepper != nil {
+		s.stepper.forget(s)
 	}
-	return ref.Id
+	s.finish(ErrKilled)
 }
 
-// Port makes a Ref that calls fn for every message sent to it, in the sender's goroutine: fn must only hand over and
-// return. Close it with ClosePort. It is how code outside the actors receives what actors send.
-func (s *System) Port(name string, fn func(message any, sender Ref)) Ref {
-	id := fmt.Sprintf("%s/port/%s-%d", rootName(s.name), name, s.ports.Add(1))
-	ref, _ := s.engine.ProcessRegistry.Add(port{fn}, id)
-	return ref
-}
-
-// ClosePort forgets a Ref made by Port; later messages to it are dead letters.
-func (s *System) ClosePort(ref Ref) { s.engine.ProcessRegistry.Remove(ref) }
-
-type port struct{ fn func(any, Ref) }
-
-func (p port) SendUserMessage(_ *actor.PID, message any) {
-	_, m, sender := actor.UnwrapEnvelope(message)
-	p.fn(m, sender)
-}
-func (port) SendSystemMessage(*actor.PID, any) {}
-func (port) Stop(*actor.PID)                   {}
-
-// Errors of Ask.
-var (
-	// ErrBusy: the actor's mailbox is full.
-	ErrBusy = errors.New("kit: mailbox is full")
-	// ErrGone: the actor has stopped.
-	ErrGone = errors.New("kit: no such actor")
-)
-
-// Ask sends a message and waits for the first reply. It is for the edges, never for actors; ctx must have a deadline.
-func (s *System) Ask(ctx context.Context, to Ref, message any) (any, error) {
-	if _, ok := ctx.Deadline(); !ok {
-		return nil, errors.New("kit: ask without a deadline")
-	}
-	answer := make(chan any, 1)
-	ref := s.Port("ask", func(m any, _ Ref) {
-		select {
-		case answer <- m:
-		default: // only the first reply counts
-		}
-	})
-	defer s.ClosePort(ref)
-	s.TellFrom(ref, to, message)
-	select {
-	case m := <-answer:
-		switch m := m.(type) {
-		case *Busy:
-			return nil, ErrBusy
-		case *actor.DeadLetterResponse:
-			return nil, ErrGone
-		case error:
-			return nil, m
-		}
-		return m, nil
-	case <-ctx.Done():
-		return nil, fmt.Errorf("kit: ask %s: %w", pathOf(to), ctx.Err())
+// kill ends a unit and all below it; the caller holds System.mu.
+func (u *unit) kill() {
+	u.mailbox.kill()
+	u.timers.drop(true)
+	for _, c := range u.children {
+		c.kill()
 	}
 }
-
-// Busy is what the sender of a refused message gets: the mailbox was full and Message was not taken.
-type Busy struct {
-	To      Ref
-	Message any
-}
-
-// Lane of busy answers: they must get through.
-func (*Busy) Lane() Lane { return Control }

@@ -1,11 +1,8 @@
 package kit
 
 import (
+	"errors"
 	"fmt"
-	"log/slog"
-	"runtime/debug"
-	"sort"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -14,18 +11,22 @@ import (
 
 // unit is what belongs to an actor over all its incarnations: address, mailbox, counters, timers, failures of children.
 type unit struct {
-	system   *System
-	spec     Spec
-	path     string
-	parent   *unit
-	ref      Ref
-	mailbox  *mailbox
-	timers   timers
-	handled  atomic.Uint64
-	restarts atomic.Uint64
-	// failures of children within the limit's period, oldest first. Touched by the actor's own turn only.
-	failures []time.Time
-	failed   map[string]bool
+	system  *System
+	parent  *unit
+	spec    Spec
+	engine  actor.Context // set, like ref, before the first message
+	ref     Ref
+	shell   *shell // the newest incarnation; touched by the actor's own turn only
+	mailbox mailbox
+	timers  timers
+
+	incarnations atomic.Uint32
+	// leaving: it was told to Retire or Shutdown. If it fails now it is not restarted: the new incarnation would not know.
+	leaving atomic.Bool
+
+	children map[string]*unit // guarded by System.mu
+	failures []time.Time      // of children within the limit's period, oldest first; touched by its own turn only
+	failed   bool             // it was stopped because it failed; touched by the parent's turn only
 }
 
 func (u *unit) limit(l Lane) int {
@@ -35,7 +36,52 @@ func (u *unit) limit(l Lane) int {
 	return u.spec.Mailbox
 }
 
-func (s *System) newUnit(parentPath string, spec Spec, parent *unit) *unit {
+// restarts of this actor so far.
+func (u *unit) restarts() uint64 {
+	return uint64(max(u.incarnations.Load(), 1) - 1)
+}
+
+// incarnate is the engine's producer: for the first incarnation in the parent's turn, for others in the actor's own.
+func (u *unit) incarnate() actor.Actor {
+	b := u.spec.New()
+	if b == nil {
+		panic(fmt.Errorf("kit: New of %s made no Behavior", u.spec.Name))
+	}
+	sh := &shell{unit: u, behavior: b, incarnation: int(u.incarnations.Add(1))}
+	sh.ctx.shell = sh
+	u.shell = sh
+	return sh
+}
+
+func (u *unit) box() actor.Mailbox { return &u.mailbox }
+
+// nameMax bounds the name of an actor; names of tenants are much shorter.
+const nameMax = 512
+
+// check refuses what would fail later, and elsewhere.
+func (s *Spec) check() error {
+	switch {
+	case s.Name == "" || len(s.Name) > nameMax:
+		return fmt.Errorf("kit: Spec.Name has %d bytes, want 1 to %d", len(s.Name), nameMax)
+	case s.New == nil:
+		return fmt.Errorf("kit: Spec.New of %s is nil, want a function that makes a Behavior", s.Name)
+	case s.Mailbox < 0 || s.Control < 0:
+		return fmt.Errorf("kit: Spec.Mailbox and Spec.Control of %s are %d and %d, want 0 (default) or more",
+			s.Name, s.Mailbox, s.Control)
+	case s.Limit.Max < 0 || s.Limit.Per < 0:
+		return fmt.Errorf("kit: Spec.Limit of %s is %d in %s, want 0 (default) or more", s.Name, s.Limit.Max, s.Limit.Per)
+	case s.Restart > Escalating:
+		return fmt.Errorf("kit: Spec.Restart of %s is %d, want Permanent, Temporary or Escalating", s.Name, s.Restart)
+	}
+	return nil
+}
+
+// spawn starts an actor under parent, or the root if that is nil. A name is taken until the parent has heard
+// ChildStopped: the engine frees it earlier, and a new child of that name would be lost to its parent.
+func (s *System) spawn(parent *unit, in actor.SpawnerContext, spec Spec) (Ref, error) {
+	if err := spec.check(); err != nil {
+		return nil, err
+	}
 	if spec.Mailbox == 0 {
 		spec.Mailbox = DefaultMailbox
 	}
@@ -45,237 +91,74 @@ func (s *System) newUnit(parentPath string, spec Spec, parent *unit) *unit {
 	if spec.Limit == (Limit{}) {
 		spec.Limit = DefaultLimit
 	}
-	u := &unit{system: s, spec: spec, parent: parent, path: spec.Name}
-	if parentPath != "" {
-		u.path = parentPath + "/" + spec.Name
+	u := &unit{system: s, spec: spec, parent: parent}
+	u.mailbox.unit = u
+	if err := s.adopt(u); err != nil {
+		return nil, fmt.Errorf("kit: spawn %s: %w", spec.Name, err)
 	}
-	u.mailbox = &mailbox{unit: u}
-	return u
-}
-
-func (s *System) register(u *unit) {
-	s.mu.Lock()
-	s.units[u.path] = u
-	s.mu.Unlock()
-}
-
-func (s *System) forget(u *unit) {
-	s.mu.Lock()
-	if s.units[u.path] == u {
-		delete(s.units, u.path)
+	ref, err := u.start(in)
+	if err != nil {
+		s.forget(u)
+		return nil, fmt.Errorf("kit: spawn %s: %w", spec.Name, err)
 	}
-	s.mu.Unlock()
+	return ref, nil
 }
 
-func (s *System) props(u *unit) *actor.Props {
-	incarnation := 0
-	return actor.PropsFromProducer(
-		func() actor.Actor {
-			incarnation++
-			return &shell{unit: u, behavior: u.spec.New(), incarnation: incarnation}
-		},
-		actor.WithMailbox(func() actor.Mailbox { return u.mailbox }),
-		// Before the first message can run: the unit knows its own address.
-		actor.WithOnInit(func(ctx actor.Context) {
-			u.ref = ctx.Self()
-			s.register(u)
-		}),
-	)
-}
-
-// shell stands between the engine and one incarnation of a Behavior. It is the guard that the engine lacks: a panic
-// while the actor ends does not restart it (protoactor #214), messages that come after Stopping are dead letters,
-// timers end with their incarnation, what is left in the mailbox is answered.
-type shell struct {
-	unit        *unit
-	behavior    Behavior
-	incarnation int
-	ending      bool
-	ctx         Context
-}
-
-// Receive implements actor.Actor.
-func (sh *shell) Receive(engine actor.Context) {
-	sh.ctx = Context{engine: engine, shell: sh}
-	defer func() { sh.ctx.engine = nil }()
-	switch m := engine.Message().(type) {
-	case *actor.Started:
-		if sh.incarnation > 1 {
-			sh.unit.restarts.Add(1)
-		}
-		sh.deliver(Started{Incarnation: sh.incarnation})
-	case *actor.Restarting:
-		sh.unit.timers.stopAll()
-		sh.unit.failed = nil
-	case *actor.Stopping:
-		sh.unit.timers.stopAll()
-		sh.ending = true
-		sh.last(Stopping{})
-	case *actor.Stopped:
-		sh.ending = true
-		sh.unit.mailbox.close()
-		sh.unit.system.forget(sh.unit)
-	case *actor.Terminated:
-		sh.childStopped(m.Who)
-	case *fired:
-		if message, ok := sh.unit.timers.take(m); ok && !sh.ending {
-			sh.deliver(message)
-		}
-	case *actor.ReceiveTimeout, actor.AutoReceiveMessage:
-	default:
-		if sh.ending {
-			sh.unit.system.lost(sh.unit.ref, m, engine.Sender())
-			return
-		}
-		if _, shutdown := m.(*Shutdown); shutdown {
-			if _, handles := sh.behavior.(*Supervisor); !handles {
-				engine.Stop(engine.Self())
-				return
-			}
-		}
-		sh.deliver(m)
-	}
-}
-
-// deliver runs the behavior; a panic is logged with its stack, which the engine would lose, and goes on to the supervisor.
-func (sh *shell) deliver(m any) {
+// start hands the unit to the engine. A panic of New is an error of Spawn; the engine would let it fail the parent.
+func (u *unit) start(in actor.SpawnerContext) (ref Ref, err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			sh.log().Error("actor failed", "message", fmt.Sprintf("%T", m), "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
-			panic(reason)
+			err = fmt.Errorf("its New panicked: %w", asError(reason))
 		}
 	}()
-	if st := sh.unit.system.stepper; st != nil {
-		st.trace(sh.unit.path, sh.ctx.Sender(), m)
-	}
-	sh.behavior.Receive(&sh.ctx, m)
+	return in.SpawnNamed(actor.PropsFromProducer(u.incarnate, actor.WithMailbox(u.box)), u.spec.Name)
 }
 
-// last runs the behavior for a message of its end; a panic is logged and swallowed.
-func (sh *shell) last(m any) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			sh.log().Error("actor failed while stopping", "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
-		}
-	}()
-	sh.behavior.Receive(&sh.ctx, m)
+// ErrNameTaken: a sibling of that name lives, or its parent has not heard yet that it ended.
+var ErrNameTaken = errors.New("kit: name is taken")
+
+// adopt makes the unit part of the tree.
+func (s *System) adopt(u *unit) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.killed.Load() {
+		return ErrKilled
+	}
+	if u.parent == nil {
+		s.root = u
+		return nil
+	}
+	if _, taken := u.parent.children[u.spec.Name]; taken {
+		return ErrNameTaken
+	}
+	if u.parent.children == nil {
+		u.parent.children = map[string]*unit{}
+	}
+	u.parent.children[u.spec.Name] = u
+	return nil
 }
 
-func (sh *shell) childStopped(who Ref) {
-	name := who.Id[strings.LastIndexByte(who.Id, '/')+1:]
-	failed := sh.unit.failed[name]
-	delete(sh.unit.failed, name)
-	if !sh.ending {
-		sh.deliver(&ChildStopped{Ref: who, Name: name, Failed: failed})
-	}
-}
-
-// HandleFailure implements actor.SupervisorStrategy: the one strategy of the house. Failures of children are counted
-// per supervisor; past the limit the supervisor itself fails, and so on up to the root, which ends the system.
-func (sh *shell) HandleFailure(_ *actor.ActorSystem, supervisor actor.Supervisor, child *actor.PID, _ *actor.RestartStatistics, reason, message any) {
-	u := sh.unit
-	if root, ok := sh.behavior.(*rootBehavior); ok {
-		root.failed = true
-		u.system.finish(fmt.Errorf("kit: %s failed: %v", pathOf(child), reason))
-		supervisor.StopChildren(supervisor.Children()...)
-		return
-	}
-	now := u.system.clock.Now()
-	u.failures = append(u.failures, now)
-	for len(u.failures) > 0 && now.Sub(u.failures[0]) > u.spec.Limit.Per {
-		u.failures = u.failures[1:]
-	}
-	name := child.Id[strings.LastIndexByte(child.Id, '/')+1:]
-	restart := Permanent
+// child is the unit of a child by its address.
+func (u *unit) child(ref Ref) *unit {
+	name := ref.Id[len(u.ref.Id)+1:]
 	u.system.mu.Lock()
-	if c := u.system.units[u.path+"/"+name]; c != nil {
-		restart = c.spec.Restart
-	}
-	u.system.mu.Unlock()
-	switch {
-	case restart == Escalating || len(u.failures) > u.spec.Limit.Max:
-		u.failures = nil
-		sh.log().Error("supervisor gives up", "child", name, "reason", fmt.Sprint(reason))
-		supervisor.EscalateFailure(reason, message)
-	case restart == Temporary:
-		if u.failed == nil {
-			u.failed = map[string]bool{}
-		}
-		u.failed[name] = true
-		supervisor.StopChildren(child)
-	default:
-		supervisor.RestartChildren(child)
-	}
+	defer u.system.mu.Unlock()
+	return u.children[name]
 }
 
-func (sh *shell) log() *slog.Logger { return sh.unit.system.log.With("actor", sh.unit.path) }
-
-// rootBehavior spawns the top actor and ends the system when it has ended.
-type rootBehavior struct {
-	spec    Spec
-	started chan startResult
-	failed  bool
-}
-
-type startResult struct {
-	ref Ref
-	err error
-}
-
-func (r *rootBehavior) Receive(ctx *Context, message any) {
-	switch message.(type) {
-	case Started:
-		ref, err := ctx.Spawn(r.spec)
-		r.started <- startResult{ref, err}
-	case *ChildStopped:
-		ctx.system().finish(ErrEnded)
-		ctx.StopSelf()
-	}
-}
-
-// Node is one actor in the live tree.
-type Node struct {
-	Name                string
-	Restarts, Handled   uint64
-	Mailbox, MailboxMax int
-	Children            []Node
-}
-
-// Tree is the live tree, children sorted by name.
-func (s *System) Tree() Node {
+// forget takes an ended unit out of the tree, and keeps what it counted.
+func (s *System) forget(u *unit) {
+	u.mailbox.mu.Lock()
+	handled := u.mailbox.handled
+	u.mailbox.mu.Unlock()
 	s.mu.Lock()
-	units := make([]*unit, 0, len(s.units))
-	for _, u := range s.units {
-		units = append(units, u)
+	defer s.mu.Unlock()
+	s.ended.Handled += handled
+	s.ended.Restarts += u.restarts()
+	switch {
+	case u.parent != nil:
+		delete(u.parent.children, u.spec.Name)
+	case s.root == u:
+		s.root = nil
 	}
-	s.mu.Unlock()
-	sort.Slice(units, func(i, j int) bool { return units[i].path < units[j].path })
-	children := map[*unit][]*unit{}
-	var top *unit
-	for _, u := range units {
-		if u.parent == nil {
-			top = u
-			continue
-		}
-		children[u.parent] = append(children[u.parent], u)
-	}
-	if top == nil {
-		return Node{Name: s.name}
-	}
-	var build func(u *unit) Node
-	build = func(u *unit) Node {
-		n := Node{
-			Name: u.spec.Name, Restarts: u.restarts.Load(), Handled: u.handled.Load(),
-			Mailbox: u.mailbox.UserMessageCount(), MailboxMax: u.spec.Mailbox,
-		}
-		for _, c := range children[u] {
-			n.Children = append(n.Children, build(c))
-		}
-		return n
-	}
-	root := build(top)
-	if len(root.Children) == 1 {
-		return root.Children[0]
-	}
-	return root
 }
