@@ -1,0 +1,124 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+var discard = slog.New(slog.DiscardHandler)
+
+// observed is a cell that tells of itself, or fails.
+type observed struct{ err error }
+
+func (o *observed) CellStatus(context.Context, *v1.CellStatusRequest) (*v1.CellStatus, error) {
+	return &v1.CellStatus{Epoch: 2, Seq: 100, Nodes: 3, NodesFresh: 2, CpuMilli: 4000, CpuMilliHeld: 500, JobsLive: 7, DeadLetters: 1, Admission: "open"}, o.err
+}
+
+func (o *observed) CellTree(context.Context, *v1.CellTreeRequest) (*v1.CellTree, error) {
+	return &v1.CellTree{Root: &v1.TreeNode{Kind: "supervisor", Children: []*v1.TreeNode{
+		{Kind: "job", Restarts: 1, Mailbox: 5, MailboxMax: 10, Handled: 100},
+		{Kind: "job", Restarts: 2, Mailbox: 1, MailboxMax: 10, Handled: 11},
+	}}}, o.err
+}
+
+func TestCellMetrics(t *testing.T) {
+	scrape := func(cell Observed) string {
+		w := openWeb(t, WebConfig{Listen: "127.0.0.1:0", Log: discard, Metrics: []prometheus.Collector{NewCellMetrics("main", cell, discard)}})
+		code, body := get(t, w.URL()+"/metrics")
+		if code != http.StatusOK {
+			t.Fatalf("%d %s", code, body)
+		}
+		var ours []string
+		for line := range strings.Lines(body) {
+			if strings.HasPrefix(line, "troupe_") {
+				ours = append(ours, strings.TrimSpace(line))
+			}
+		}
+		return strings.Join(ours, "\n")
+	}
+	got := scrape(&observed{})
+	for _, want := range []string{
+		`troupe_actor_mailbox_fullest_ratio{cell="main",kind="job"} 0.5`, `troupe_actor_mailbox_messages{cell="main",kind="job"} 6`,
+		`troupe_actor_restarts{cell="main",kind="job"} 3`, `troupe_actors{cell="main",kind="supervisor"} 1`,
+		`troupe_admission_open{cell="main"} 1`, `troupe_cpu_cores_held{cell="main"} 0.5`, `troupe_up{cell="main"} 1`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is missing in\n%s", want, got)
+		}
+	}
+	if got, want := scrape(&observed{errors.New("no master")}), `troupe_up{cell="main"} 0`; got != want {
+		t.Errorf("a cell that does not answer shows\n%s\nwant %s", got, want)
+	}
+}
+
+func TestWeb(t *testing.T) {
+	var liveErr, readyErr error
+	config := WebConfig{Listen: "127.0.0.1:0", Log: discard,
+		Live: func() error { return liveErr }, Ready: func(context.Context) error { return readyErr },
+		Metrics: []prometheus.Collector{NewCellMetrics("main", &observed{}, discard)}}
+	w := openWeb(t, config)
+	expect := func(path string, code int, body string) {
+		t.Helper()
+		gotCode, got := get(t, w.URL()+path)
+		if gotCode != code || !strings.Contains(got, body) {
+			t.Errorf("GET %s = %d %.200q, want %d %q", path, gotCode, got, code, body)
+		}
+	}
+	expect("/healthz", 200, "ok")
+	expect("/readyz", 200, "ok")
+	expect("/metrics", 200, `troupe_jobs_live{cell="main"} 7`)
+	expect("/metrics", 200, "go_goroutines")
+	expect("/debug/pprof/", 404, "")
+	readyErr = errors.New("no epoch yet")
+	expect("/readyz", 503, "no epoch yet")
+	expect("/healthz", 200, "ok")
+	liveErr = errors.New("journal lost")
+	expect("/healthz", 503, "journal lost")
+	expect("/readyz", 503, "journal lost")
+
+	config.Pprof = true
+	w = openWeb(t, config)
+	expect("/debug/pprof/", 200, "goroutine")
+
+	config.Listen = strings.TrimPrefix(w.URL(), "http://")
+	if _, err := ServeWeb(config); err == nil || !strings.Contains(err.Error(), "http.listen") {
+		t.Errorf("a port in use gives %v, want an error that names http.listen", err)
+	}
+}
+
+func openWeb(t *testing.T, c WebConfig) *Web {
+	t.Helper()
+	w, err := ServeWeb(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		if err := w.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+func get(t *testing.T, url string) (int, string) {
+	t.Helper()
+	r, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, string(body)
+}
