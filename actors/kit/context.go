@@ -76,10 +76,26 @@ func (c *Context) After(name string, d time.Duration, message any) {
 // Cancel drops a timer; it is no error if there is none. A cancelled timer's message never arrives.
 func (c *Context) Cancel(name string) { c.shell.unit.timers.cancel(name) }
 
+// Teller returns a function that sends messages to this actor from anywhere, at any time: for the callbacks of
+// asynchronous ports. After the actor has ended they are dead letters.
+func (c *Context) Teller() func(message any) {
+	u := c.shell.unit
+	return func(message any) { u.mailbox.PostUserMessage(message) }
+}
+
 // Spawn starts a child. It fails if a child of that name lives, or has ended but ChildStopped has not come yet; and if
 // Spec.New panics.
 func (c *Context) Spawn(spec Spec) (Ref, error) {
-	return c.system().spawn(c.shell.unit, c.engine, spec)
+	u, err := c.spawn(spec, false)
+	if err != nil {
+		return nil, err
+	}
+	return u.ref, nil
+}
+
+// spawn starts a child whose mailbox, if gated, takes messages but handles none before it is opened.
+func (c *Context) spawn(spec Spec, gated bool) (*unit, error) {
+	return c.system().spawn(c.shell.unit, c.engine, spec, gated)
 }
 
 // Stop ends a child, or any actor, at once: what waits in its mailbox becomes dead letters.

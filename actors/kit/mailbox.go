@@ -25,6 +25,7 @@ type mailbox struct {
 	lane      [lanes]ring
 	invoker   actor.MessageInvoker
 	ready     bool // handlers are registered; before that nothing runs, so that a send during a spawn is safe
+	gated     bool // siblings are still being spawned; see Supervisor
 	active    bool // scheduled or running
 	suspended bool // between a failure and the supervisor's answer
 	dead      bool
@@ -57,6 +58,15 @@ func (m *mailbox) Start() {
 	m.schedule(run)
 }
 
+// open lets a gated mailbox run.
+func (m *mailbox) open() {
+	m.mu.Lock()
+	m.gated = false
+	run := m.wake()
+	m.mu.Unlock()
+	m.schedule(run)
+}
+
 // UserMessageCount implements actor.Mailbox.
 func (m *mailbox) UserMessageCount() int {
 	m.mu.Lock()
@@ -72,6 +82,10 @@ func (m *mailbox) PostSystemMessage(message any) {
 	if m.dead {
 		m.mu.Unlock()
 		return
+	}
+	if _, stop := message.(*actor.Stop); stop && m.gated {
+		// Its supervisor failed before it was done: the actor ends as if it had never been. It would wait for ever.
+		m.gated, m.system = false, ring{}
 	}
 	m.system.push(message)
 	run := m.wake()
@@ -138,7 +152,7 @@ func (m *mailbox) push(lane Lane, message, inner any) {
 
 // wake reports whether the mailbox must be scheduled; the caller holds mu.
 func (m *mailbox) wake() bool {
-	if m.active || !m.ready || m.dead {
+	if m.active || !m.ready || m.gated || m.dead {
 		return false
 	}
 	if m.system.n == 0 && (m.suspended || m.waiting() == 0) {

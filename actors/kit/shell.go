@@ -18,6 +18,7 @@ type shell struct {
 	unit        *unit
 	behavior    Behavior
 	incarnation int
+	started     bool
 	ending      bool // Stopping has come
 	failed      bool // it panicked, or gave up as a supervisor
 	sender      Ref  // of the message being handled
@@ -31,6 +32,7 @@ type shell struct {
 func (sh *shell) Receive(engine actor.Context) {
 	switch m := engine.Message().(type) {
 	case *actor.Started:
+		sh.started = true
 		sh.deliver(Started{Incarnation: sh.incarnation}, nil)
 	case *actor.Restarting:
 		sh.failed = true
@@ -40,7 +42,9 @@ func (sh *shell) Receive(engine actor.Context) {
 	case *actor.Stopping:
 		sh.ending = true
 		sh.unit.timers.drop(true)
-		sh.last(Stopping{})
+		if sh.started {
+			sh.last(Stopping{})
+		}
 		sh.abandon()
 	case *actor.Stopped:
 		sh.unit.mailbox.close()

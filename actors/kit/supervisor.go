@@ -1,7 +1,10 @@
 package kit
 
-// Supervisor is a Behavior that starts children in order and stops them in reverse. Messages other than its own go to
-// Rest, if set.
+import "slices"
+
+// Supervisor is a Behavior that starts children in order and stops them in reverse. No child handles a message before
+// all are spawned and Ready has returned, so that siblings can hold each other's refs from their first message on.
+// Messages other than its own go to Rest, if set.
 type Supervisor struct {
 	Children []Spec
 	// Ready is called with the children's refs, in order, once all are started.
@@ -39,15 +42,20 @@ func (s *Supervisor) Receive(ctx *Context, message any) {
 
 func (s *Supervisor) start(ctx *Context) {
 	s.live, s.stopping = nil, false
+	units := make([]*unit, 0, len(s.Children))
 	for _, spec := range s.Children {
-		ref, err := ctx.Spawn(spec)
+		u, err := ctx.spawn(spec, true)
 		if err != nil {
 			panic(err) // a mistake in the table of the tree
 		}
-		s.live = append(s.live, ref)
+		units = append(units, u)
+		s.live = append(s.live, u.ref)
 	}
 	if s.Ready != nil {
-		s.Ready(ctx, append([]Ref(nil), s.live...))
+		s.Ready(ctx, slices.Clone(s.live))
+	}
+	for _, u := range units {
+		u.mailbox.open()
 	}
 }
 

@@ -105,7 +105,7 @@ func (s *System) Start(spec Spec) (Ref, error) {
 	}
 	root := &rootBehavior{spec: spec, started: make(chan startResult, 1)}
 	rootSpec := Spec{Name: s.name, New: func() Behavior { return root }, Control: 1, Mailbox: 1}
-	if _, err := s.spawn(nil, s.engine.Root, rootSpec); err != nil {
+	if _, err := s.spawn(nil, s.engine.Root, rootSpec, false); err != nil {
 		s.finish(err)
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func (s *Spec) check() error {
 
 // spawn starts an actor under parent, or the root if that is nil. A name is taken until the parent has heard
 // ChildStopped: the engine frees it earlier, and a new child of that name would be lost to its parent.
-func (s *System) spawn(parent *unit, in actor.SpawnerContext, spec Spec) (Ref, error) {
+func (s *System) spawn(parent *unit, in actor.SpawnerContext, spec Spec, gated bool) (*unit, error) {
 	if err := spec.check(); err != nil {
 		return nil, err
 	}
@@ -92,26 +92,26 @@ func (s *System) spawn(parent *unit, in actor.SpawnerContext, spec Spec) (Ref, e
 		spec.Limit = DefaultLimit
 	}
 	u := &unit{system: s, spec: spec, parent: parent}
-	u.mailbox.unit = u
+	u.mailbox.unit, u.mailbox.gated = u, gated
 	if err := s.adopt(u); err != nil {
 		return nil, fmt.Errorf("kit: spawn %s: %w", spec.Name, err)
 	}
-	ref, err := u.start(in)
-	if err != nil {
+	if err := u.start(in); err != nil {
 		s.forget(u)
 		return nil, fmt.Errorf("kit: spawn %s: %w", spec.Name, err)
 	}
-	return ref, nil
+	return u, nil
 }
 
 // start hands the unit to the engine. A panic of New is an error of Spawn; the engine would let it fail the parent.
-func (u *unit) start(in actor.SpawnerContext) (ref Ref, err error) {
+func (u *unit) start(in actor.SpawnerContext) (err error) {
 	defer func() {
 		if reason := recover(); reason != nil {
 			err = fmt.Errorf("its New panicked: %w", asError(reason))
 		}
 	}()
-	return in.SpawnNamed(actor.PropsFromProducer(u.incarnate, actor.WithMailbox(u.box)), u.spec.Name)
+	_, err = in.SpawnNamed(actor.PropsFromProducer(u.incarnate, actor.WithMailbox(u.box)), u.spec.Name)
+	return err
 }
 
 // ErrNameTaken: a sibling of that name lives, or its parent has not heard yet that it ended.
