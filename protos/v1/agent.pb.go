@@ -1332,8 +1332,11 @@ type AttemptState struct {
 	ProgressMilli   uint32 `protobuf:"varint,11,opt,name=progress_milli,json=progressMilli,proto3" json:"progress_milli,omitempty"`
 	StartedUnixNano int64  `protobuf:"varint,12,opt,name=started_unix_nano,json=startedUnixNano,proto3" json:"started_unix_nano,omitempty"`
 	EndedUnixNano   int64  `protobuf:"varint,13,opt,name=ended_unix_nano,json=endedUnixNano,proto3" json:"ended_unix_nano,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Name of the job; may be left out when the master is sure to know the slot in this session.
+	Queue         string `protobuf:"bytes,14,opt,name=queue,proto3" json:"queue,omitempty"`
+	Job           string `protobuf:"bytes,15,opt,name=job,proto3" json:"job,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AttemptState) Reset() {
@@ -1455,6 +1458,20 @@ func (x *AttemptState) GetEndedUnixNano() int64 {
 		return x.EndedUnixNano
 	}
 	return 0
+}
+
+func (x *AttemptState) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *AttemptState) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
 }
 
 // Usage of the whole machine, as the agent measures it.
@@ -1632,7 +1649,7 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\rLaunchRefused\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x04R\x04slot\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\x8e\x03\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xb6\x03\n" +
 	"\fAttemptState\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x04R\x04slot\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x17\n" +
@@ -1647,7 +1664,9 @@ const file_v1_agent_proto_rawDesc = "" +
 	" \x01(\fR\x06result\x12%\n" +
 	"\x0eprogress_milli\x18\v \x01(\rR\rprogressMilli\x12*\n" +
 	"\x11started_unix_nano\x18\f \x01(\x03R\x0fstartedUnixNano\x12&\n" +
-	"\x0fended_unix_nano\x18\r \x01(\x03R\rendedUnixNano\"\x9e\x01\n" +
+	"\x0fended_unix_nano\x18\r \x01(\x03R\rendedUnixNano\x12\x14\n" +
+	"\x05queue\x18\x0e \x01(\tR\x05queue\x12\x10\n" +
+	"\x03job\x18\x0f \x01(\tR\x03job\"\x9e\x01\n" +
 	"\x05Usage\x12\x1b\n" +
 	"\tcpu_milli\x18\x01 \x01(\x03R\bcpuMilli\x12!\n" +
 	"\fmemory_bytes\x18\x02 \x01(\x03R\vmemoryBytes\x12\x1d\n" +

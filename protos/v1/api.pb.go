@@ -1044,6 +1044,7 @@ type JobSummary struct {
 	Counts          *Counts                `protobuf:"bytes,7,opt,name=counts,proto3" json:"counts,omitempty"`
 	SubmittedUnixMs int64                  `protobuf:"varint,8,opt,name=submitted_unix_ms,json=submittedUnixMs,proto3" json:"submitted_unix_ms,omitempty"`
 	EndedUnixMs     int64                  `protobuf:"varint,9,opt,name=ended_unix_ms,json=endedUnixMs,proto3" json:"ended_unix_ms,omitempty"`
+	Labels          map[string]string      `protobuf:"bytes,10,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -1139,6 +1140,13 @@ func (x *JobSummary) GetEndedUnixMs() int64 {
 		return x.EndedUnixMs
 	}
 	return 0
+}
+
+func (x *JobSummary) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
 }
 
 type ListJobsReply struct {
@@ -3264,7 +3272,7 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x05after\x18\x05 \x01(\tR\x05after\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x81\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf7\x02\n" +
 	"\n" +
 	"JobSummary\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x12\n" +
@@ -3275,7 +3283,12 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x05phase\x18\x06 \x01(\tR\x05phase\x12)\n" +
 	"\x06counts\x18\a \x01(\v2\x11.troupe.v1.CountsR\x06counts\x12*\n" +
 	"\x11submitted_unix_ms\x18\b \x01(\x03R\x0fsubmittedUnixMs\x12\"\n" +
-	"\rended_unix_ms\x18\t \x01(\x03R\vendedUnixMs\"N\n" +
+	"\rended_unix_ms\x18\t \x01(\x03R\vendedUnixMs\x129\n" +
+	"\x06labels\x18\n" +
+	" \x03(\v2!.troupe.v1.JobSummary.LabelsEntryR\x06labels\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"N\n" +
 	"\rListJobsReply\x12)\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x15.troupe.v1.JobSummaryR\x04jobs\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"\x83\x01\n" +
@@ -3454,7 +3467,7 @@ func file_v1_api_proto_rawDescGZIP() []byte {
 	return file_v1_api_proto_rawDescData
 }
 
-var file_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 45)
+var file_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
 var file_v1_api_proto_goTypes = []any{
 	(*Error)(nil),             // 0: troupe.v1.Error
 	(*FieldError)(nil),        // 1: troupe.v1.FieldError
@@ -3501,42 +3514,44 @@ var file_v1_api_proto_goTypes = []any{
 	(*JobEvent)(nil),          // 42: troupe.v1.JobEvent
 	nil,                       // 43: troupe.v1.JobStatus.LabelsEntry
 	nil,                       // 44: troupe.v1.ListJobsRequest.LabelsEntry
-	(*JobSpec)(nil),           // 45: troupe.v1.JobSpec
-	(*InstanceFailure)(nil),   // 46: troupe.v1.InstanceFailure
-	(*InstanceResult)(nil),    // 47: troupe.v1.InstanceResult
-	(*QueueSpec)(nil),         // 48: troupe.v1.QueueSpec
-	(*NodeInfo)(nil),          // 49: troupe.v1.NodeInfo
+	nil,                       // 45: troupe.v1.JobSummary.LabelsEntry
+	(*JobSpec)(nil),           // 46: troupe.v1.JobSpec
+	(*InstanceFailure)(nil),   // 47: troupe.v1.InstanceFailure
+	(*InstanceResult)(nil),    // 48: troupe.v1.InstanceResult
+	(*QueueSpec)(nil),         // 49: troupe.v1.QueueSpec
+	(*NodeInfo)(nil),          // 50: troupe.v1.NodeInfo
 }
 var file_v1_api_proto_depIdxs = []int32{
 	1,  // 0: troupe.v1.Error.fields:type_name -> troupe.v1.FieldError
-	45, // 1: troupe.v1.SubmitRequest.job:type_name -> troupe.v1.JobSpec
-	45, // 2: troupe.v1.ValidateReply.job:type_name -> troupe.v1.JobSpec
+	46, // 1: troupe.v1.SubmitRequest.job:type_name -> troupe.v1.JobSpec
+	46, // 2: troupe.v1.ValidateReply.job:type_name -> troupe.v1.JobSpec
 	43, // 3: troupe.v1.JobStatus.labels:type_name -> troupe.v1.JobStatus.LabelsEntry
 	9,  // 4: troupe.v1.JobStatus.counts:type_name -> troupe.v1.Counts
 	10, // 5: troupe.v1.JobStatus.stages:type_name -> troupe.v1.StageStatus
 	11, // 6: troupe.v1.JobStatus.instances:type_name -> troupe.v1.InstanceStatus
-	46, // 7: troupe.v1.JobStatus.failures:type_name -> troupe.v1.InstanceFailure
+	47, // 7: troupe.v1.JobStatus.failures:type_name -> troupe.v1.InstanceFailure
 	9,  // 8: troupe.v1.StageStatus.counts:type_name -> troupe.v1.Counts
 	44, // 9: troupe.v1.ListJobsRequest.labels:type_name -> troupe.v1.ListJobsRequest.LabelsEntry
 	9,  // 10: troupe.v1.JobSummary.counts:type_name -> troupe.v1.Counts
-	13, // 11: troupe.v1.ListJobsReply.jobs:type_name -> troupe.v1.JobSummary
-	17, // 12: troupe.v1.ExplainReply.stages:type_name -> troupe.v1.StageExplain
-	18, // 13: troupe.v1.StageExplain.refusals:type_name -> troupe.v1.Refusal
-	19, // 14: troupe.v1.StageExplain.held:type_name -> troupe.v1.NodeSlots
-	47, // 15: troupe.v1.ResultsReply.results:type_name -> troupe.v1.InstanceResult
-	48, // 16: troupe.v1.QueueStatus.spec:type_name -> troupe.v1.QueueSpec
-	9,  // 17: troupe.v1.QueueStatus.counts:type_name -> troupe.v1.Counts
-	26, // 18: troupe.v1.ListQueuesReply.queues:type_name -> troupe.v1.QueueStatus
-	49, // 19: troupe.v1.NodeStatus.info:type_name -> troupe.v1.NodeInfo
-	31, // 20: troupe.v1.ListNodesReply.nodes:type_name -> troupe.v1.NodeStatus
-	37, // 21: troupe.v1.TreeNode.children:type_name -> troupe.v1.TreeNode
-	37, // 22: troupe.v1.CellTree.root:type_name -> troupe.v1.TreeNode
-	41, // 23: troupe.v1.LookupReply.endpoints:type_name -> troupe.v1.Endpoint
-	24, // [24:24] is the sub-list for method output_type
-	24, // [24:24] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	45, // 11: troupe.v1.JobSummary.labels:type_name -> troupe.v1.JobSummary.LabelsEntry
+	13, // 12: troupe.v1.ListJobsReply.jobs:type_name -> troupe.v1.JobSummary
+	17, // 13: troupe.v1.ExplainReply.stages:type_name -> troupe.v1.StageExplain
+	18, // 14: troupe.v1.StageExplain.refusals:type_name -> troupe.v1.Refusal
+	19, // 15: troupe.v1.StageExplain.held:type_name -> troupe.v1.NodeSlots
+	48, // 16: troupe.v1.ResultsReply.results:type_name -> troupe.v1.InstanceResult
+	49, // 17: troupe.v1.QueueStatus.spec:type_name -> troupe.v1.QueueSpec
+	9,  // 18: troupe.v1.QueueStatus.counts:type_name -> troupe.v1.Counts
+	26, // 19: troupe.v1.ListQueuesReply.queues:type_name -> troupe.v1.QueueStatus
+	50, // 20: troupe.v1.NodeStatus.info:type_name -> troupe.v1.NodeInfo
+	31, // 21: troupe.v1.ListNodesReply.nodes:type_name -> troupe.v1.NodeStatus
+	37, // 22: troupe.v1.TreeNode.children:type_name -> troupe.v1.TreeNode
+	37, // 23: troupe.v1.CellTree.root:type_name -> troupe.v1.TreeNode
+	41, // 24: troupe.v1.LookupReply.endpoints:type_name -> troupe.v1.Endpoint
+	25, // [25:25] is the sub-list for method output_type
+	25, // [25:25] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_v1_api_proto_init() }
@@ -3552,7 +3567,7 @@ func file_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_api_proto_rawDesc), len(file_v1_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   45,
+			NumMessages:   46,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
