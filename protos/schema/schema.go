@@ -1,97 +1,92 @@
-// Package schema tells in JSON Schema what a message looks like as JSON, for clients that know nothing of protobuf and
-// for editors of job files.
+// Package schema describes protobuf messages as JSON Schema, for clients that have no protobuf: what an endpoint of the
+// API takes and gives, and what a job file may hold.
 package schema
 
 import (
 	"encoding/json"
-	"math"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Schema is the JSON Schema (draft 2020-12) of a message: fields under their names in the proto, nothing else allowed,
-// with the comments of the proto as descriptions. Equal messages make equal bytes.
+// Dialect is the version of JSON Schema that Schema writes.
+const Dialect = "https://json-schema.org/draft/2020-12/schema"
+
+// object is one JSON object; its encoding is sorted by key, so that equal schemas are equal bytes.
+type object map[string]any
+
+// Schema is the JSON Schema of the JSON form of a message, fields named as in the .proto. Messages that it contains
+// stand in $defs, each once, so that the size is bounded by the .proto files also where messages contain themselves.
 func Schema(md protoreflect.MessageDescriptor) []byte {
-	b := builder{defs: map[string]any{}, comments: comments()}
-	b.define(md)
-	out, err := json.Marshal(map[string]any{
-		"$schema": "https://json-schema.org/draft/2020-12/schema",
-		"title":   string(md.Name()),
-		"$ref":    ref(md),
-		"$defs":   b.defs,
-	})
+	defs := object{}
+	root := properties(md, defs)
+	root["$schema"] = Dialect
+	root["title"] = string(md.Name())
+	if len(defs) > 0 {
+		root["$defs"] = defs
+	}
+	data, err := json.Marshal(root)
 	if err != nil {
-		panic("schema: " + err.Error()) // maps of strings and numbers always encode
+		panic("schema: " + err.Error()) // maps of strings, lists and maps always encode
 	}
-	return out
+	return data
 }
 
-type object = map[string]any
-
-type builder struct {
-	defs     map[string]any
-	comments map[string]string
-}
-
-// define adds a message and all that it is made of.
-func (b *builder) define(md protoreflect.MessageDescriptor) {
-	name := string(md.Name())
-	if _, known := b.defs[name]; known {
-		return
-	}
-	properties := object{}
-	b.defs[name] = b.described(name, object{"type": "object", "properties": properties, "additionalProperties": false})
+func properties(md protoreflect.MessageDescriptor, defs object) object {
+	fields := object{}
 	for i := range md.Fields().Len() {
 		fd := md.Fields().Get(i)
-		properties[string(fd.Name())] = b.described(name+"."+string(fd.Name()), b.field(fd))
+		fields[string(fd.Name())] = field(fd, defs)
 	}
+	return object{"type": "object", "properties": fields, "additionalProperties": false}
 }
 
-func (b *builder) described(path string, o object) object {
-	if text := b.comments[path]; text != "" {
-		o["description"] = text
-	}
-	return o
-}
-
-func (b *builder) field(fd protoreflect.FieldDescriptor) object {
+func field(fd protoreflect.FieldDescriptor, defs object) object {
 	switch {
 	case fd.IsMap():
-		return object{"type": "object", "additionalProperties": b.single(fd.MapValue())}
+		return object{"type": "object", "additionalProperties": single(fd.MapValue(), defs)}
 	case fd.IsList():
-		return object{"type": "array", "items": b.single(fd)}
+		return object{"type": "array", "items": single(fd, defs)}
 	}
-	return b.single(fd)
+	return single(fd, defs)
 }
 
-func (b *builder) single(fd protoreflect.FieldDescriptor) object {
+// single is one value of a field, lists and maps aside. 64-bit numbers may be strings, as protobuf's JSON writes them.
+func single(fd protoreflect.FieldDescriptor, defs object) object {
 	switch fd.Kind() {
-	case protoreflect.MessageKind, protoreflect.GroupKind:
-		b.define(fd.Message())
-		return object{"$ref": ref(fd.Message())}
-	case protoreflect.BoolKind:
-		return object{"type": "boolean"}
 	case protoreflect.StringKind:
 		return object{"type": "string"}
 	case protoreflect.BytesKind:
 		return object{"type": "string", "contentEncoding": "base64"}
+	case protoreflect.BoolKind:
+		return object{"type": "boolean"}
 	case protoreflect.FloatKind, protoreflect.DoubleKind:
 		return object{"type": "number"}
 	case protoreflect.EnumKind:
-		values := make([]string, fd.Enum().Values().Len())
-		for i := range values {
-			values[i] = string(fd.Enum().Values().Get(i).Name())
+		values := fd.Enum().Values()
+		names := make([]string, values.Len())
+		for i := range names {
+			names[i] = string(values.Get(i).Name())
 		}
-		return object{"type": "string", "enum": values}
+		return object{"enum": names}
+	case protoreflect.MessageKind, protoreflect.GroupKind:
+		return reference(fd.Message(), defs)
 	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-		return object{"type": "integer", "minimum": math.MinInt32, "maximum": math.MaxInt32}
+		return object{"type": "integer", "minimum": -1 << 31, "maximum": 1<<31 - 1}
 	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		return object{"type": "integer", "minimum": 0, "maximum": uint32(math.MaxUint32)}
+		return object{"type": "integer", "minimum": 0, "maximum": 1<<32 - 1}
 	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
 		return object{"type": []string{"integer", "string"}, "minimum": 0, "pattern": "^[0-9]+$"}
-	default: // signed, 64 bits: JSON writers that cannot keep them exactly write a string
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
 		return object{"type": []string{"integer", "string"}, "pattern": "^-?[0-9]+$"}
 	}
+	panic("schema: unknown kind " + fd.Kind().String())
 }
 
-func ref(md protoreflect.MessageDescriptor) string { return "#/$defs/" + string(md.Name()) }
+func reference(md protoreflect.MessageDescriptor, defs object) object {
+	name := string(md.Name())
+	if _, known := defs[name]; !known {
+		defs[name] = nil // a message that contains itself ends here
+		defs[name] = properties(md, defs)
+	}
+	return object{"$ref": "#/$defs/" + name}
+}

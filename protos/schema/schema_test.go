@@ -1,105 +1,90 @@
-package schema_test
+package schema
 
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	"github.com/troupe-sched/troupe/protos/schema"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
-type node = map[string]any
-
-func parse(t *testing.T, m protoreflect.ProtoMessage) node {
-	t.Helper()
-	first, second := schema.Schema(m.ProtoReflect().Descriptor()), schema.Schema(m.ProtoReflect().Descriptor())
-	if !bytes.Equal(first, second) {
-		t.Fatal("two schemas of one message differ")
-	}
-	var out node
-	if err := json.Unmarshal(first, &out); err != nil {
-		t.Fatal(err)
-	}
-	return out
+func describe(m protoreflect.ProtoMessage) protoreflect.MessageDescriptor {
+	return m.ProtoReflect().Descriptor()
 }
 
-func TestJobSchemaSaysWhatAPersonNeeds(t *testing.T) {
-	s := parse(t, &v1.JobSpec{})
-	if s["$ref"] != "#/$defs/JobSpec" || s["title"] != "JobSpec" {
-		t.Fatalf("got %v %v", s["$ref"], s["title"])
-	}
-	defs := s["$defs"].(node)
-	for _, name := range []string{"JobSpec", "StageSpec", "Resources", "Constraint", "Retry", "Stop"} {
-		if defs[name].(node)["additionalProperties"] != false {
-			t.Errorf("%s lets unknown fields in", name)
-		}
-	}
-	job := defs["JobSpec"].(node)["properties"].(node)
-	for path, want := range map[string]any{
-		"name.type": "string", "rank.type": "integer", "labels.type": "object", "stages.type": "array",
-		"name.description": "Name, unique among the live jobs of its queue: ^[a-z0-9][a-z0-9_-]{0,62}$.",
+func TestX6_SchemaOfAMessage(t *testing.T) {
+	for _, tt := range []struct {
+		m    protoreflect.ProtoMessage
+		want string
+	}{
+		{&v1.QueueRef{}, `{"$schema":"https://json-schema.org/draft/2020-12/schema","additionalProperties":false,` +
+			`"properties":{"name":{"type":"string"}},"title":"QueueRef","type":"object"}`},
+		{&v1.CellTree{}, `{"$defs":{"TreeNode":{"additionalProperties":false,"properties":{` +
+			`"children":{"items":{"$ref":"#/$defs/TreeNode"},"type":"array"},` +
+			`"handled":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]},"kind":{"type":"string"},` +
+			`"mailbox":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]},` +
+			`"mailbox_max":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]},"name":{"type":"string"},` +
+			`"restarts":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]}},"type":"object"}},` +
+			`"$schema":"https://json-schema.org/draft/2020-12/schema","additionalProperties":false,"properties":{` +
+			`"dead_letters":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]},` +
+			`"root":{"$ref":"#/$defs/TreeNode"}},"title":"CellTree","type":"object"}`},
 	} {
-		field, key, _ := bytes.Cut([]byte(path), []byte("."))
-		if got := job[string(field)].(node)[string(key)]; got != want {
-			t.Errorf("%s is %v, want %v", path, got, want)
+		if got := string(Schema(describe(tt.m))); got != tt.want {
+			t.Errorf("got\n%s\nwant\n%s", got, tt.want)
 		}
-	}
-	if items := job["stages"].(node)["items"].(node)["$ref"]; items != "#/$defs/StageSpec" {
-		t.Errorf("stages are %v", items)
-	}
-	if _, camel := job["timeLimit"]; camel || job["time_limit"] == nil {
-		t.Error("names are not those of the proto")
 	}
 }
 
-func TestEveryMessageOfTheAPIHasASchemaWithoutLooseEnds(t *testing.T) {
-	messages := v1.File_v1_api_proto.Messages()
-	for i := range messages.Len() {
-		raw := schema.Schema(messages.Get(i))
-		var s node
-		if err := json.Unmarshal(raw, &s); err != nil {
-			t.Fatal(err)
-		}
-		defs := s["$defs"].(node)
-		var walk func(any)
-		walk = func(v any) {
-			switch v := v.(type) {
-			case node:
-				if to, ok := v["$ref"].(string); ok && defs[to[len("#/$defs/"):]] == nil {
-					t.Errorf("%s refers to %s, which is not there", messages.Get(i).Name(), to)
-				}
-				for _, c := range v {
-					walk(c)
-				}
-			case []any:
-				for _, c := range v {
-					walk(c)
+// Every message of the protos has a schema: valid JSON, always the same bytes, every reference there, and small enough
+// for all endpoints' schemas to travel in one answer.
+func TestSchemaOfEveryMessage(t *testing.T) {
+	n := 0
+	for _, file := range []protoreflect.FileDescriptor{v1.File_v1_job_proto, v1.File_v1_api_proto, v1.File_v1_journal_proto, v1.File_v1_agent_proto} {
+		for i := range file.Messages().Len() {
+			n++
+			md := file.Messages().Get(i)
+			data := Schema(md)
+			if len(data) > 8<<10 {
+				t.Errorf("%s: %d bytes", md.Name(), len(data))
+			}
+			if !bytes.Equal(data, Schema(md)) {
+				t.Errorf("%s: differs from one call to the next", md.Name())
+			}
+			var decoded struct {
+				Defs       map[string]json.RawMessage `json:"$defs"`
+				Properties map[string]json.RawMessage `json:"properties"`
+			}
+			if err := json.Unmarshal(data, &decoded); err != nil {
+				t.Fatalf("%s: %v", md.Name(), err)
+			}
+			if len(decoded.Properties) != md.Fields().Len() {
+				t.Errorf("%s: %d properties for %d fields", md.Name(), len(decoded.Properties), md.Fields().Len())
+			}
+			for _, part := range strings.Split(string(data), `"$ref":"#/$defs/`)[1:] {
+				if name, _, _ := strings.Cut(part, `"`); len(decoded.Defs[name]) < 10 {
+					t.Errorf("%s: no definition of %s", md.Name(), name)
 				}
 			}
 		}
-		walk(s)
+	}
+	if n < 60 {
+		t.Errorf("saw %d messages only", n)
 	}
 }
 
-func TestRecursionEnds(t *testing.T) {
-	tree := parse(t, &v1.CellTree{})["$defs"].(node)["TreeNode"].(node)["properties"].(node)
-	if got := tree["children"].(node)["items"].(node)["$ref"]; got != "#/$defs/TreeNode" {
-		t.Fatalf("children are %v", got)
+func TestSchemaOfMapsEnumsAndBytes(t *testing.T) {
+	job := string(Schema(describe(&v1.JobSpec{})))
+	if want := `"labels":{"additionalProperties":{"type":"string"},"type":"object"}`; !strings.Contains(job, want) {
+		t.Errorf("no %s in %s", want, job)
 	}
-}
-
-func TestKindsOfJSON(t *testing.T) {
-	attempt := parse(t, &v1.AttemptState{})["$defs"].(node)["AttemptState"].(node)["properties"].(node)
-	if got := attempt["result"].(node)["contentEncoding"]; got != "base64" {
-		t.Errorf("bytes are %v", got)
-	}
-	if got := attempt["phase"].(node)["enum"].([]any); got[0] != "ATTEMPT_PHASE_UNSPECIFIED" {
-		t.Errorf("phases are %v", got)
-	}
-	if got := attempt["fence"].(node)["type"].([]any); len(got) != 2 {
-		t.Errorf("a 64-bit number is %v, want integer or string", got)
+	attempt := string(Schema(describe(&v1.AttemptState{})))
+	for _, want := range []string{`"result":{"contentEncoding":"base64","type":"string"}`, `"enum":["ATTEMPT_PHASE_UNSPECIFIED",`,
+		`"exit_code":{"maximum":2147483647,"minimum":-2147483648,"type":"integer"}`} {
+		if !strings.Contains(attempt, want) {
+			t.Errorf("no %s in %s", want, attempt)
+		}
 	}
 }
