@@ -114,7 +114,7 @@ func (p *purity) check() []finding {
 func (p *purity) imported(spec *ast.ImportSpec) {
 	target := importPath(spec)
 	for name, why := range bannedImports {
-		if within(target, name) {
+		if target == name || strings.Contains(name, ".") && within(target, name) {
 			p.add(spec.Pos(), "import of %s: %s", target, why)
 		}
 	}
@@ -150,7 +150,7 @@ func (p *purity) selector(sel *ast.SelectorExpr) {
 		return
 	case "math/rand", "math/rand/v2":
 		if !slices.Contains(seeded, sel.Sel.Name) {
-			p.add(sel.Pos(), "%s.%s draws from the global source: draw from the actor's context", path.Base(from), sel.Sel.Name)
+			p.add(sel.Pos(), "rand.%s draws from the global source: draw from the actor's context", sel.Sel.Name)
 		}
 	default:
 		if b, ok := banned[from]; ok && slices.Contains(b.names, sel.Sel.Name) {
