@@ -83,6 +83,7 @@ type snapshot struct {
 type ended struct {
 	uid   model.UID
 	id    model.JobID
+	key   string
 	bytes int64
 }
 
@@ -172,6 +173,9 @@ func (a *Actor) commit(ctx *kit.Context, c *msg.Commit) {
 			}
 			ctx.Log().Error("commit refused", "reason", err, "from", kit.NameOf(ctx.Sender()))
 			ctx.Reply(&msg.CommitRefused{Commit: c, Reason: err})
+			if n := len(a.wait); len(a.wait[n-1].events) == 0 {
+				a.wait = a.wait[:n-1] // opened for nothing
+			}
 			return
 		}
 		a.take(ev)
@@ -230,7 +234,7 @@ func (a *Actor) take(ev *v1.Event) {
 		if err := a.state.Stage(forget); err != nil {
 			panic(fmt.Errorf("journal: forget %s: %w", old.id, err))
 		}
-		last.then = append(last.then, msg.Send{To: a.cfg.Env.Refs.Queues, Message: &msg.JobForgotten{ID: old.id, UID: old.uid}})
+		last.then = append(last.then, msg.Send{To: a.cfg.Env.Refs.Queues, Message: &msg.JobForgotten{ID: old.id, UID: old.uid, Key: old.key}})
 		a.take(forget)
 	}
 }
@@ -240,7 +244,7 @@ func (a *Actor) noteEnded(job *model.JobState) {
 	for i := range job.Stages() {
 		bytes += int64(job.Counts(i).ResultBytes)
 	}
-	a.ended = append(a.ended, ended{job.UID, job.ID, bytes})
+	a.ended = append(a.ended, ended{job.UID, job.ID, job.Key, bytes})
 	a.endedBy += bytes
 }
 

@@ -75,7 +75,7 @@ func (a *Actor) facts(ctx *kit.Context, m *msg.CellFacts) {
 func Summary(job *model.JobState) *v1.JobSummary {
 	s := &v1.JobSummary{
 		Queue: job.ID.Queue, Name: job.ID.Name, Uid: uint64(job.UID), Kind: job.Spec.GetKind(), Band: job.Spec.GetBand(),
-		Phase: job.Phase, Counts: &v1.Counts{}, SubmittedUnixMs: job.SubmittedUnixNano / 1e6, EndedUnixMs: job.EndedUnixNano / 1e6,
+		Labels: job.Spec.GetLabels(), Phase: job.Phase, Counts: &v1.Counts{}, SubmittedUnixMs: job.SubmittedUnixNano / 1e6, EndedUnixMs: job.EndedUnixNano / 1e6,
 	}
 	for i := range job.Stages() {
 		c := job.Counts(i)

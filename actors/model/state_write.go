@@ -1,6 +1,12 @@
 package model
 
-import v1 "github.com/troupe-sched/troupe/protos/v1"
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
 
 // Stage applies one event ahead of the record that will hold it, so that the journal can refuse a commit that
 // contradicts the state without harm to the commits beside it. An event that is refused changes nothing.
@@ -19,4 +25,23 @@ func (s *State) Seal(rec *v1.Record, hash [32]byte) error {
 	}
 	s.seq, s.epoch, s.head = rec.GetSeq(), rec.GetEpoch(), hash
 	return nil
+}
+
+// Keys returns a copy of the queue's idempotency keys.
+func (q *QueueState) Keys() map[string]*v1.JobKey { return maps.Clone(q.keys) }
+
+// RecentFailures returns the newest failures of instances that are not done, at most n: dead instances first, then the
+// newest.
+func (j *JobState) RecentFailures(stage, n int) []*v1.InstanceFailure {
+	list := slices.Collect(maps.Values(j.stages[stage].failures))
+	slices.SortFunc(list, func(a, b *v1.InstanceFailure) int {
+		if a.GetFinal() != b.GetFinal() {
+			if a.GetFinal() {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Or(cmp.Compare(b.GetTimeUnixNano(), a.GetTimeUnixNano()), cmp.Compare(a.GetIndex(), b.GetIndex()))
+	})
+	return list[:min(max(n, 0), len(list))]
 }

@@ -7,7 +7,7 @@ import v1 "github.com/troupe-sched/troupe/protos/v1"
 type Request struct {
 	// Call is one of: *v1.SubmitRequest, *v1.StopRequest, *v1.JobRef (status), *v1.ExplainRequest,
 	// *v1.ResultsRequest, *v1.LogsRequest (answered by *v1.LogPlace), *v1.LookupRequest, *v1.ListJobsRequest,
-	// *v1.QueueSpec (set), *v1.QueueRef (status), *v1.ListQueuesRequest, RemoveQueue, *v1.NodeRef (status),
+	// *v1.QueueSpec (set), *v1.QueueRef (status), *v1.ListQueuesRequest, *RemoveQueue, *v1.NodeRef (status),
 	// *v1.ListNodesRequest, *v1.DrainRequest, *v1.CellStatusRequest.
 	Call any
 }
@@ -16,5 +16,6 @@ type Request struct {
 // limit, up or down.
 type Backlog struct{ Bytes int64 }
 
-// CellFacts are the parts of *v1.CellStatus that other actors know.
+// CellFacts is a *v1.CellStatus in the making: it passes through the actors that know parts of it, placer and then
+// journal, which answers the asker.
 type CellFacts struct{ Status *v1.CellStatus }

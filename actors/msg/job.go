@@ -66,6 +66,13 @@ type Inventory struct {
 	Slots   []HeldSlot
 }
 
+// NodeReset tells all jobs that a node's actor has restarted: what it holds has been told to the jobs in Told, and it
+// holds nothing of the others.
+type NodeReset struct {
+	Node model.NodeID
+	Told map[model.UID]bool
+}
+
 // HeldSlot is one slot that a node holds for a job.
 type HeldSlot struct {
 	Slot  model.SlotID
@@ -81,7 +88,7 @@ type Claimed struct {
 }
 
 // WantRequest asks a job to send its Want again: its queue has restarted.
-type WantRequest struct{}
+type WantRequest struct{ Queue string }
 
 // EndpointsRequest asks a job to register its instances again: names has restarted.
 type EndpointsRequest struct{}

@@ -63,6 +63,9 @@ type Claim struct {
 // ViewRequest asks all nodes to send their NodeView: the placer has restarted.
 type ViewRequest struct{}
 
+// ViewsComing tells the placer how many NodeViews answer its ViewRequest.
+type ViewsComing struct{ Nodes int }
+
 // NodeSynced tells the supervisor of nodes that a node of an earlier epoch has said, or cannot say, what it holds.
 type NodeSynced struct{ Node model.NodeID }
 

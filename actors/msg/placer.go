@@ -59,13 +59,3 @@ type ExplainStages struct {
 	Stages []StageWant
 	UID    model.UID
 }
-
-// GetTotals is answered by Totals.
-type GetTotals struct{}
-
-// Totals of the placer's view.
-type Totals struct {
-	Nodes, NodesOpen    int
-	Capacity, Held      model.Resources
-	Slots, WaitingSlots uint64
-}

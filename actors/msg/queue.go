@@ -15,10 +15,11 @@ type Submit struct {
 // Want says how many slots a job wants in all, for each of its stages; a target, not an increment. A stage that is
 // not named wants none. Answered by nothing: grants come from the nodes.
 type Want struct {
-	ID     model.JobID
-	UID    model.UID
-	Job    kit.Ref
-	Stages []StageWant
+	ID       model.JobID
+	UID      model.UID
+	Priority model.Priority
+	Job      kit.Ref
+	Stages   []StageWant
 }
 
 // StageWant is the demand of one stage.
@@ -38,6 +39,7 @@ type JobEnded struct{ Summary *v1.JobSummary }
 type JobForgotten struct {
 	ID  model.JobID
 	UID model.UID
+	Key string
 }
 
 // DemandRequest asks all queues to send their demands again: the placer has restarted.
@@ -58,8 +60,14 @@ type ListQueues struct{}
 // QueueChanged tells the supervisor of queues how a queue stands.
 type QueueChanged struct{ Status *v1.QueueStatus }
 
-// ListJobs is answered by *v1.ListJobsReply.
-type ListJobs struct{ Request *v1.ListJobsRequest }
+// ListJobs is answered by *v1.ListJobsReply, by the last queue that it passes through.
+type ListJobs struct {
+	Request *v1.ListJobsRequest
+	// Found is what the queues before have added; nil at first. It belongs to whoever handles the message.
+	Found []*v1.JobSummary
+	// From is the name of the queue to go on with.
+	From string
+}
 
 // ToQueue routes Message to the queue of that name; answered by a *model.Fault if there is none.
 type ToQueue struct {

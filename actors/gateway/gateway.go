@@ -1,0 +1,208 @@
+// Package gateway holds the actor through which every request of a client enters the tree.
+//
+// Started by: tree ("gateway"), last. Owns: whether new work is admitted. Durable: nothing. Promises: what it lets
+// through is valid and bounded; the answer goes from the actor that knows it straight to the caller. When the journal's
+// backlog or the memory of the process is over its watermark: new work is refused as busy with a time to try again,
+// until it is well below; never dropped. When restarted: callers time out and try again with the same key.
+package gateway
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+const (
+	// listMax bounds one page of a list.
+	listMax = 1000
+	// keyMax bounds an idempotency key.
+	keyMax      = 128
+	reasonMax   = 1024
+	retryAfter  = time.Second
+	memoryEvery = time.Second
+)
+
+// Memory reads how many bytes this process uses; it must not block.
+type Memory func() int64
+
+// Actor is the gateway.
+type Actor struct {
+	env     *msg.Env
+	memory  Memory
+	version string
+	started time.Time
+	backlog bool // over its watermark, and not yet below its lower one
+	full    bool // memory likewise
+}
+
+// New makes the actor. memory may be nil if no limit is set.
+func New(env *msg.Env, memory Memory, version string) *Actor {
+	return &Actor{env: env, memory: memory, version: version}
+}
+
+// look is the timer that reads the memory.
+type look struct{}
+
+// Receive implements kit.Behavior.
+func (a *Actor) Receive(ctx *kit.Context, message any) {
+	switch m := message.(type) {
+	case kit.Started:
+		a.started = ctx.Now()
+		a.look(ctx)
+	case look:
+		a.look(ctx)
+	case *msg.Backlog:
+		a.backlog = watermark(a.backlog, m.Bytes, a.env.BacklogBytes, a.env.BacklogBytes/2)
+	case *msg.Request:
+		a.request(ctx, m.Call)
+	}
+}
+
+func (a *Actor) look(ctx *kit.Context) {
+	if a.memory == nil || a.env.MemoryBytes == 0 {
+		return
+	}
+	a.full = watermark(a.full, a.memory(), a.env.MemoryBytes, a.env.MemoryBytes/10*9)
+	ctx.After("look", memoryEvery, look{})
+}
+
+// watermark has hysteresis: up above high, down below low.
+func watermark(up bool, value, high, low int64) bool {
+	if up {
+		return value > low
+	}
+	return value > high
+}
+
+// closed says why new work is refused; nil if it is not.
+func (a *Actor) closed() *model.Fault {
+	switch {
+	case a.backlog:
+		return model.Busy(retryAfter, "the journal has a backlog; new work is refused until it has halved")
+	case a.full:
+		return model.Busy(retryAfter, "the master's memory is over its limit; new work is refused until it is a tenth below")
+	}
+	return nil
+}
+
+// request validates and sends on, in the caller's name.
+func (a *Actor) request(ctx *kit.Context, call any) {
+	r := &a.env.Refs
+	switch c := call.(type) {
+	case *v1.SubmitRequest:
+		a.submit(ctx, c)
+	case *v1.StopRequest:
+		if len(c.GetReason()) > reasonMax {
+			ctx.Reply(model.Invalid("the reason is too long", &v1.FieldError{Field: "reason", Problem: fmt.Sprintf("has %d bytes", len(c.GetReason())), Hint: fmt.Sprintf("at most %d", reasonMax)}))
+			return
+		}
+		reason := c.GetReason()
+		if reason == "" {
+			reason = "stopped on request"
+		}
+		a.toJob(ctx, c, &msg.StopJob{Reason: reason})
+	case *v1.JobRef:
+		a.toJob(ctx, c, &msg.GetJob{})
+	case *v1.ExplainRequest:
+		a.toJob(ctx, c, &msg.ExplainJob{Request: c})
+	case *v1.ResultsRequest:
+		a.toJob(ctx, c, &msg.GetResults{Request: c})
+	case *v1.LogsRequest:
+		a.toJob(ctx, c, &msg.LocateLogs{Request: c})
+	case *v1.LookupRequest:
+		ctx.Forward(r.Names, &msg.Lookup{Request: c})
+	case *v1.ListJobsRequest:
+		a.list(ctx, c)
+	case *v1.QueueSpec:
+		a.setQueue(ctx, c)
+	case *v1.QueueRef:
+		ctx.Forward(r.Queues, &msg.ToQueue{Name: c.GetName(), Message: &msg.GetQueue{}})
+	case *v1.ListQueuesRequest:
+		ctx.Forward(r.Queues, &msg.ListQueues{})
+	case *msg.RemoveQueue:
+		ctx.Forward(r.Queues, &msg.ToQueue{Name: c.Name, Message: c})
+	case *v1.NodeRef:
+		ctx.Forward(r.Nodes, &msg.ToNode{ID: model.NodeID(c.GetId()), Message: &msg.GetNode{}})
+	case *v1.ListNodesRequest:
+		ctx.Forward(r.Nodes, &msg.ListNodes{Request: &v1.ListNodesRequest{Limit: page(c.GetLimit()), After: c.GetAfter()}})
+	case *v1.DrainRequest:
+		ctx.Forward(r.Nodes, &msg.ToNode{ID: model.NodeID(c.GetId()), Message: &msg.DrainNode{Drained: c.GetDrained(), Reason: c.GetReason()}})
+	case *v1.CellStatusRequest:
+		a.cellStatus(ctx)
+	default:
+		ctx.Reply(model.Internal("request of kind %T is not known", call))
+	}
+}
+
+func (a *Actor) submit(ctx *kit.Context, c *v1.SubmitRequest) {
+	if fault := a.closed(); fault != nil {
+		ctx.Reply(fault)
+		return
+	}
+	if len(c.GetKey()) > keyMax {
+		ctx.Reply(model.Invalid("the idempotency key is too long", &v1.FieldError{Field: "key", Problem: fmt.Sprintf("has %d bytes", len(c.GetKey())), Hint: fmt.Sprintf("at most %d", keyMax)}))
+		return
+	}
+	plan, problems := model.Compile(c.GetJob())
+	if len(problems) > 0 {
+		ctx.Reply(model.Invalid("the job is not valid", problems...))
+		return
+	}
+	ctx.Forward(a.env.Refs.Queues, &msg.ToQueue{Name: plan.ID.Queue, Message: &msg.Submit{Plan: plan, Key: c.GetKey()}})
+}
+
+func (a *Actor) setQueue(ctx *kit.Context, c *v1.QueueSpec) {
+	spec, problems := model.CompileQueue(c)
+	if len(problems) > 0 {
+		ctx.Reply(model.Invalid("the queue is not valid", problems...))
+		return
+	}
+	ctx.Forward(a.env.Refs.Queues, &msg.SetQueue{Spec: spec})
+}
+
+// named is a request about one job.
+type named interface {
+	GetQueue() string
+	GetName() string
+}
+
+func (a *Actor) toJob(ctx *kit.Context, c named, message any) {
+	id := model.JobID{Queue: c.GetQueue(), Name: c.GetName()}
+	if id.Queue == "" {
+		id.Queue = model.DefaultQueue
+	}
+	for _, p := range [...]struct{ field, value string }{{"queue", id.Queue}, {"name", id.Name}} {
+		if !model.ValidName(p.value) {
+			ctx.Reply(model.Invalid("the name of the job is not valid", &v1.FieldError{
+				Field: p.field, Problem: model.Quote(p.value) + " is not a name", Hint: "small letters, digits, - and _, at most 63",
+			}))
+			return
+		}
+	}
+	ctx.Forward(a.env.Refs.Jobs, &msg.ToJob{ID: id, Message: message})
+}
+
+func page(limit int32) int32 {
+	if limit <= 0 || limit > listMax {
+		return listMax
+	}
+	return limit
+}
+
+func (a *Actor) list(ctx *kit.Context, c *v1.ListJobsRequest) {
+	r := &v1.ListJobsRequest{Queue: c.GetQueue(), Labels: c.GetLabels(), Ended: c.GetEnded(), Limit: page(c.GetLimit()), After: c.GetAfter()}
+	ctx.Forward(a.env.Refs.Queues, &msg.ListJobs{Request: r, From: ""})
+}
+
+// cellStatus begins the answer; placer and journal add what they know, and the journal answers.
+func (a *Actor) cellStatus(ctx *kit.Context) {
+	s := &v1.CellStatus{Cell: a.env.Cell, Version: a.version, StartedUnixMs: a.started.UnixMilli(), Admission: "open"}
+	if fault := a.closed(); fault != nil {
+		s.Admission = fault.Description
+	}
+	ctx.Forward(a.env.Refs.Placer, &msg.CellFacts{Status: s})
+}

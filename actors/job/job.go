@@ -1,0 +1,415 @@
+package job
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+const (
+	stashMax = 4096
+	// retryAfter is what a refused caller is told to wait.
+	retryAfter = time.Second
+	// lostBackoff is the wait before an instance is tried again whose attempt was lost or refused by a node.
+	lostBackoff = time.Second
+	// reportEvery bounds how often queue and names hear of changes.
+	reportEvery = 250 * time.Millisecond
+	// healEvery is how often a job that waits says its Want again, in case it was lost.
+	healEvery = 30 * time.Second
+	// retireAfter is how long the actor of an ended job stays for questions.
+	retireAfter = 10 * time.Second
+	// ResultsMax bounds the results of one job together, in bytes.
+	ResultsMax = 64 << 20
+)
+
+// Actor is one job.
+type Actor struct {
+	env   *msg.Env
+	id    model.JobID
+	stash kit.Stash
+
+	// hard is the durable truth: it changes only when the journal says so. nil before it is read.
+	hard    *model.JobState
+	missing bool // there is no such job
+	plan    *model.Plan
+	mode    mode
+	again   bool // this incarnation is not the first
+	// freshUID is the job that was admitted just now, of which nothing can run anywhere.
+	freshUID model.UID
+
+	stages  []*stage
+	slots   map[model.SlotID]*slot
+	fences  map[model.Fence]*attempt
+	work    works
+	commit  commit
+	heard   map[model.NodeID]bool // nodes that sent an Inventory while recovering
+	expect  int                   // nodes that will; -1 before Claimed
+	ending  *ending
+	places  places
+	changed bool
+	life    lifecycle.JobPhase
+	// stopAsked: a stop is durable or on its way.
+	stopAsked bool
+	// resultBytes are the results of all stages, durable or accepted.
+	resultBytes uint64
+}
+
+// mode is what the actor is about.
+type mode uint8
+
+const (
+	reading    mode = iota // waits for its hard state
+	recovering             // waits for what the nodes hold
+	active                 // launches
+	stopping               // waits for its slots to be free, then ends
+	ended                  // answers questions
+)
+
+// ending is how the job will end once its slots are free.
+type ending struct {
+	phase, reason string
+	sent          bool
+}
+
+// New makes the actor of the job of that name.
+func New(env *msg.Env, id model.JobID) *Actor {
+	return &Actor{env: env, id: id, stash: kit.Stash{Max: stashMax}}
+}
+
+// Receive implements kit.Behavior.
+func (a *Actor) Receive(ctx *kit.Context, message any) {
+	switch m := message.(type) {
+	case kit.Started:
+		a.again = m.Incarnation > 1
+		a.read(ctx)
+	case *msg.JobRead:
+		a.restore(ctx, m)
+	case *msg.CommitRefused:
+		panic(m.Reason) // what it was built on was not true: build again
+	default:
+		if _, late := m.(*msg.Committed); late && a.mode == reading {
+			return // of an earlier incarnation; what is read includes it
+		}
+		if a.mode != reading {
+			a.handle(ctx, m)
+		} else if !a.stash.Add(ctx, m) {
+			ctx.Reply(model.Busy(retryAfter, "job %s is starting", a.id))
+		}
+	}
+}
+
+// handle is the table of contents; whatever a message changes, flush sends.
+func (a *Actor) handle(ctx *kit.Context, message any) {
+	switch m := message.(type) {
+	case *routed:
+		a.routed(ctx, m)
+		return
+	case *msg.StartJob:
+		a.start(ctx, m)
+		return
+	case *msg.Granted:
+		a.granted(ctx, m)
+	case *msg.Reported:
+		a.reported(ctx, m)
+	case *msg.Inventory:
+		a.inventory(ctx, m)
+	case *msg.SlotsLost:
+		a.slotsLost(ctx, m)
+	case *msg.NodeReset:
+		if !m.Told[a.uid()] && a.mode != ended {
+			a.inventory(ctx, &msg.Inventory{Node: m.Node})
+		}
+	case *msg.Claimed:
+		a.expect = m.Nodes
+		a.recovered(ctx, false)
+	case *msg.Committed:
+		a.committed(ctx, m)
+	case *msg.StopJob:
+		a.stop(ctx, m)
+	case *msg.WantRequest:
+		if m.Queue == a.id.Queue && a.mode != ended {
+			a.want(ctx, true)
+		}
+	case *msg.EndpointsRequest:
+		a.register(ctx)
+	case *kit.Busy:
+		ctx.After("heal", retryAfter, heal{})
+	case heal, due, report, retire, claimOver, timeLimit:
+		a.timer(ctx, m)
+	default:
+		a.answer(ctx, m)
+		return
+	}
+	a.flush(ctx)
+}
+
+// The timers.
+type (
+	heal      struct{}
+	due       struct{}
+	report    struct{}
+	retire    struct{}
+	claimOver struct{}
+	timeLimit struct{}
+)
+
+func (a *Actor) timer(ctx *kit.Context, m any) {
+	switch m.(type) {
+	case heal:
+		a.want(ctx, true)
+		ctx.After("heal", healEvery, heal{})
+	case due:
+		a.assignAll(ctx)
+	case report:
+		a.changed = false
+		ctx.Tell(a.env.Refs.Queues, &msg.ToQueue{Name: a.id.Queue, Message: &msg.JobChanged{Summary: a.summary()}})
+		a.register(ctx)
+	case retire:
+		if a.mode == ended {
+			ctx.Tell(a.env.Refs.Jobs, &retireJob{a.id})
+		}
+	case claimOver:
+		a.recovered(ctx, true)
+	case timeLimit:
+		if a.mode < stopping && a.ending == nil {
+			a.end(ctx, model.PhaseFailed, fmt.Sprintf("time limit of %s is over", model.FormatDuration(a.plan.TimeLimit)))
+		}
+	}
+}
+
+func (a *Actor) uid() model.UID {
+	if a.hard == nil {
+		return 0
+	}
+	return a.hard.UID
+}
+
+// note makes sure that the queue hears of a change soon.
+func (a *Actor) note(ctx *kit.Context) {
+	if !a.changed && a.mode != ended {
+		a.changed = true
+		ctx.After("report", reportEvery, report{})
+	}
+}
+
+// start notes that the job is fresh, and begins anew if the name is used again.
+func (a *Actor) start(ctx *kit.Context, m *msg.StartJob) {
+	if m.Fresh {
+		a.freshUID = m.UID
+	}
+	switch {
+	case m.UID > a.uid():
+		a.read(ctx)
+	case m.UID == a.uid() && m.Fresh && !a.again && a.mode == recovering:
+		a.expect = 0
+		a.recovered(ctx, false)
+		a.flush(ctx)
+	}
+}
+
+// routed is a message that came by the job's name; see msg.ToJob.
+type routed struct {
+	uid     model.UID
+	message any
+}
+
+// routed unpacks; what is about an older job of this name is answered with giving everything back.
+func (a *Actor) routed(ctx *kit.Context, m *routed) {
+	if m.uid == 0 || m.uid == a.uid() {
+		a.handle(ctx, m.message)
+		return
+	}
+	switch m := m.message.(type) {
+	case *msg.Inventory:
+		for _, h := range m.Slots {
+			a.work.release(m.Node, m.NodeRef, h.Slot)
+		}
+	case *msg.Granted:
+		for _, s := range m.Slots {
+			a.work.release(m.Node, m.NodeRef, s)
+		}
+	case *msg.Reported:
+		for _, s := range m.Attempts {
+			a.work.settle(m.Node, m.NodeRef, model.Fence(s.GetFence()))
+		}
+	}
+	a.work.flush(ctx, msg.Work{ID: a.id, UID: m.uid, Reason: "the job has ended"})
+}
+
+// granted takes slots in; those that the job has no use for go back at once.
+func (a *Actor) granted(ctx *kit.Context, m *msg.Granted) {
+	if m.Stage.Job != a.uid() || a.mode > active || a.ending != nil || int(m.Stage.Stage) >= len(a.stages) {
+		for _, id := range m.Slots {
+			a.work.release(m.Node, m.NodeRef, id)
+		}
+		return
+	}
+	st := a.stages[m.Stage.Stage]
+	a.move(lifecycle.JobSchedule)
+	for _, id := range m.Slots {
+		if a.slots[id] != nil {
+			continue
+		}
+		a.slots[id] = &slot{id: id, stage: st, node: m.Node, ref: m.NodeRef}
+		st.held++
+		st.idle = append(st.idle, a.slots[id])
+	}
+	a.assign(ctx, st)
+	a.want(ctx, false)
+	a.note(ctx)
+}
+
+// assignAll gives every idle slot something to do.
+func (a *Actor) assignAll(ctx *kit.Context) {
+	for _, st := range a.stages {
+		a.assign(ctx, st)
+	}
+	a.want(ctx, false)
+}
+
+// assign launches instances in a stage's idle slots and gives back the slots that have no use.
+func (a *Actor) assign(ctx *kit.Context, st *stage) {
+	if a.mode != active || a.ending != nil || !st.open {
+		return
+	}
+	for {
+		sl := st.takeIdle()
+		if sl == nil {
+			break
+		}
+		index, ok := st.next(a.hard, ctx.Now())
+		if !ok {
+			st.idle = append(st.idle, sl)
+			break
+		}
+		a.launch(st, sl, index)
+	}
+	if len(st.retries) > 0 {
+		ctx.After("due", max(st.retries[0].due.Sub(ctx.Now()), time.Millisecond), due{})
+	}
+}
+
+func (a *Actor) launch(st *stage, sl *slot, index uint64) {
+	at := &attempt{index: index, fence: a.env.IDs.Fence(), number: a.hard.Failures(st.number, index) + 1, slot: sl}
+	sl.attempt = at
+	st.running[index] = at
+	a.fences[at.fence] = at
+	a.work.launch(sl, st.template, msg.Launch{
+		Slot: sl.id, Fence: at.fence, Stage: uint32(st.number), Index: index, Attempt: at.number,
+	})
+}
+
+// useful is how many slots the stage can fill: what is neither done nor dead nor about to be.
+func (a *Actor) useful(st *stage) uint64 {
+	if a.mode > active || a.ending != nil || !st.open {
+		return 0
+	}
+	return min(st.plan.Parallel, a.hard.Counts(st.number).Open()-st.accepted)
+}
+
+// want tells the queue how many slots the job wants if that has changed, or in any case if force is set, and gives
+// idle slots beyond that back, after it has said that it does not want them any more.
+func (a *Actor) want(ctx *kit.Context, force bool) {
+	if a.mode == reading || a.mode == recovering {
+		return
+	}
+	change := force
+	for _, st := range a.stages {
+		if t := a.useful(st); t != st.target {
+			st.target = t
+			change = true
+		}
+	}
+	if change && a.mode != ended {
+		w := &msg.Want{ID: a.id, UID: a.uid(), Priority: a.plan.Priority, Job: ctx.Self()}
+		for _, st := range a.stages {
+			if st.target > 0 {
+				w.Stages = append(w.Stages, msg.StageWant{Stage: uint32(st.number), Target: st.target, Plan: st.plan})
+			}
+		}
+		ctx.Tell(a.env.Refs.Queues, &msg.ToQueue{Name: a.id.Queue, Message: w})
+	}
+	for _, st := range a.stages {
+		for st.held > st.target {
+			sl := st.takeIdle()
+			if sl == nil {
+				break
+			}
+			a.release(sl)
+		}
+	}
+}
+
+// release gives a slot back; what runs in it is stopped.
+func (a *Actor) release(sl *slot) {
+	if sl.leaving || sl.gone {
+		return
+	}
+	sl.leaving = true
+	sl.stage.held--
+	a.work.release(sl.node, sl.ref, sl.id)
+}
+
+// slotsLost forgets slots; what ran in them runs again elsewhere, under a greater fence.
+func (a *Actor) slotsLost(ctx *kit.Context, m *msg.SlotsLost) {
+	for _, id := range m.Slots {
+		if sl := a.slots[id]; sl != nil && sl.node == m.Node {
+			a.drop(ctx, sl)
+		}
+	}
+	a.assignAll(ctx)
+	a.finishStopping(ctx)
+	a.note(ctx)
+}
+
+// drop forgets a slot that is gone.
+func (a *Actor) drop(ctx *kit.Context, sl *slot) {
+	if !sl.leaving {
+		sl.stage.held--
+	}
+	sl.gone = true
+	delete(a.slots, sl.id)
+	if at := sl.attempt; at != nil {
+		sl.stage.outdate(at)
+		a.forget(at)
+		sl.stage.wait(at.index, ctx.Now().Add(lostBackoff))
+	}
+}
+
+// forget removes an attempt from the soft state.
+func (a *Actor) forget(at *attempt) {
+	delete(a.fences, at.fence)
+	if at.slot.stage.running[at.index] == at {
+		delete(at.slot.stage.running, at.index)
+	}
+	at.slot.attempt = nil
+}
+
+// flush sends what the message has led to: work to nodes, and the next commit.
+func (a *Actor) flush(ctx *kit.Context) {
+	if a.hard != nil {
+		a.sendCommit(ctx)
+	}
+	reason := ""
+	if a.ending != nil {
+		reason = a.ending.reason
+	}
+	a.work.flush(ctx, msg.Work{ID: a.id, UID: a.uid(), Reason: reason})
+}
+
+// template is what the attempts of a stage share.
+func template(hard *model.JobState, plan *model.Plan, i int) *v1.Template {
+	st := &plan.Stages[i]
+	return &v1.Template{
+		JobUid: uint64(hard.UID), Stage: uint32(i), Queue: hard.ID.Queue, Job: hard.ID.Name, Spec: hard.Spec.GetStages()[i],
+		CpuMilli: st.Resources[model.CPU], MemoryBytes: st.Resources[model.Memory],
+		DiskBytes: st.Resources[model.Disk], NetBps: st.Resources[model.Net],
+		TimeoutMs: st.Timeout.Milliseconds(), GraceMs: st.Grace.Milliseconds(),
+		Band: plan.Priority.Band.String(), Rank: plan.Priority.Rank,
+	}
+}

@@ -1,0 +1,117 @@
+package job
+
+import (
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
+)
+
+// read asks the journal for the hard state; everything else waits for it.
+func (a *Actor) read(ctx *kit.Context) {
+	a.mode = reading
+	ctx.Tell(a.env.Refs.Journal, &msg.ReadJob{ID: a.id})
+}
+
+// restore builds the soft state on the hard one.
+func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
+	if a.mode != reading {
+		return
+	}
+	for _, timer := range []string{"heal", "due", "limit", "claim", "report", "retire"} {
+		ctx.Cancel(timer)
+	}
+	a.hard, a.missing, a.changed, a.stopAsked = m.State, m.State == nil, false, false
+	a.stages, a.commit, a.ending = nil, commit{}, nil
+	a.slots, a.fences = map[model.SlotID]*slot{}, map[model.Fence]*attempt{}
+	a.heard, a.expect = map[model.NodeID]bool{}, -1
+	if a.missing {
+		a.mode = ended
+		ctx.After("retire", retireAfter, retire{})
+		a.stash.Drain(ctx, a.handle)
+		return
+	}
+	plan, problems := model.Compile(a.hard.Spec)
+	if len(problems) > 0 {
+		// It was compiled before it was admitted. A version that does not understand it must not guess.
+		panic("job " + a.id.String() + ": spec in the journal does not compile: " + problems[0].GetField() + ": " + problems[0].GetProblem())
+	}
+	a.plan = plan
+	for i := range plan.Stages {
+		a.stages = append(a.stages, newStage(i, &plan.Stages[i], template(a.hard, plan, i)))
+	}
+	a.openStages()
+	a.stopAsked = a.hard.StopRequested
+	a.life = life(a.hard)
+	a.resultBytes = 0
+	for i := range a.stages {
+		a.resultBytes += a.hard.Counts(i).ResultBytes
+	}
+	if a.hard.Ended() {
+		a.mode = ended
+		ctx.After("retire", retireAfter, retire{})
+	} else {
+		a.mode = recovering
+		ctx.After("claim", a.env.Settle+a.env.Lost, claimOver{})
+		ctx.After("heal", healEvery, heal{})
+		if a.plan.TimeLimit > 0 {
+			left := time.Unix(0, a.hard.SubmittedUnixNano).Add(a.plan.TimeLimit).Sub(ctx.Now())
+			ctx.After("limit", max(left, time.Millisecond), timeLimit{})
+		}
+	}
+	if a.freshUID == a.uid() && !a.again && a.mode == recovering {
+		a.expect = 0
+		a.recovered(ctx, false)
+	}
+	a.stash.Drain(ctx, a.handle)
+	if a.mode == recovering {
+		ctx.Tell(a.env.Refs.Nodes, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: a.again})
+	}
+	a.flush(ctx)
+}
+
+// recovered goes over to work once all nodes have answered, or the grace time is over.
+func (a *Actor) recovered(ctx *kit.Context, over bool) {
+	if a.mode != recovering {
+		return
+	}
+	if !over && (a.expect < 0 || len(a.heard) < a.expect) {
+		return
+	}
+	if over {
+		ctx.Log().Warn("grace time is over; going on without some nodes", "heard", len(a.heard), "expected", a.expect)
+	}
+	ctx.Cancel("claim")
+	a.mode = active
+	switch {
+	case a.ending != nil:
+		a.beginStopping(ctx)
+	case a.hard.StopRequested:
+		a.end(ctx, model.PhaseStopped, a.hard.StopReason)
+	default:
+		a.review(ctx)
+		a.want(ctx, true)
+	}
+}
+
+// life is the phase that the hard state alone shows.
+func life(hard *model.JobState) lifecycle.JobPhase {
+	switch {
+	case hard.Phase == model.PhaseSucceeded:
+		return lifecycle.JobSucceeded
+	case hard.Phase == model.PhaseFailed:
+		return lifecycle.JobFailed
+	case hard.Phase == model.PhaseStopped:
+		return lifecycle.JobStopped
+	case hard.StopRequested:
+		return lifecycle.JobStopping
+	}
+	for i := range hard.Stages() {
+		if hard.Counts(i).Done > 0 {
+			return lifecycle.JobRunning
+		}
+	}
+	return lifecycle.JobPending
+}

@@ -1,0 +1,9 @@
+// Package node holds the actor of one machine and the supervisor of all machines.
+//
+// Started by: tree ("nodes"); the supervisor starts one child a node, for those the cell knows when a master begins
+// and for others when their agent says Hello. Owns: what the node holds (slots) and the session with its agent; it is
+// the authority that the placer's view follows. Durable: that the node exists, its info, drain, through the journal.
+// Promises: never holds more than the node has; every command reaches the agent once, in order, within a session;
+// what the agent says reaches the job that it concerns. When full: a session whose outbox is full begins anew.
+// When restarted: asks the agent for a new session, and tells all jobs and the placer what it found.
+package node

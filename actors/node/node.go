@@ -1,0 +1,340 @@
+package node
+
+import (
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
+	"github.com/troupe-sched/troupe/actors/policy/stream"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// Fabric carries messages to agents. Send never blocks and may lose, delay or double what it is given.
+type Fabric interface {
+	Send(m *v1.ToAgent)
+}
+
+const (
+	stashMax = 4096
+	// outboxMax bounds the commands that an agent has not acknowledged.
+	outboxMax = 65_536
+	// batchMax bounds the commands in one message.
+	batchMax = 1024
+	// slotsMax bounds the slots of one node.
+	slotsMax    = 4096
+	tickEvery   = time.Second
+	ackAfter    = 20 * time.Millisecond
+	resendAfter = time.Second
+)
+
+// Actor is one node.
+type Actor struct {
+	env    *msg.Env
+	id     model.NodeID
+	fabric Fabric
+	stash  kit.Stash
+	ready  bool
+	again  bool // this incarnation is not the first: all jobs must be told what was found
+
+	hard     *model.NodeState // nil until the node has joined
+	joining  *v1.Hello        // waits for its NodeJoined to be durable
+	capacity model.Resources
+	held     model.Resources
+	slots    map[model.SlotID]*slot
+	ends     map[model.Fence]model.SlotID // ends reported and not settled
+	claims   []*msg.Claim                 // wait for the first session
+	through  uint64                       // serial of the last Reserve handled
+
+	session session
+	live    lifecycle.Liveness
+	heard   time.Time
+	began   time.Time
+	synced  bool // the supervisor knows what this node holds
+	usage   *v1.Usage
+	changed bool
+	batch   batch
+}
+
+// slot is resources held for one stage of one job.
+type slot struct {
+	id    model.SlotID
+	stage model.StageID
+	job   model.JobID
+	ref   kit.Ref // of the job's actor; nil if only its name is known
+	each  model.Resources
+	// fence of the newest attempt sent to the agent; 0 if there was none, and then the agent does not know the slot.
+	fence     model.Fence
+	index     uint64           // of the instance that it tries
+	attempt   uint32           // its number
+	state     *v1.AttemptState // of that attempt, as the agent says; nil if it has not
+	over      bool             // its end was reported
+	stop      model.Fence      // attempt that was asked to stop
+	releasing bool
+}
+
+// session is the numbered exchange with the agent.
+type session struct {
+	number    uint64
+	open      bool
+	out       *stream.Outbox[*v1.Command]
+	in        stream.Inbox
+	templates map[model.StageID]bool
+	progress  bool // the agent has acknowledged something since the last look
+	owed      bool // items were taken that are not acknowledged yet
+	asked     time.Time
+	differs   int // digests in a row that did not match
+}
+
+// New makes the actor of one node.
+func New(env *msg.Env, fabric Fabric, id model.NodeID) *Actor {
+	return &Actor{
+		env: env, id: id, fabric: fabric, stash: kit.Stash{Max: stashMax},
+		slots: map[model.SlotID]*slot{}, ends: map[model.Fence]model.SlotID{},
+	}
+}
+
+// The timers.
+type (
+	tick   struct{}
+	ack    struct{}
+	resend struct{}
+	report struct{}
+)
+
+// joined says that NodeJoined is durable.
+type joined struct{ hello *v1.Hello }
+
+// drained says that NodeDrained is durable.
+type drained struct {
+	m     *msg.DrainNode
+	asker kit.Ref
+}
+
+// Receive implements kit.Behavior.
+func (a *Actor) Receive(ctx *kit.Context, message any) {
+	switch m := message.(type) {
+	case kit.Started:
+		a.again = m.Incarnation > 1
+		a.began = ctx.Now()
+		ctx.Tell(a.env.Refs.Journal, &msg.ReadNode{ID: a.id})
+	case *msg.NodeRead:
+		a.restore(ctx, m)
+	case *msg.CommitRefused:
+		panic(m.Reason)
+	default:
+		if a.ready {
+			a.handle(ctx, m)
+		} else if !a.stash.Add(ctx, m) {
+			ctx.Reply(model.Busy(time.Second, "node %s is starting", a.id))
+		}
+	}
+}
+
+func (a *Actor) restore(ctx *kit.Context, m *msg.NodeRead) {
+	if a.ready {
+		return
+	}
+	a.ready = true
+	a.hard = m.State
+	if a.hard != nil {
+		a.capacity = capacity(a.hard.Info)
+	}
+	a.askHello(ctx)
+	ctx.After("tick", tickEvery, tick{})
+	a.stash.Drain(ctx, a.handle)
+	a.note(ctx)
+}
+
+func (a *Actor) handle(ctx *kit.Context, message any) {
+	switch m := message.(type) {
+	case *msg.FromAgent:
+		a.fromAgent(ctx, m.Message)
+	case *msg.Reserve:
+		a.reserve(ctx, m)
+	case *msg.Work:
+		a.work(ctx, m)
+	case *msg.Claim:
+		a.claim(ctx, m)
+	case *msg.ViewRequest:
+		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
+	case *joined:
+		if a.joining == m.hello {
+			a.joining = nil
+			a.hard = &model.NodeState{ID: a.id, Info: m.hello.GetInfo(), Drained: a.drained(), DrainReason: a.drainReason()}
+			a.openSession(ctx, m.hello)
+		}
+	case *msg.DrainNode:
+		a.drain(ctx, m)
+	case *drained:
+		a.hard.Drained, a.hard.DrainReason = m.m.Drained, m.m.Reason
+		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
+		ctx.TellFrom(ctx.Self(), m.asker, a.status(ctx))
+		a.note(ctx)
+	case *msg.GetNode:
+		ctx.Reply(a.status(ctx))
+	case *kit.Busy:
+		// A peer did not take a message; the next session tells everything again.
+		ctx.Log().Warn("message refused by a full mailbox", "to", kit.NameOf(m.To))
+		a.session.open = false
+		a.askHello(ctx)
+	case tick, ack, resend, report:
+		a.timer(ctx, m)
+	}
+	a.batch.flush(ctx, a)
+	a.pump(ctx)
+}
+
+func (a *Actor) timer(ctx *kit.Context, m any) {
+	switch m.(type) {
+	case tick:
+		a.watch(ctx)
+		ctx.After("tick", tickEvery, tick{})
+	case ack:
+		a.sendAck(ctx)
+	case resend:
+		a.resend(ctx)
+	case report:
+		a.changed = false
+		ctx.Tell(a.env.Refs.Nodes, &msg.NodeChanged{Status: a.status(ctx)})
+	}
+}
+
+// note makes sure that the supervisor hears of a change soon.
+func (a *Actor) note(ctx *kit.Context) {
+	if !a.changed {
+		a.changed = true
+		ctx.After("report", tickEvery, report{})
+	}
+}
+
+func (a *Actor) drained() bool { return a.hard != nil && a.hard.Drained }
+
+func (a *Actor) drainReason() string {
+	if a.hard == nil {
+		return ""
+	}
+	return a.hard.DrainReason
+}
+
+// open reports whether the node takes new slots.
+func (a *Actor) open() bool {
+	return a.session.open && a.live == lifecycle.NodeFresh && !a.drained()
+}
+
+// reserve holds slots for a stage, as many as fit.
+func (a *Actor) reserve(ctx *kit.Context, m *msg.Reserve) {
+	a.through = m.Serial
+	granted := &msg.Granted{Node: a.id, NodeRef: ctx.Self(), Stage: m.Stage}
+	for _, id := range m.Slots {
+		if !a.open() || len(a.slots) >= slotsMax || !m.Each.Fits(a.capacity.Sub(a.held)) {
+			break
+		}
+		a.add(&slot{id: id, stage: m.Stage, job: m.ID, ref: m.Job, each: m.Each})
+		granted.Slots = append(granted.Slots, id)
+	}
+	ctx.Tell(a.env.Refs.Placer, &msg.Reserved{Node: a.id, Serial: m.Serial, Refused: len(m.Slots) - len(granted.Slots)})
+	if len(granted.Slots) > 0 {
+		ctx.Tell(m.Job, granted)
+	}
+	a.note(ctx)
+}
+
+func (a *Actor) add(sl *slot) {
+	a.slots[sl.id] = sl
+	a.held = a.held.Add(sl.each)
+}
+
+// remove forgets a slot and tells placer and job that it is free.
+func (a *Actor) remove(ctx *kit.Context, sl *slot) {
+	delete(a.slots, sl.id)
+	a.held = a.held.Sub(sl.each)
+	a.batch.freed(sl)
+	a.note(ctx)
+}
+
+func (a *Actor) drain(ctx *kit.Context, m *msg.DrainNode) {
+	if a.hard == nil {
+		ctx.Reply(model.NotFound("node %s has not joined the cell", a.id))
+		return
+	}
+	ctx.Tell(a.env.Refs.Journal, &msg.Commit{
+		Events: []*v1.Event{{Kind: &v1.Event_NodeDrained{NodeDrained: &v1.NodeDrained{Node: string(a.id), Drained: m.Drained, Reason: m.Reason}}}},
+		Then:   []msg.Send{{To: ctx.Self(), Message: &drained{m, ctx.Sender()}}},
+	})
+}
+
+// claim answers what this node holds of a job; before the first session nobody knows.
+func (a *Actor) claim(ctx *kit.Context, m *msg.Claim) {
+	if a.session.open || a.live == lifecycle.NodeLost {
+		ctx.Tell(m.Job, a.inventory(ctx, m.UID))
+		return
+	}
+	a.claims = append(a.claims, m)
+}
+
+func (a *Actor) answerClaims(ctx *kit.Context) {
+	for _, m := range a.claims {
+		ctx.Tell(m.Job, a.inventory(ctx, m.UID))
+	}
+	a.claims = nil
+}
+
+// inventory is all that the node holds of one job.
+func (a *Actor) inventory(ctx *kit.Context, uid model.UID) *msg.Inventory {
+	inv := &msg.Inventory{Node: a.id, NodeRef: ctx.Self()}
+	for _, id := range a.sorted() {
+		if sl := a.slots[id]; sl.stage.Job == uid && !sl.releasing {
+			inv.Slots = append(inv.Slots, msg.HeldSlot{Slot: id, Stage: sl.stage.Stage, Attempt: sl.state})
+		}
+	}
+	return inv
+}
+
+func capacity(i *v1.NodeInfo) model.Resources {
+	return model.Resources{i.GetCpuMilli(), i.GetMemoryBytes(), i.GetDiskBytes(), i.GetNetBps()}
+}
+
+// view is all of this node for the placer.
+func (a *Actor) view(ctx *kit.Context) *msg.NodeView {
+	v := &msg.NodeView{Node: a.id, NodeRef: ctx.Self(), Open: a.open(), Through: a.through}
+	if a.hard == nil || a.live == lifecycle.NodeLost || a.live == lifecycle.NodeUnknown {
+		v.Gone = true
+		return v
+	}
+	v.Info = a.hard.Info
+	at := map[model.StageID]int{}
+	for _, id := range a.sorted() {
+		sl := a.slots[id]
+		i, known := at[sl.stage]
+		if !known {
+			i = len(v.Held)
+			at[sl.stage] = i
+			v.Held = append(v.Held, msg.HeldStage{Stage: sl.stage, Each: sl.each})
+		}
+		v.Held[i].Count++
+	}
+	return v
+}
+
+func (a *Actor) status(ctx *kit.Context) *v1.NodeStatus {
+	s := &v1.NodeStatus{
+		Info: &v1.NodeInfo{Id: string(a.id)}, Liveness: a.live.String(), Drained: a.drained(), DrainReason: a.drainReason(),
+		Slots: uint64(len(a.slots)), CpuMilliHeld: a.held[model.CPU], MemoryBytesHeld: a.held[model.Memory],
+		DiskBytesHeld: a.held[model.Disk], NetBpsHeld: a.held[model.Net],
+		CpuMilliUsed: a.usage.GetCpuMilli(), MemoryBytesUsed: a.usage.GetMemoryBytes(), DiskBytesUsed: a.usage.GetDiskBytes(),
+	}
+	if a.hard != nil {
+		s.Info = a.hard.Info
+	}
+	if !a.heard.IsZero() {
+		s.SeenUnixMs = a.heard.UnixMilli()
+	}
+	for _, sl := range a.slots { //order: counts
+		if sl.state.GetPhase() == v1.AttemptPhase_ATTEMPT_PHASE_RUNNING {
+			s.Running++
+		}
+	}
+	return s
+}

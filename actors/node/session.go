@@ -1,0 +1,372 @@
+package node
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
+	"github.com/troupe-sched/troupe/actors/policy/stream"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// fromAgent takes in one message of the session, or the Hello that begins one.
+func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
+	if m.GetEpoch() > a.env.Epoch {
+		// The agent has seen a later master: this one is deposed and must not steer it.
+		ctx.Log().Warn("agent follows a later master", "epoch", m.GetEpoch(), "mine", a.env.Epoch)
+		return
+	}
+	a.heard = ctx.Now()
+	if h := m.GetHello(); h != nil {
+		a.hello(ctx, h)
+		return
+	}
+	s := &a.session
+	if !s.open || m.GetSession() != s.number {
+		a.askHello(ctx)
+		return
+	}
+	a.alive(ctx)
+	if s.out.Ack(m.GetAck()) {
+		s.progress = true
+	}
+	if u := m.GetUsage(); u != nil {
+		a.usage = u
+		a.note(ctx)
+	}
+	if n := len(m.GetChanges()); n > 0 {
+		skip, ok := s.in.Take(m.GetFirst(), n)
+		s.owed = true // also for what came twice: its acknowledgement may be lost
+		if ok {
+			for _, c := range m.GetChanges()[skip:] {
+				a.change(ctx, c)
+			}
+		}
+	}
+	a.compare(ctx, m)
+}
+
+// hello begins a session, after the node's info is durable.
+func (a *Actor) hello(ctx *kit.Context, h *v1.Hello) {
+	s := &a.session
+	switch {
+	case h.GetInfo().GetId() != string(a.id):
+		ctx.Log().Warn("hello of another node", "id", h.GetInfo().GetId())
+	case h.GetSession() < s.number || h.GetSession() == 0:
+		// An older one that was under way for long.
+	case h.GetSession() == s.number && s.open:
+		a.welcome(ctx) // the first Welcome was lost
+	case a.hard != nil && proto.Equal(a.hard.Info, h.GetInfo()):
+		a.openSession(ctx, h)
+	case a.joining != nil && a.joining.GetSession() >= h.GetSession():
+		// Its NodeJoined is on its way.
+	default:
+		if problems := model.CheckNodeInfo(h.GetInfo()); len(problems) > 0 {
+			ctx.Log().Error("node refused", "field", problems[0].GetField(), "problem", problems[0].GetProblem())
+			return
+		}
+		a.joining = h
+		ctx.Tell(a.env.Refs.Journal, &msg.Commit{
+			Events: []*v1.Event{{Kind: &v1.Event_NodeJoined{NodeJoined: &v1.NodeJoined{Info: h.GetInfo()}}}},
+			Then:   []msg.Send{{To: ctx.Self(), Message: &joined{h}}},
+		})
+	}
+}
+
+// openSession compares what the agent has with what this node believes, tells everyone concerned, and begins.
+func (a *Actor) openSession(ctx *kit.Context, h *v1.Hello) {
+	if h.GetSession() <= a.session.number && a.session.open {
+		return
+	}
+	a.session = session{
+		number: h.GetSession(), open: true, out: stream.NewOutbox[*v1.Command](outboxMax), templates: map[model.StageID]bool{},
+	}
+	a.capacity = capacity(h.GetInfo())
+	a.heard = ctx.Now()
+	a.ends = map[model.Fence]model.SlotID{}
+	a.welcome(ctx)
+	strangers := a.reconcile(ctx, h)
+	a.move(lifecycle.NodeHeard)
+	ctx.Tell(a.env.Refs.Placer, a.view(ctx))
+	a.batch.flush(ctx, a)
+	a.tellInventories(ctx, strangers)
+	a.answerClaims(ctx)
+	a.sync(ctx)
+	a.note(ctx)
+}
+
+// reconcile goes through both sides' slots. It returns the jobs with slots that this node did not know.
+func (a *Actor) reconcile(ctx *kit.Context, h *v1.Hello) (strangers map[model.UID]bool) {
+	strangers = map[model.UID]bool{}
+	there := map[model.SlotID]bool{}
+	for _, s := range h.GetSlots() {
+		id := model.SlotID(s.GetSlot())
+		there[id] = true
+		sl := a.slots[id]
+		if sl == nil {
+			sl = &slot{
+				id: id, stage: model.StageID{Job: model.UID(s.GetJobUid()), Stage: s.GetStage()},
+				job:   model.JobID{Queue: s.GetQueue(), Name: s.GetJob()},
+				each:  model.Resources{s.GetCpuMilli(), s.GetMemoryBytes(), s.GetDiskBytes(), s.GetNetBps()},
+				fence: model.Fence(s.GetLastFence()),
+			}
+			a.add(sl)
+			strangers[sl.stage.Job] = true
+		}
+		a.reconcileSlot(ctx, sl, s)
+	}
+	for _, id := range a.sorted() {
+		sl := a.slots[id]
+		if there[id] {
+			continue
+		}
+		a.loseAttempt(sl) // the agent has never got it, or has lost all it knew
+		sl.fence, sl.state, sl.stop, sl.over = 0, nil, 0, false
+		if sl.releasing {
+			a.remove(ctx, sl)
+		}
+	}
+	return strangers
+}
+
+// reconcileSlot compares one slot that both sides have.
+func (a *Actor) reconcileSlot(ctx *kit.Context, sl *slot, s *v1.SlotState) {
+	if sl.fence > model.Fence(s.GetLastFence()) {
+		a.loseAttempt(sl) // its launch has not reached the agent, and never will: its session is over
+	}
+	sl.fence = model.Fence(s.GetLastFence())
+	sl.state, sl.over = nil, true // an end that is not settled follows as a change
+	if at := s.GetAttempt(); at != nil && at.GetPhase() < v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED {
+		sl.state, sl.over = at, false
+		sl.index, sl.attempt = at.GetIndex(), at.GetAttempt()
+	}
+	switch {
+	case sl.releasing:
+		a.push(ctx, releaseCommand(sl.id, "released"))
+	case sl.stop != 0 && sl.stop == sl.fence:
+		a.push(ctx, stopCommand(sl, "stopped"))
+	}
+}
+
+// loseAttempt reports the newest attempt of a slot as lost, unless its end is known.
+func (a *Actor) loseAttempt(sl *slot) {
+	if sl.fence == 0 || sl.over {
+		return
+	}
+	a.batch.lost(sl, a.id)
+}
+
+// tellInventories tells jobs what this node holds of them: those with slots it did not know, and after a restart of
+// this actor all of them.
+func (a *Actor) tellInventories(ctx *kit.Context, strangers map[model.UID]bool) {
+	told := map[model.UID]bool{}
+	for _, j := range a.sortedJobs() {
+		told[j.uid] = true
+		if a.again || strangers[j.uid] {
+			ctx.Tell(a.env.Refs.Jobs, &msg.ToJob{ID: j.id, UID: j.uid, Message: a.inventory(ctx, j.uid)})
+		}
+	}
+	if a.again {
+		a.again = false
+		ctx.Tell(a.env.Refs.Jobs, &msg.ToAllJobs{Message: &msg.NodeReset{Node: a.id, Told: told}})
+	}
+}
+
+// change takes in one observed change.
+func (a *Actor) change(ctx *kit.Context, c *v1.Change) {
+	switch k := c.GetKind().(type) {
+	case *v1.Change_Attempt:
+		a.attempt(ctx, k.Attempt)
+	case *v1.Change_Released:
+		if sl := a.slots[model.SlotID(k.Released.GetSlot())]; sl != nil {
+			a.remove(ctx, sl)
+		}
+	case *v1.Change_Refused:
+		if sl := a.slots[model.SlotID(k.Refused.GetSlot())]; sl != nil && uint64(sl.fence) == k.Refused.GetFence() {
+			a.batch.refused(sl, k.Refused)
+			a.push(ctx, releaseCommand(sl.id, "launch refused")) // whatever is left of it there
+			a.remove(ctx, sl)
+		}
+	}
+}
+
+func (a *Actor) attempt(ctx *kit.Context, s *v1.AttemptState) {
+	fence := model.Fence(s.GetFence())
+	over := s.GetPhase() >= v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED
+	sl := a.slots[model.SlotID(s.GetSlot())]
+	if over {
+		a.ends[fence] = model.SlotID(s.GetSlot())
+	}
+	if sl == nil {
+		// The slot is gone, the end of its attempt is not settled.
+		a.batch.attempt(model.JobID{Queue: s.GetQueue(), Name: s.GetJob()}, nil, s)
+		return
+	}
+	if fence == sl.fence {
+		sl.state, sl.over = s, over
+	}
+	a.batch.attempt(sl.job, sl.ref, s)
+}
+
+// askHello asks the agent to begin a session, at most once a second.
+func (a *Actor) askHello(ctx *kit.Context) {
+	if !a.session.asked.IsZero() && ctx.Now().Sub(a.session.asked) < resendAfter {
+		return
+	}
+	a.session.asked = ctx.Now()
+	a.fabric.Send(&v1.ToAgent{Node: string(a.id), Epoch: a.env.Epoch, Control: &v1.ToAgent_HelloRequest{HelloRequest: true}})
+}
+
+func (a *Actor) welcome(*kit.Context) {
+	a.fabric.Send(&v1.ToAgent{
+		Node: string(a.id), Epoch: a.env.Epoch, Session: a.session.number,
+		Control: &v1.ToAgent_Welcome{Welcome: &v1.Welcome{HeartbeatMs: a.env.Heartbeat.Milliseconds()}},
+	})
+}
+
+// pump sends what was not sent yet; acknowledgements ride along or follow soon.
+func (a *Actor) pump(ctx *kit.Context) {
+	s := &a.session
+	if !s.open {
+		return
+	}
+	for {
+		first, commands := s.out.Next(batchMax)
+		if commands == nil {
+			break
+		}
+		a.fabric.Send(&v1.ToAgent{Node: string(a.id), Epoch: a.env.Epoch, Session: s.number, Ack: s.in.Taken(), First: first, Commands: commands})
+		s.owed = false
+		ctx.After("resend", resendAfter, resend{})
+	}
+	if s.owed {
+		s.owed = false
+		ctx.After("ack", ackAfter, ack{})
+	}
+}
+
+func (a *Actor) sendAck(*kit.Context) {
+	if s := &a.session; s.open {
+		a.fabric.Send(&v1.ToAgent{Node: string(a.id), Epoch: a.env.Epoch, Session: s.number, Ack: s.in.Taken()})
+	}
+}
+
+// resend begins again with the oldest command when the agent has acknowledged none for a while.
+func (a *Actor) resend(ctx *kit.Context) {
+	s := &a.session
+	if !s.open || s.out.Len() == 0 {
+		return
+	}
+	if !s.progress {
+		s.out.Rewind()
+	}
+	s.progress = false
+	ctx.After("resend", resendAfter, resend{})
+}
+
+// compare holds the agent's digest against this side's view when nothing is under way either way; two differences in
+// a row begin a new session (S4: real-time changes and periodic full sync).
+func (a *Actor) compare(ctx *kit.Context, m *v1.FromAgent) {
+	if m.GetDigest() == 0 || a.session.out.Len() > 0 || len(m.GetChanges()) > 0 {
+		return
+	}
+	if m.GetDigest() == stream.Digest(a.holdings()) {
+		a.session.differs = 0
+		return
+	}
+	if a.session.differs++; a.session.differs >= 2 {
+		ctx.Log().Warn("views differ; a new session begins")
+		a.session.open = false
+		a.askHello(ctx)
+	}
+}
+
+// holdings is what the agent should hold: for each slot that it knows, its newest attempt and whether that is over.
+func (a *Actor) holdings() []stream.Held {
+	var list []stream.Held
+	for _, id := range a.sorted() {
+		sl := a.slots[id]
+		if sl.fence != 0 {
+			list = append(list, stream.Held{Slot: uint64(id), Fence: uint64(sl.fence), Ended: sl.over})
+		}
+	}
+	return list
+}
+
+// alive notes a sign of life of an open session.
+func (a *Actor) alive(ctx *kit.Context) {
+	if a.live != lifecycle.NodeFresh {
+		a.move(lifecycle.NodeHeard)
+		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
+		a.note(ctx)
+	}
+}
+
+// watch moves liveness on as the agent stays silent.
+func (a *Actor) watch(ctx *kit.Context) {
+	since := a.heard
+	if since.IsZero() {
+		since = a.began
+	}
+	silent := ctx.Now().Sub(since)
+	before := a.live
+	if before == lifecycle.NodeUnknown && !a.session.open {
+		if silent > a.env.Settle {
+			a.lose(ctx)
+		} else {
+			a.askHello(ctx)
+		}
+		return
+	}
+	if silent > a.env.Suspect {
+		a.move(lifecycle.NodeSilent)
+	}
+	switch {
+	case silent > a.env.Lost && before == lifecycle.NodeSuspect:
+		a.lose(ctx)
+	case a.live == before:
+	default:
+		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
+		a.note(ctx)
+	}
+	if !a.session.open && a.live != lifecycle.NodeLost {
+		a.askHello(ctx)
+	} else if silent > a.env.Suspect/2 && a.session.open {
+		a.fabric.Send(&v1.ToAgent{Node: string(a.id), Epoch: a.env.Epoch, Session: a.session.number, Ack: a.session.in.Taken(), Control: &v1.ToAgent_Ping{Ping: true}})
+	}
+}
+
+// lose gives up everything the node holds: jobs run it elsewhere. What still runs there is found when it comes back.
+func (a *Actor) lose(ctx *kit.Context) {
+	a.move(lifecycle.NodeGone)
+	a.session.open = false
+	ctx.Log().Warn("node lost", "slots", len(a.slots), "silent", ctx.Now().Sub(a.heard).Round(time.Millisecond))
+	for _, j := range a.sortedJobs() {
+		a.tellJob(ctx, &jobBatch{id: j.id, uid: j.uid, ref: j.ref}, &msg.SlotsLost{Node: a.id, Slots: j.slots, Reason: "node lost"})
+	}
+	a.slots, a.held = map[model.SlotID]*slot{}, model.Resources{}
+	a.ends = map[model.Fence]model.SlotID{}
+	ctx.Tell(a.env.Refs.Placer, a.view(ctx))
+	a.answerClaims(ctx)
+	a.sync(ctx)
+	a.note(ctx)
+}
+
+// sync tells the supervisor once that this node's holdings are known, or cannot be.
+func (a *Actor) sync(ctx *kit.Context) {
+	if !a.synced {
+		a.synced = true
+		ctx.Tell(a.env.Refs.Nodes, &msg.NodeSynced{Node: a.id})
+	}
+}
+
+// move changes liveness by the table of package lifecycle; what is not in it changes nothing.
+func (a *Actor) move(e lifecycle.NodeEvent) {
+	if next, ok := a.live.Next(e); ok {
+		a.live = next
+	}
+}

@@ -1,0 +1,185 @@
+package node
+
+import (
+	"slices"
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// Supervisor starts one Actor a node and routes by id. When a master begins it waits until every node that the cell
+// knows has said what it holds, or cannot: until then jobs of earlier masters replace nothing.
+type Supervisor struct {
+	env      *msg.Env
+	fabric   Fabric
+	ready    bool
+	stash    kit.Stash
+	children kit.Children
+	settled  bool
+	unsynced map[model.NodeID]bool
+	claims   []*msg.Claim
+	status   map[string]*v1.NodeStatus
+	ids      []string // sorted
+	refused  int
+}
+
+// settleOver is the timer that ends the waiting.
+type settleOver struct{}
+
+// NewSupervisor makes the supervisor.
+func NewSupervisor(env *msg.Env, fabric Fabric) *Supervisor {
+	return &Supervisor{
+		env: env, fabric: fabric, stash: kit.Stash{Max: stashMax},
+		unsynced: map[model.NodeID]bool{}, status: map[string]*v1.NodeStatus{},
+		children: kit.Children{
+			Max: env.Limits.Nodes,
+			Spec: func(id string) kit.Spec {
+				return kit.Spec{New: func() kit.Behavior { return New(env, fabric, model.NodeID(id)) }}
+			},
+		},
+	}
+}
+
+// Receive implements kit.Behavior.
+func (s *Supervisor) Receive(ctx *kit.Context, message any) {
+	switch m := message.(type) {
+	case kit.Started:
+		ctx.Tell(s.env.Refs.Journal, &msg.ReadCell{})
+	case *msg.CellRead:
+		s.restore(ctx, m)
+	case *kit.ChildStopped:
+		s.children.Stopped(ctx, m)
+	default:
+		if s.ready {
+			s.handle(ctx, m)
+		} else if !s.stash.Add(ctx, m) {
+			ctx.Reply(model.Busy(time.Second, "the cell is starting"))
+		}
+	}
+}
+
+func (s *Supervisor) restore(ctx *kit.Context, m *msg.CellRead) {
+	if s.ready {
+		return
+	}
+	s.ready = true
+	for _, id := range m.Nodes {
+		if _, err := s.start(ctx, string(id)); err == nil {
+			s.unsynced[id] = true
+		}
+	}
+	// The nodes give up after Settle; this one is for a node actor that crashes just then.
+	ctx.After("settle", s.env.Settle+s.env.Lost, settleOver{})
+	s.settle(ctx)
+	s.stash.Drain(ctx, s.handle)
+}
+
+func (s *Supervisor) start(ctx *kit.Context, id string) (kit.Ref, error) {
+	ref, err := s.children.Start(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if i, found := slices.BinarySearch(s.ids, id); !found {
+		s.ids = slices.Insert(s.ids, i, id)
+	}
+	return ref, nil
+}
+
+func (s *Supervisor) handle(ctx *kit.Context, message any) {
+	switch m := message.(type) {
+	case *msg.FromAgent:
+		s.fromAgent(ctx, m)
+	case *msg.NodeSynced:
+		delete(s.unsynced, m.Node)
+		s.settle(ctx)
+	case settleOver:
+		clear(s.unsynced)
+		s.settle(ctx)
+	case *msg.Claim:
+		s.claim(ctx, m)
+	case *msg.ViewRequest:
+		ctx.Reply(&msg.ViewsComing{Nodes: s.children.Len()})
+		s.children.Each(func(_ string, ref kit.Ref) { ctx.Forward(ref, m) })
+	case *msg.NodeChanged:
+		s.status[m.Status.GetInfo().GetId()] = m.Status
+	case *msg.ToNode:
+		if ok, _ := s.children.Forward(ctx, string(m.ID), m.Message, false); !ok {
+			ctx.Reply(model.NotFound("there is no node %q", m.ID))
+		}
+	case *msg.ListNodes:
+		s.list(ctx, m.Request)
+	}
+}
+
+// fromAgent routes to the node's actor; an agent that says Hello for the first time gets one.
+func (s *Supervisor) fromAgent(ctx *kit.Context, m *msg.FromAgent) {
+	id := m.Message.GetNode()
+	if ref, ok := s.children.Get(id); ok {
+		ctx.Tell(ref, m)
+		return
+	}
+	if m.Message.GetHello() == nil || !model.ValidName(id) {
+		if s.refused++; s.refused == 1 {
+			ctx.Log().Warn("message of an unknown node refused", "node", model.Quote(id))
+		}
+		return
+	}
+	ref, err := s.start(ctx, id)
+	if err != nil {
+		ctx.Log().Error("node refused", "node", id, "reason", err)
+		return
+	}
+	ctx.Tell(ref, m)
+}
+
+// settle answers the claims that waited. It goes by way of the supervisor of jobs, as the Inventories did: behind them.
+func (s *Supervisor) settle(ctx *kit.Context) {
+	if s.settled || len(s.unsynced) > 0 {
+		return
+	}
+	s.settled = true
+	ctx.Cancel("settle")
+	ctx.Log().Info("all nodes have said what they hold", "nodes", s.children.Len())
+	for _, m := range s.claims {
+		s.claim(ctx, m)
+	}
+	s.claims = nil
+}
+
+// claim answers a job that wants to know what it holds. The first incarnation of its actor has been told already,
+// when the nodes' sessions began; a later one must be told again by all nodes.
+func (s *Supervisor) claim(ctx *kit.Context, m *msg.Claim) {
+	if !s.settled {
+		s.claims = append(s.claims, m)
+		return
+	}
+	nodes := 0
+	if m.Again {
+		nodes = s.children.Len()
+		s.children.Each(func(_ string, ref kit.Ref) { ctx.Tell(ref, m) })
+	}
+	ctx.Tell(s.env.Refs.Jobs, &msg.ToJob{ID: m.ID, UID: m.UID, Message: &msg.Claimed{UID: m.UID, Nodes: nodes}})
+}
+
+func (s *Supervisor) list(ctx *kit.Context, r *v1.ListNodesRequest) {
+	reply := &v1.ListNodesReply{}
+	i, found := slices.BinarySearch(s.ids, r.GetAfter())
+	if found {
+		i++
+	}
+	for _, id := range s.ids[i:] {
+		st := s.status[id]
+		if st == nil {
+			continue // its first report is on its way
+		}
+		if len(reply.Nodes) == int(r.GetLimit()) {
+			reply.Next = reply.Nodes[len(reply.Nodes)-1].GetInfo().GetId()
+			break
+		}
+		reply.Nodes = append(reply.Nodes, st)
+	}
+	ctx.Reply(reply)
+}

@@ -1,0 +1,184 @@
+package queue
+
+import (
+	"slices"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// Supervisor starts one Actor a queue, makes and removes queues, and routes by name.
+type Supervisor struct {
+	env      *msg.Env
+	ready    bool
+	stash    kit.Stash
+	children kit.Children
+	names    []string // sorted
+	status   map[string]*v1.QueueStatus
+}
+
+// applySpec tells a queue its new spec; it answers the asker with its status.
+type applySpec struct{ spec *v1.QueueSpec }
+
+// queueSet tells the supervisor that a queue's spec is durable.
+type queueSet struct {
+	spec  *v1.QueueSpec
+	asker kit.Ref
+}
+
+// queueRemoved tells the supervisor that a queue's removal is durable.
+type queueRemoved struct{ name string }
+
+// NewSupervisor makes the supervisor.
+func NewSupervisor(env *msg.Env) *Supervisor {
+	return &Supervisor{
+		env: env, stash: kit.Stash{Max: stashMax}, status: map[string]*v1.QueueStatus{},
+		children: kit.Children{
+			Max: env.Limits.Queues,
+			Spec: func(name string) kit.Spec {
+				return kit.Spec{New: func() kit.Behavior { return New(env, name) }, Mailbox: 32768}
+			},
+		},
+	}
+}
+
+// Receive implements kit.Behavior.
+func (s *Supervisor) Receive(ctx *kit.Context, message any) {
+	switch m := message.(type) {
+	case kit.Started:
+		ctx.Tell(s.env.Refs.Journal, &msg.ReadCell{})
+	case *msg.CellRead:
+		s.restore(ctx, m)
+	case *kit.ChildStopped:
+		s.children.Stopped(ctx, m)
+	case *msg.CommitRefused:
+		panic(m.Reason)
+	default:
+		if s.ready {
+			s.handle(ctx, m)
+		} else if !s.stash.Add(ctx, m) {
+			ctx.Reply(model.Busy(retryAfter, "the cell is starting"))
+		}
+	}
+}
+
+func (s *Supervisor) restore(ctx *kit.Context, m *msg.CellRead) {
+	if s.ready {
+		return
+	}
+	s.ready = true
+	for _, name := range m.Queues {
+		s.start(ctx, name)
+	}
+	if !slices.Contains(m.Queues, model.DefaultQueue) {
+		s.set(ctx, &v1.QueueSpec{Name: model.DefaultQueue, Description: "jobs that name no queue"}, nil)
+	}
+	s.stash.Drain(ctx, s.handle)
+}
+
+func (s *Supervisor) start(ctx *kit.Context, name string) (kit.Ref, error) {
+	ref, err := s.children.Start(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	if i, found := slices.BinarySearch(s.names, name); !found {
+		s.names = slices.Insert(s.names, i, name)
+	}
+	return ref, nil
+}
+
+func (s *Supervisor) handle(ctx *kit.Context, message any) {
+	switch m := message.(type) {
+	case *msg.ToQueue:
+		if _, submit := m.Message.(*msg.Submit); submit && s.live() >= s.env.Limits.Jobs {
+			ctx.Reply(model.Busy(retryAfter, "the cell has %d live jobs, its limit", s.env.Limits.Jobs))
+			return
+		}
+		if ok, err := s.children.Forward(ctx, m.Name, m.Message, false); !ok {
+			s.refuse(ctx, m.Name, err)
+		}
+	case *msg.SetQueue:
+		if _, ok := s.children.Get(m.Spec.GetName()); !ok && s.children.Len() >= s.env.Limits.Queues {
+			ctx.Reply(model.Busy(retryAfter, "the cell has %d queues, its limit", s.env.Limits.Queues))
+			return
+		}
+		s.set(ctx, m.Spec, ctx.Sender())
+	case *queueSet:
+		if ref, err := s.start(ctx, m.spec.GetName()); err == nil {
+			ctx.TellFrom(m.asker, ref, &applySpec{m.spec})
+		}
+	case *queueRemoved:
+		s.forget(ctx, m.name)
+	case *msg.JobForgotten:
+		s.children.Forward(ctx, m.ID.Queue, m, false)
+	case *msg.DemandRequest:
+		s.children.Each(func(_ string, ref kit.Ref) { ctx.Tell(ref, m) })
+	case *msg.QueueChanged:
+		s.status[m.Status.GetSpec().GetName()] = m.Status
+	case *msg.ListQueues:
+		reply := &v1.ListQueuesReply{}
+		for _, name := range s.names {
+			if st := s.status[name]; st != nil {
+				reply.Queues = append(reply.Queues, st)
+			}
+		}
+		ctx.Reply(reply)
+	case *msg.ListJobs:
+		s.list(ctx, m)
+	}
+}
+
+func (s *Supervisor) refuse(ctx *kit.Context, name string, err error) {
+	if err != nil {
+		ctx.Reply(model.Busy(retryAfter, "queue %s: %v", name, err))
+		return
+	}
+	ctx.Reply(model.NotFound("there is no queue %q; make it with: troupe queue set %s", name, name))
+}
+
+// set makes a spec durable and then tells the queue, in the asker's name.
+func (s *Supervisor) set(ctx *kit.Context, spec *v1.QueueSpec, asker kit.Ref) {
+	ctx.Tell(s.env.Refs.Journal, &msg.Commit{
+		Events: []*v1.Event{{Kind: &v1.Event_QueueSet{QueueSet: &v1.QueueSet{Spec: spec}}}},
+		Then:   []msg.Send{{To: ctx.Self(), Message: &queueSet{spec, asker}}},
+	})
+}
+
+func (s *Supervisor) forget(ctx *kit.Context, name string) {
+	s.children.Retire(ctx, name)
+	delete(s.status, name)
+	if i, found := slices.BinarySearch(s.names, name); found {
+		s.names = slices.Delete(s.names, i, i+1)
+	}
+}
+
+// live counts the jobs as the queues last said; a burst may pass the limit by what is on its way.
+func (s *Supervisor) live() int {
+	n := uint64(0)
+	for _, st := range s.status { //order: sums
+		n += st.GetLiveJobs()
+	}
+	return int(n)
+}
+
+// list sends the question to the next queue that may add to the answer, or answers when there is none.
+func (s *Supervisor) list(ctx *kit.Context, m *msg.ListJobs) {
+	if q := m.Request.GetQueue(); q != "" {
+		if m.From == "" {
+			if ok, err := s.children.Forward(ctx, q, m, false); !ok {
+				s.refuse(ctx, q, err)
+			}
+			return
+		}
+		ctx.Reply(&v1.ListJobsReply{Jobs: m.Found})
+		return
+	}
+	i, _ := slices.BinarySearch(s.names, m.From)
+	if i == len(s.names) {
+		ctx.Reply(&v1.ListJobsReply{Jobs: m.Found})
+		return
+	}
+	s.children.Forward(ctx, s.names[i], m, false)
+}
