@@ -12,12 +12,12 @@ import (
 // reach a decision. A loop passes if it visibly does the same in any order; otherwise its line, or the one above,
 // carries "//order: reason".
 func checkMapOrder(t *tree, _ rules) ([]finding, error) {
-	pkgs, err := t.typed()
+	code, err := t.typed()
 	if err != nil {
 		return nil, err
 	}
 	var found []finding
-	for _, p := range pkgs {
+	for _, p := range code.packages { // purity tells of those that do not compile
 		if strings.HasSuffix(p.PkgPath, "test") { // suites for tests are no actors
 			continue
 		}

@@ -42,23 +42,27 @@ var outside = []string{"os", "os/exec", "os/signal", "net", "net/http", "syscall
 // checkPurity looks for clocks, chance, goroutines, channels, locks and I/O in the pure rooms, also in files that
 // this machine's build constraints leave out.
 func checkPurity(t *tree, r rules) ([]finding, error) {
-	pkgs, err := t.typed()
+	code, err := t.typed()
 	if err != nil {
 		return nil, err
 	}
-	typed := map[string]*purity{}
-	for _, p := range pkgs {
+	var found []finding
+	for _, f := range code.broken {
+		f.check = "purity"
+		found = append(found, f)
+	}
+	known := map[string]*purity{}
+	for _, p := range code.packages {
 		for _, f := range p.Syntax {
-			typed[t.at("", f.Package, "").path] = &purity{tree: t, file: f, info: p.TypesInfo}
+			known[t.at("", f.Package, "").path] = &purity{tree: t, file: f, info: p.TypesInfo}
 		}
 	}
-	var found []finding
 	for _, f := range t.files {
 		i := slices.IndexFunc(r.pure, func(p pureRoom) bool { return within(f.dir, p.dir) })
 		if i < 0 || f.test || f.generated || strings.HasSuffix(f.dir, "test") { // suites for tests are no actors
 			continue
 		}
-		p := typed[f.path]
+		p := known[f.path]
 		if p == nil {
 			p = &purity{tree: t, file: f.ast}
 		}

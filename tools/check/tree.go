@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -25,8 +24,14 @@ type tree struct {
 	module string
 	fset   *token.FileSet
 	files  []*file // every Go file outside of testdata, whatever its build constraints, by path
-	// typed are the pure packages with their types. They are loaded when a check first asks.
-	typed func() ([]*packages.Package, error)
+	// typed loads the pure packages with their types, once, when a check first asks.
+	typed func() (typed, error)
+}
+
+// typed are packages with their types, and what keeps others from having them.
+type typed struct {
+	packages []*packages.Package
+	broken   []finding
 }
 
 // file is one Go file. Its paths are relative to the root, with slashes.
@@ -85,7 +90,7 @@ func readTree(root string, pure []string) (*tree, error) {
 		return nil, err
 	}
 	t := &tree{root: root, module: module, fset: token.NewFileSet()}
-	t.typed = sync.OnceValues(func() ([]*packages.Package, error) { return t.load(pure) })
+	t.typed = sync.OnceValues(func() (typed, error) { return t.load(pure) })
 	err = filepath.WalkDir(root, func(full string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -148,7 +153,7 @@ func (t *tree) parse(full string) error {
 }
 
 // load type-checks the packages under dirs that are there, from the source; what they import comes from export data.
-func (t *tree) load(dirs []string) ([]*packages.Package, error) {
+func (t *tree) load(dirs []string) (typed, error) {
 	var patterns []string
 	for _, dir := range dirs {
 		if slices.ContainsFunc(t.files, func(f *file) bool { return within(f.dir, dir) && !f.test }) {
@@ -156,7 +161,7 @@ func (t *tree) load(dirs []string) ([]*packages.Package, error) {
 		}
 	}
 	if len(patterns) == 0 {
-		return nil, nil
+		return typed{}, nil
 	}
 	loaded, err := packages.Load(&packages.Config{
 		Mode: packages.NeedName | packages.NeedFiles | packages.NeedCompiledGoFiles | packages.NeedSyntax |
@@ -164,15 +169,19 @@ func (t *tree) load(dirs []string) ([]*packages.Package, error) {
 		Dir: t.root, Fset: t.fset,
 	}, patterns...)
 	if err != nil {
-		return nil, err
+		return typed{}, err
 	}
-	var wrong []error
+	var out typed
 	for _, p := range loaded {
-		for _, e := range p.Errors {
-			wrong = append(wrong, e)
+		if len(p.Errors) == 0 {
+			out.packages = append(out.packages, p)
+			continue
 		}
+		// The last error is the most telling: the go command's own summary comes first.
+		out.broken = append(out.broken, finding{text: fmt.Sprintf("%s does not compile, so it is judged by names only: %s (%d errors)",
+			p.PkgPath, strings.TrimPrefix(p.Errors[len(p.Errors)-1].Error(), t.root+"/"), len(p.Errors))})
 	}
-	return loaded, errors.Join(wrong...)
+	return out, nil
 }
 
 // at makes a finding at a position.
