@@ -68,7 +68,7 @@ func (m *mapOrder) walk(f *ast.File) {
 			}
 		case *ast.CallExpr:
 			if name, ok := m.iterator(n); ok && !m.settled(stack) {
-				m.add(n.Pos(), "%s yields in the order of a map: sort it (slices.Sorted)", name)
+				m.add(n.Pos(), "%s yields in the order of a map: sort it (slices.Sorted, slices.SortedFunc)", name)
 			}
 		}
 		stack = append(stack, n)
