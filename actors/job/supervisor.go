@@ -64,6 +64,9 @@ func (s *Supervisor) Receive(ctx *kit.Context, message any) {
 
 func (s *Supervisor) handle(ctx *kit.Context, message any) {
 	switch m := message.(type) {
+	case *msg.Find:
+		ref, _ := s.children.Get(m.Key)
+		ctx.Reply(&msg.Found{Ref: ref})
 	case *msg.StartJob:
 		s.route(ctx, m.ID, m)
 	case *msg.ToJob:

@@ -90,6 +90,9 @@ func (s *Supervisor) start(ctx *kit.Context, id string) (kit.Ref, error) {
 
 func (s *Supervisor) handle(ctx *kit.Context, message any) {
 	switch m := message.(type) {
+	case *msg.Find:
+		ref, _ := s.children.Get(m.Key)
+		ctx.Reply(&msg.Found{Ref: ref})
 	case *msg.FromAgent:
 		s.fromAgent(ctx, m)
 	case *msg.NodeSynced:

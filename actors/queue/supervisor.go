@@ -91,6 +91,9 @@ func (s *Supervisor) start(ctx *kit.Context, name string) (kit.Ref, error) {
 
 func (s *Supervisor) handle(ctx *kit.Context, message any) {
 	switch m := message.(type) {
+	case *msg.Find:
+		ref, _ := s.children.Get(m.Key)
+		ctx.Reply(&msg.Found{Ref: ref})
 	case *msg.ToQueue:
 		if _, submit := m.Message.(*msg.Submit); submit && s.live() >= s.env.Limits.Jobs {
 			ctx.Reply(model.Busy(retryAfter, "the cell has %d live jobs, its limit", s.env.Limits.Jobs))

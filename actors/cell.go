@@ -1,0 +1,294 @@
+// Package actors is a cell inside a Go program: open one, submit jobs whose instances are Go functions or processes,
+// watch them, ask why they wait, close it. It needs no NATS and, in memory, no files; a cell opens in milliseconds, so
+// a test can have its own. The same actors run in the troupe binary, where NATS carries requests and agents.
+//
+// The actors themselves are part of the API: Ref finds the address of a queue, a job or a node; package msg documents
+// what they can be told and asked; Subscribe sends job events to an actor of the program; Options.Guests are the
+// program's own actors, supervised with the rest.
+package actors
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/journal"
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/tree"
+	"github.com/troupe-sched/troupe/cluster/store/badgerdb"
+	"github.com/troupe-sched/troupe/cluster/store/badgerlog"
+	"github.com/troupe-sched/troupe/cluster/store/badgersnap"
+	"github.com/troupe-sched/troupe/cluster/store/memlog"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// rebuildsMax is how often within rebuildsPer a master may be built again from its log before the cell gives up.
+const (
+	rebuildsMax = 5
+	rebuildsPer = time.Minute
+)
+
+// Cell is an open cell. It is safe for use from several goroutines.
+type Cell struct {
+	opts  Options
+	log   *slog.Logger
+	hub   hub
+	local *localAgent // nil if there is none
+
+	mu     sync.Mutex
+	reign  *reign // nil while the master is being built
+	closed bool
+	done   chan struct{}
+	err    error
+}
+
+// reign is one life of the master: from a recovered state to a failure or the end.
+type reign struct {
+	sys    *kit.System
+	env    *msg.Env
+	log    journal.Log
+	snaps  journal.Snapshots
+	keeper *journal.Keeper
+}
+
+// Open opens a cell and returns when it takes requests.
+func Open(ctx context.Context, opts Options) (*Cell, error) {
+	if opts.Name == "" {
+		opts.Name = "local"
+	}
+	if !model.ValidName(opts.Name) {
+		return nil, model.Invalid("the name of the cell is not valid", &v1.FieldError{Field: "name", Problem: model.Quote(opts.Name) + " is not a name", Hint: "small letters, digits, - and _, at most 63"})
+	}
+	if opts.Limits == (msg.Limits{}) {
+		opts.Limits = msg.DefaultLimits()
+	}
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
+	}
+	if opts.Host == "" {
+		opts.Host, _ = os.Hostname()
+	}
+	if opts.Journal == nil {
+		opts.Journal = stores(opts)
+	}
+	c := &Cell{opts: opts, log: opts.Log, done: make(chan struct{})}
+	r, err := c.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	c.reign = r
+	go c.rule(r)
+	if opts.Agent != nil {
+		if err := c.openAgent(ctx, *opts.Agent); err != nil {
+			return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
+		}
+	}
+	return c, nil
+}
+
+// stores are those of Dir, or in memory. What is in memory is opened once and outlives a failure of the master.
+func stores(opts Options) func(context.Context) (journal.Log, journal.Snapshots, error) {
+	if opts.Dir == "" {
+		mem := memlog.New()
+		snaps := memlog.NewSnapshots()
+		return func(context.Context) (journal.Log, journal.Snapshots, error) { return mem, snaps, nil }
+	}
+	return func(context.Context) (journal.Log, journal.Snapshots, error) {
+		db, err := badgerdb.Open(filepath.Join(opts.Dir, "journal"), opts.Log)
+		if err != nil {
+			return nil, nil, fmt.Errorf("open journal: %w", err)
+		}
+		log, err := badgerlog.New(db)
+		if err != nil {
+			return nil, nil, errors.Join(err, db.Close())
+		}
+		snapDB, err := badgerdb.Open(filepath.Join(opts.Dir, "snapshots"), opts.Log)
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("open snapshots: %w", err), log.Close())
+		}
+		snaps, err := badgersnap.New(snapDB)
+		if err != nil {
+			return nil, nil, errors.Join(err, log.Close(), snapDB.Close())
+		}
+		return log, snaps, nil
+	}
+}
+
+// begin recovers the hard state, starts an epoch and the tree.
+func (c *Cell) begin(ctx context.Context) (*reign, error) {
+	log, snaps, err := c.opts.Journal(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &reign{log: log, snaps: snaps}
+	state, err := journal.Recover(ctx, log, snaps)
+	if err == nil {
+		_, err = journal.Begin(ctx, log, state, c.opts.Host, time.Now())
+	}
+	if err != nil {
+		return nil, errors.Join(err, r.closeStores())
+	}
+	r.keeper = journal.NewKeeper(log, snaps, 0)
+	r.sys = kit.New(kit.Config{Name: c.opts.Name, Log: c.log.With("epoch", state.Epoch())})
+	r.env, err = tree.Start(r.sys, tree.Config{
+		Cell: c.opts.Name, Host: c.opts.Host, Version: c.opts.Version, Limits: c.opts.Limits,
+		State: state, Log: log, Snap: r.keeper, SnapshotRecords: c.opts.SnapshotRecords,
+		Publish: c.publish, Fabric: c, Memory: c.opts.Memory, Guests: c.opts.Guests,
+	})
+	if err != nil {
+		return nil, errors.Join(err, r.closeStores())
+	}
+	return r, nil
+}
+
+func (r *reign) closeStores() error {
+	if r.keeper != nil {
+		r.keeper.Close()
+	}
+	return errors.Join(r.log.Close(), r.snaps.Close())
+}
+
+// rule waits for the end of each reign. After a failure it builds the master again from its log; a fenced master steps
+// down for good, because another one has taken over.
+func (c *Cell) rule(r *reign) {
+	var failures []time.Time
+	for {
+		<-r.sys.Done()
+		c.setReign(nil)
+		err := errors.Join(r.sys.Err(), r.closeStores())
+		if errors.Is(r.sys.Err(), kit.ErrEnded) || c.isClosed() {
+			c.finish(nil)
+			return
+		}
+		now := time.Now()
+		failures = append(failures, now)
+		for now.Sub(failures[0]) > rebuildsPer {
+			failures = failures[1:]
+		}
+		if errors.Is(err, journal.ErrFenced) || len(failures) > rebuildsMax {
+			c.finish(err)
+			return
+		}
+		c.log.Error("master failed; it is built again from its journal", "reason", err)
+		next, err := c.begin(context.Background())
+		if err != nil {
+			c.finish(err)
+			return
+		}
+		r = next
+		if !c.setReign(r) { // closed meanwhile
+			_ = r.sys.Stop(context.Background())
+		}
+	}
+}
+
+func (c *Cell) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
+// setReign reports whether the cell is still open.
+func (c *Cell) setReign(r *reign) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reign = r
+	return !c.closed
+}
+
+func (c *Cell) finish(err error) {
+	c.mu.Lock()
+	c.err = err
+	c.mu.Unlock()
+	c.hub.close()
+	close(c.done)
+}
+
+// Done is closed when the cell has ended: after Close, or because it failed for good.
+func (c *Cell) Done() <-chan struct{} { return c.done }
+
+// Err says why a cell that is done has failed; nil if it was closed.
+func (c *Cell) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Close ends the cell in order, the agent first. Attempts of driver process end with it if the agent was told so
+// (AgentOptions.StopAll), else they run on and are found again. ctx bounds the wait.
+func (c *Cell) Close(ctx context.Context) error {
+	c.mu.Lock()
+	c.closed = true
+	r := c.reign
+	c.mu.Unlock()
+	var err error
+	if c.local != nil {
+		err = c.local.close(ctx)
+	}
+	if r != nil {
+		err = errors.Join(err, r.sys.Stop(ctx))
+	}
+	select {
+	case <-c.done:
+		return errors.Join(err, c.Err())
+	case <-ctx.Done():
+		return errors.Join(err, ctx.Err())
+	}
+}
+
+// current is the reign that takes requests now.
+func (c *Cell) current() (*reign, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.closed:
+		return nil, model.Unavailable("the cell is closed")
+	case c.reign == nil:
+		return nil, model.Unavailable("the master is being built again from its journal")
+	}
+	return c.reign, nil
+}
+
+// Name is the name of the cell.
+func (c *Cell) Name() string { return c.opts.Name }
+
+// Epoch is the number of this master's reign; it grows with every start and every failure.
+func (c *Cell) Epoch() uint64 {
+	r, err := c.current()
+	if err != nil {
+		return 0
+	}
+	return r.env.Epoch
+}
+
+// Deliver hands in a message of an agent outside this process.
+func (c *Cell) Deliver(m *v1.FromAgent) {
+	if r, err := c.current(); err == nil {
+		r.sys.Tell(r.env.Refs.Nodes, &msg.FromAgent{Message: m})
+	}
+}
+
+// Send implements the port of the node actors: to the agent in this process, or by the fabric.
+func (c *Cell) Send(m *v1.ToAgent) {
+	switch {
+	case c.local != nil && m.GetNode() == c.local.id:
+		c.local.deliver(m)
+	case c.opts.Fabric != nil:
+		c.opts.Fabric.Send(m)
+	}
+}
+
+func (c *Cell) publish(e *v1.JobEvent) {
+	c.hub.publish(e)
+	if c.opts.Events != nil {
+		c.opts.Events(e)
+	}
+}

@@ -1,0 +1,49 @@
+package actors
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/troupe-sched/troupe/actors/journal"
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/msg"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// Options of a cell. The zero value is a cell in memory without an agent.
+type Options struct {
+	// Name of the cell; "local" if empty.
+	Name string
+	// Dir keeps the journal and snapshots, in badger; empty means that nothing outlives the cell.
+	Dir string
+	// Journal opens other stores than those in Dir. It is called again after a failure of the log.
+	Journal func(ctx context.Context) (journal.Log, journal.Snapshots, error)
+	// Fabric carries messages to agents outside this process; hand what they send to Cell.Deliver.
+	Fabric Fabric
+	// Agent runs an agent in this process; nil means none.
+	Agent *AgentOptions
+	// Events is called with every job event once it is durable; it must not block.
+	Events func(*v1.JobEvent)
+	// Guests are actors of the program, supervised with the rest.
+	Guests []kit.Spec
+	// Limits of the master; the zero value means msg.DefaultLimits.
+	Limits msg.Limits
+	// Memory reads how many bytes the process uses, for Limits.MemoryBytes.
+	Memory func() int64
+	// SnapshotRecords is how many records are appended between snapshots; 0 means the default.
+	SnapshotRecords uint64
+	// Host names this master in the journal and in logs.
+	Host string
+	// Version is shown by cell status.
+	Version string
+	Log     *slog.Logger
+}
+
+// Fabric reaches agents outside this process.
+type Fabric interface {
+	// Send hands a message to an agent and returns at once; it may be lost.
+	Send(m *v1.ToAgent)
+	// Logs streams the output of one attempt from the agent that has it. It fails with a *model.Fault of ErrNotFound
+	// if that agent does not have it.
+	Logs(ctx context.Context, place *v1.LogPlace, req *v1.LogsRequest, fn func(*v1.LogChunk) error) error
+}

@@ -1,0 +1,102 @@
+package placer
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/place"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// heldShown bounds the nodes named in an answer.
+const heldShown = 20
+
+// explain completes what a job has begun to answer and sends it to the asker.
+func (a *Actor) explain(ctx *kit.Context, m *msg.ExplainStages) {
+	for i, e := range m.Reply.GetStages() {
+		w := m.Stages[i]
+		a.explainStage(e, model.StageID{Job: m.UID, Stage: w.Stage}, w.Plan)
+	}
+	ctx.Reply(m.Reply)
+}
+
+func (a *Actor) explainStage(e *v1.StageExplain, id model.StageID, plan *model.StagePlan) {
+	class := a.fleet.Class(place.Shape{Resources: plan.Resources, Constraints: plan.Constraints, Driver: plan.Driver, Spread: plan.Spread})
+	x := a.fleet.Explain(class)
+	e.Nodes, e.NodesFit = uint64(x.Nodes), uint64(x.Fit)
+	for _, r := range x.Refusals {
+		e.Refusals = append(e.Refusals, &v1.Refusal{Filter: r.Filter, Nodes: uint64(r.Nodes), Detail: r.Detail})
+	}
+	d := a.demands[id]
+	if d != nil {
+		e.Ahead = a.ahead(d)
+		for _, i := range sortedNodes(d.byNode) {
+			e.Held = append(e.Held, &v1.NodeSlots{Node: string(a.fleet.ID(i)), Slots: uint64(d.byNode[i])})
+		}
+		slices.SortStableFunc(e.Held, func(x, y *v1.NodeSlots) int { return cmp.Compare(y.Slots, x.Slots) })
+		e.Held = e.Held[:min(len(e.Held), heldShown)]
+	}
+	waits := e.GetWantedSlots() > e.GetHeldSlots()
+	if waits {
+		e.Remedy = x.Remedy
+	}
+	if e.Summary != "" {
+		return
+	}
+	switch {
+	case !waits && e.GetWantedSlots() > 0:
+		e.Summary = fmt.Sprintf("holds all %d slots it wants", e.GetHeldSlots())
+	case !waits:
+		e.Summary = "wants nothing"
+	case x.Fit > 0 && e.Ahead > 0:
+		e.Summary = fmt.Sprintf("waits for %d more slots; %d slots of others go first", e.GetWantedSlots()-e.GetHeldSlots(), e.Ahead)
+	case x.Fit > 0:
+		e.Summary = fmt.Sprintf("%d more slots are being granted", e.GetWantedSlots()-e.GetHeldSlots())
+	default:
+		e.Summary = fmt.Sprintf("waits for %d more slots: %s", e.GetWantedSlots()-e.GetHeldSlots(), x.Summary())
+	}
+}
+
+// ahead counts the slots that demands wait for which are looked at before d.
+func (a *Actor) ahead(d *demand) (n uint64) {
+	for _, other := range a.demands { //order: sums
+		if other == d || other.outstanding() == 0 {
+			continue
+		}
+		c := other.Priority.Compare(d.Priority)
+		if c < 0 || (c == 0 && compareStages(other.Stage, d.Stage) < 0) {
+			n += other.outstanding()
+		}
+	}
+	return n
+}
+
+func sortedNodes(m map[place.NodeIndex]int) []place.NodeIndex {
+	list := make([]place.NodeIndex, 0, len(m))
+	for i := range m { //order: sorted below
+		list = append(list, i)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// facts adds what the placer knows of the cell.
+func (a *Actor) facts(m *msg.CellFacts) {
+	s := m.Status
+	for _, nd := range a.nodes { //order: counts
+		s.Nodes++
+		if nd.open {
+			s.NodesFresh++
+		}
+	}
+	capacity, held := a.fleet.Totals()
+	s.CpuMilli, s.MemoryBytes = capacity[model.CPU], capacity[model.Memory]
+	s.CpuMilliHeld, s.MemoryBytesHeld = held[model.CPU], held[model.Memory]
+	for _, d := range a.demands { //order: sums
+		s.WaitingSlots += d.outstanding()
+	}
+}
