@@ -25,8 +25,9 @@ func (a *Actor) explain(ctx *kit.Context, m *msg.ExplainStages) {
 }
 
 func (a *Actor) explainStage(e *v1.StageExplain, id model.StageID, plan *model.StagePlan) {
-	class := a.fleet.Class(place.Shape{Resources: plan.Resources, Constraints: plan.Constraints, Driver: plan.Driver, Spread: plan.Spread})
+	class := a.fleet.Class(shape(plan))
 	x := a.fleet.Explain(class)
+	a.fleet.Release(class)
 	e.Nodes, e.NodesFit = uint64(x.Nodes), uint64(x.Fit)
 	for _, r := range x.Refusals {
 		e.Refusals = append(e.Refusals, &v1.Refusal{Filter: r.Filter, Nodes: uint64(r.Nodes), Detail: r.Detail})
@@ -57,7 +58,7 @@ func (a *Actor) explainStage(e *v1.StageExplain, id model.StageID, plan *model.S
 	case x.Fit > 0:
 		e.Summary = fmt.Sprintf("%d more slots are being granted", e.GetWantedSlots()-e.GetHeldSlots())
 	default:
-		e.Summary = fmt.Sprintf("waits for %d more slots: %s", e.GetWantedSlots()-e.GetHeldSlots(), x.Summary())
+		e.Summary = fmt.Sprintf("waits for %d more slots: %v", e.GetWantedSlots()-e.GetHeldSlots(), x)
 	}
 }
 
@@ -93,9 +94,9 @@ func (a *Actor) facts(m *msg.CellFacts) {
 			s.NodesFresh++
 		}
 	}
-	capacity, held := a.fleet.Totals()
-	s.CpuMilli, s.MemoryBytes = capacity[model.CPU], capacity[model.Memory]
-	s.CpuMilliHeld, s.MemoryBytesHeld = held[model.CPU], held[model.Memory]
+	t := a.fleet.Totals()
+	s.CpuMilli, s.MemoryBytes = t.Capacity[model.CPU], t.Capacity[model.Memory]
+	s.CpuMilliHeld, s.MemoryBytesHeld = t.Held[model.CPU], t.Held[model.Memory]
 	for _, d := range a.demands { //order: sums
 		s.WaitingSlots += d.outstanding()
 	}

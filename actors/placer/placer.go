@@ -57,10 +57,11 @@ type pending struct {
 // demand is what one stage of one job may hold, and holds.
 type demand struct {
 	msg.Demand
-	class  place.ClassID
-	held   uint64
-	byNode map[place.NodeIndex]int
-	queued bool // stands in its class's line
+	class   place.ClassID
+	classed bool // class is held
+	held    uint64
+	byNode  map[place.NodeIndex]int
+	queued  bool // stands in its class's line
 }
 
 func (d *demand) outstanding() uint64 {
@@ -155,7 +156,15 @@ func (a *Actor) record(id model.StageID) *demand {
 func (a *Actor) forget(d *demand) {
 	if d.Target == 0 && d.held == 0 {
 		delete(a.demands, d.Stage)
+		if d.classed {
+			a.fleet.Release(d.class)
+			d.classed = false
+		}
 	}
+}
+
+func shape(p *model.StagePlan) place.Shape {
+	return place.Shape{Resources: p.Resources, Constraints: p.Constraints, Driver: p.Driver, Spread: p.Spread}
 }
 
 func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
@@ -165,10 +174,11 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 		a.forget(d)
 		return
 	}
-	d.Demand = *m
-	d.class = a.fleet.Class(place.Shape{
-		Resources: m.Plan.Resources, Constraints: m.Plan.Constraints, Driver: m.Plan.Driver, Spread: m.Plan.Spread,
-	})
+	class := a.fleet.Class(shape(m.Plan))
+	if d.classed {
+		a.fleet.Release(d.class)
+	}
+	d.Demand, d.class, d.classed = *m, class, true
 	a.queue(ctx, d)
 }
 
@@ -219,7 +229,7 @@ func (a *Actor) grant(ctx *kit.Context) {
 func (a *Actor) serve(ctx *kit.Context, ln *line, budget int) (left int) {
 	for len(ln.waiting) > 0 && budget > 0 {
 		d := ln.waiting[0]
-		if d.outstanding() == 0 || d.class != ln.class {
+		if d.outstanding() == 0 || !d.classed || d.class != ln.class {
 			d.queued = false
 			ln.waiting = ln.waiting[1:]
 			a.queue(ctx, d)
