@@ -18,7 +18,7 @@ func Refusal(to string, form Form, f *model.Fault) (*nats.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := form.message(to, body)
+	m := form.Message(to, body)
 	description := clip(f.Description)
 	if description == "" {
 		description = f.Err

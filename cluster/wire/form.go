@@ -111,8 +111,8 @@ func (f Form) Unmarshal(body []byte, m proto.Message) error {
 	return unmarshalJSON(body, m)
 }
 
-// message builds one message to be published.
-func (f Form) message(to string, body []byte) *nats.Msg {
+// Message is a body in this form, addressed.
+func (f Form) Message(to string, body []byte) *nats.Msg {
 	return &nats.Msg{Subject: to, Data: body, Header: nats.Header{HeaderContentType: {f.ContentType()}}}
 }
 

@@ -82,8 +82,10 @@ func (s *Streams) hear(m *nats.Msg) {
 }
 
 // Serve writes one stream to the reply subject of a request: what run sends, then the end. It returns when the stream
-// has ended, with what went wrong, also if that was told to the reader. The reply subject must be safe.
-func (s *Streams) Serve(ctx context.Context, reply string, header nats.Header, run func(context.Context, func(*v1.LogChunk) error) error) error {
+// has ended, with what went wrong, also if that was told to the reader; explain makes the refusal of it. The reply
+// subject must be safe.
+func (s *Streams) Serve(ctx context.Context, reply string, header nats.Header,
+	run func(context.Context, func(*v1.LogChunk) error) error, explain func(error) *model.Fault) error {
 	form, err := FormOf(header)
 	var window uint64
 	if err == nil {
@@ -107,10 +109,11 @@ func (s *Streams) Serve(ctx context.Context, reply string, header nats.Header, r
 	if errors.Is(err, errGone) {
 		return nil
 	}
-	if end := st.end(err); err == nil {
-		err = end
+	var refusal *model.Fault
+	if err != nil {
+		refusal = explain(err)
 	}
-	return err
+	return errors.Join(err, st.end(refusal))
 }
 
 func (s *Streams) enter(st *stream) {
@@ -227,7 +230,7 @@ func (st *stream) publish(c *v1.LogChunk) error {
 	defer st.mu.Unlock()
 	st.spoke = true
 	st.offset = c.GetOffset() + int64(len(c.GetData()))
-	return st.put(st.form.message(st.to, body))
+	return st.put(st.form.Message(st.to, body))
 }
 
 // put numbers a message and sends it. The lock is held, so that numbers leave in order.
@@ -238,11 +241,12 @@ func (st *stream) put(m *nats.Msg) error {
 	return st.nc.PublishMsg(m)
 }
 
-// end writes the last message.
-func (st *stream) end(err error) error {
-	m := st.form.message(st.to, nil)
-	if err != nil {
-		if m, err = Refusal(st.to, st.form, model.FaultOf(err)); err != nil {
+// end writes the last message: an empty one, or a refusal.
+func (st *stream) end(refusal *model.Fault) error {
+	m := st.form.Message(st.to, nil)
+	if refusal != nil {
+		var err error
+		if m, err = Refusal(st.to, st.form, refusal); err != nil {
 			return err
 		}
 	}
@@ -297,7 +301,7 @@ func receive(ctx context.Context, nc *nats.Conn, to string, request proto.Messag
 		return err
 	}
 	defer func() { _ = sub.Unsubscribe() }()
-	m := Protobuf.message(to, body)
+	m := Protobuf.Message(to, body)
 	m.Reply = sub.Subject
 	m.Header.Set(HeaderWindow, strconv.Itoa(window))
 	if err := nc.PublishMsg(m); err != nil {

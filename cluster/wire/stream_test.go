@@ -41,7 +41,7 @@ func newBench(t *testing.T, run func(context.Context, func(*v1.LogChunk) error) 
 		t.Fatal(err)
 	}
 	_, err = b.writer.Subscribe(streamSubject, func(m *nats.Msg) {
-		go func() { b.ended <- b.streams.Serve(t.Context(), m.Reply, m.Header, run) }()
+		go func() { b.ended <- b.streams.Serve(t.Context(), m.Reply, m.Header, run, model.FaultOf) }()
 	})
 	if err == nil {
 		err = b.writer.Flush()
@@ -247,7 +247,7 @@ func TestAReaderGivesUpASilentOrBrokenStream(t *testing.T) {
 		t.Fatalf("got %v, want cancelled", err)
 	}
 	_, err = b.writer.Subscribe("test.broken", func(m *nats.Msg) {
-		out := JSON.message(m.Reply, []byte(`{"data":"YQ=="}`))
+		out := JSON.Message(m.Reply, []byte(`{"data":"YQ=="}`))
 		out.Header.Set(HeaderSeq, "2")
 		_ = m.RespondMsg(out)
 	})

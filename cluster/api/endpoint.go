@@ -1,0 +1,233 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/cluster/subject"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// DefaultQueue is the queue of jobs that name none.
+const DefaultQueue = "default"
+
+// Scope says what stands at the place of the queue in a verb's subject.
+type Scope uint8
+
+// The scopes.
+const (
+	// InQueue: the name of a queue.
+	InQueue Scope = iota
+	// AnyQueue: the name of a queue, or "_" for all of them.
+	AnyQueue
+	// NoQueue: always "_".
+	NoQueue
+)
+
+// Lane is a class of requests with a limit of its own, so that one class never keeps out another.
+type Lane uint8
+
+// The lanes.
+const (
+	Reads Lane = iota
+	Writes
+	Logs
+	numLanes
+)
+
+// String names the lane in messages and metrics.
+func (l Lane) String() string { return [...]string{"reads", "writes", "logs"}[l] }
+
+// Endpoint is one verb of the API: how it is addressed, what goes in, what comes out.
+type Endpoint struct {
+	Resource, Verb string
+	Summary        string
+	Scope          Scope
+	// QueueField and IDField are the fields of the request that the queue and id tokens of the subject stand for, such
+	// as "job.queue"; empty if there is none. A verb has an id token if it has an IDField.
+	QueueField, IDField string
+	Lane                Lane
+	// Request and Reply are empty messages of the types of both bodies.
+	Request, Reply proto.Message
+	// Stream says that the answer is many messages, the last of them empty.
+	Stream bool
+
+	call   func(context.Context, Cell, proto.Message) (proto.Message, error)
+	stream func(context.Context, Cell, proto.Message, func(*v1.LogChunk) error) error
+}
+
+// Endpoints is the whole API, in the order in which it is shown.
+func Endpoints() []Endpoint {
+	return []Endpoint{
+		unary(Endpoint{Resource: "job", Verb: "submit", QueueField: "job.queue", Lane: Writes,
+			Summary: "Make a job durable, once per key"}, Cell.Submit),
+		unary(Endpoint{Resource: "job", Verb: "validate", QueueField: "queue", Lane: Reads,
+			Summary: "Check a job and fill in its defaults; nothing is stored"}, Cell.Validate),
+		unary(Endpoint{Resource: "job", Verb: "status", QueueField: "queue", IDField: "name", Lane: Reads,
+			Summary: "Tell where a job stands"}, Cell.JobStatus),
+		unary(Endpoint{Resource: "job", Verb: "list", Scope: AnyQueue, QueueField: "queue", Lane: Reads,
+			Summary: "List the jobs of a queue, or of all"}, Cell.ListJobs),
+		unary(Endpoint{Resource: "job", Verb: "stop", QueueField: "queue", IDField: "name", Lane: Writes,
+			Summary: "Ask a job to end"}, Cell.StopJob),
+		unary(Endpoint{Resource: "job", Verb: "explain", QueueField: "queue", IDField: "name", Lane: Reads,
+			Summary: "Say why a job waits and what would help"}, Cell.Explain),
+		unary(Endpoint{Resource: "job", Verb: "results", QueueField: "queue", IDField: "name", Lane: Reads,
+			Summary: "Page through the results of one stage"}, Cell.Results),
+		logs(Endpoint{Resource: "job", Verb: "logs", QueueField: "queue", IDField: "name", Lane: Logs,
+			Summary: "Stream the output of one instance; ends with an empty message"}),
+		unary(Endpoint{Resource: "job", Verb: "lookup", Scope: NoQueue, Lane: Reads,
+			Summary: "Find the running instances of a name"}, Cell.Lookup),
+		unary(Endpoint{Resource: "queue", Verb: "set", QueueField: "name", Lane: Writes,
+			Summary: "Make a queue or change its limits"}, Cell.SetQueue),
+		unary(Endpoint{Resource: "queue", Verb: "status", QueueField: "name", Lane: Reads,
+			Summary: "Tell of one queue"}, Cell.QueueStatus),
+		unary(Endpoint{Resource: "queue", Verb: "list", Scope: NoQueue, Lane: Reads,
+			Summary: "Tell of all queues"}, Cell.ListQueues),
+		unary(Endpoint{Resource: "queue", Verb: "remove", QueueField: "name", Lane: Writes,
+			Summary: "Remove a queue without live jobs"}, Cell.RemoveQueue),
+		unary(Endpoint{Resource: "node", Verb: "list", Scope: NoQueue, Lane: Reads,
+			Summary: "Page through the nodes"}, Cell.ListNodes),
+		unary(Endpoint{Resource: "node", Verb: "status", Scope: NoQueue, IDField: "id", Lane: Reads,
+			Summary: "Tell of one node"}, Cell.NodeStatus),
+		unary(Endpoint{Resource: "node", Verb: "drain", Scope: NoQueue, IDField: "id", Lane: Writes,
+			Summary: "Keep new work off a node"}, drain(true)),
+		unary(Endpoint{Resource: "node", Verb: "undrain", Scope: NoQueue, IDField: "id", Lane: Writes,
+			Summary: "Let new work come to a node again"}, drain(false)),
+		unary(Endpoint{Resource: "cell", Verb: "status", Scope: NoQueue, Lane: Reads,
+			Summary: "Tell of the cell as a whole"}, Cell.CellStatus),
+		unary(Endpoint{Resource: "cell", Verb: "tree", Scope: NoQueue, Lane: Reads,
+			Summary: "Print the live supervision tree"}, Cell.CellTree),
+	}
+}
+
+// unary completes an endpoint whose answer is one message.
+func unary[Q, R proto.Message](e Endpoint, call func(Cell, context.Context, Q) (R, error)) Endpoint {
+	var request Q
+	var reply R
+	e.Request = request.ProtoReflect().Type().Zero().Interface()
+	e.Reply = reply.ProtoReflect().Type().Zero().Interface()
+	e.call = func(ctx context.Context, c Cell, m proto.Message) (proto.Message, error) { return call(c, ctx, m.(Q)) }
+	return e
+}
+
+func logs(e Endpoint) Endpoint {
+	e.Request, e.Reply, e.Stream = (*v1.LogsRequest)(nil), (*v1.LogChunk)(nil), true
+	e.stream = func(ctx context.Context, c Cell, m proto.Message, fn func(*v1.LogChunk) error) error {
+		return c.Logs(ctx, m.(*v1.LogsRequest), fn)
+	}
+	return e
+}
+
+// drain makes the two verbs of one request: the verb decides, whatever the body says.
+func drain(drained bool) func(Cell, context.Context, *v1.DrainRequest) (*v1.NodeStatus, error) {
+	return func(c Cell, ctx context.Context, m *v1.DrainRequest) (*v1.NodeStatus, error) {
+		return c.DrainNode(ctx, &v1.DrainRequest{Id: m.GetId(), Drained: drained, Reason: m.GetReason()})
+	}
+}
+
+// Name is the endpoint's name in the service and in messages: "job-submit".
+func (e Endpoint) Name() string { return e.Resource + "-" + e.Verb }
+
+// Form is the subject as people write it: "troupe.v1.dev.<queue>.job.status.<name>".
+func (e Endpoint) Form(cell string) string {
+	queue := "<queue>"
+	if e.Scope == NoQueue {
+		queue = subject.NoQueue
+	}
+	s := strings.Join([]string{"troupe.v1", cell, queue, e.Resource, e.Verb}, ".")
+	if e.IDField != "" {
+		s += ".<" + e.IDField + ">"
+	}
+	return s
+}
+
+// Address is where a request with this body goes.
+func (e Endpoint) Address(cell string, m proto.Message) (subject.Request, error) {
+	to := subject.Request{Cell: cell, Queue: subject.NoQueue, Resource: e.Resource, Verb: e.Verb}
+	if e.QueueField != "" {
+		queue := field(m, e.QueueField)
+		if queue == "" && e.Resource == "job" && e.Scope == InQueue {
+			queue = DefaultQueue
+		}
+		if wrong := subject.CheckName(e.QueueField, queue); wrong != nil && (queue != "" || e.Scope == InQueue) {
+			return to, model.Invalid("no such queue", wrong)
+		}
+		if queue != "" {
+			to.Queue = queue
+		}
+	}
+	if e.IDField != "" {
+		to.ID = field(m, e.IDField)
+		if wrong := subject.CheckName(e.IDField, to.ID); wrong != nil {
+			return to, model.Invalid("no such "+e.Resource, wrong)
+		}
+	}
+	return to, nil
+}
+
+// place is the reverse of Address: it writes what the subject says into the body, which may repeat it but not
+// contradict it.
+func (e Endpoint) place(from subject.Request, m proto.Message) error {
+	switch {
+	case e.Scope == NoQueue && from.Queue != subject.NoQueue:
+		return model.Invalid("wrong subject", &v1.FieldError{
+			Field: "subject.queue", Problem: fmt.Sprintf("%s.%s belongs to no queue", e.Resource, e.Verb), Hint: e.Form(from.Cell),
+		})
+	case e.Scope == InQueue && from.Queue == subject.NoQueue:
+		return model.Invalid("wrong subject", &v1.FieldError{
+			Field: "subject.queue", Problem: fmt.Sprintf("%s.%s needs a queue", e.Resource, e.Verb), Hint: e.Form(from.Cell),
+		})
+	}
+	var wrong []*v1.FieldError
+	if e.QueueField != "" && from.Queue != subject.NoQueue {
+		wrong = append(wrong, agree(m, e.QueueField, from.Queue)...)
+	}
+	if e.IDField != "" {
+		wrong = append(wrong, agree(m, e.IDField, from.ID)...)
+	}
+	if len(wrong) > 0 {
+		return model.Invalid("subject and body contradict each other", wrong...)
+	}
+	return nil
+}
+
+// agree sets the field to want unless it says something else.
+func agree(m proto.Message, path, want string) []*v1.FieldError {
+	holder, fd := resolve(m.ProtoReflect(), path, true)
+	if got := holder.Get(fd).String(); got != "" && got != want {
+		return []*v1.FieldError{{
+			Field: path, Problem: fmt.Sprintf("is %.80q but the subject says %q", got, want),
+			Hint: "leave it out, or say the same",
+		}}
+	}
+	holder.Set(fd, protoreflect.ValueOfString(want))
+	return nil
+}
+
+// field reads a string field.
+func field(m proto.Message, path string) string {
+	holder, fd := resolve(m.ProtoReflect(), path, false)
+	return holder.Get(fd).String()
+}
+
+// resolve finds the message that holds the last field of path.
+func resolve(m protoreflect.Message, path string, mutable bool) (protoreflect.Message, protoreflect.FieldDescriptor) {
+	for {
+		name, rest, more := strings.Cut(path, ".")
+		fd := m.Descriptor().Fields().ByName(protoreflect.Name(name))
+		if !more {
+			return m, fd
+		}
+		if mutable {
+			m = m.Mutable(fd).Message()
+		} else {
+			m = m.Get(fd).Message()
+		}
+		path = rest
+	}
+}

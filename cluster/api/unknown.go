@@ -1,0 +1,93 @@
+package api
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/cluster/subject"
+	"github.com/troupe-sched/troupe/cluster/wire"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// unknown answers what no endpoint does: a slip in a subject gets a refusal that says what was meant, not silence. It
+// sees every message under the cell's subject, so it turns away first what is not its business.
+func (s *Service) unknown(m *nats.Msg) {
+	if m.Reply == "" || s.answered(m.Subject) {
+		return
+	}
+	nobody := &served{Endpoint: Endpoint{Resource: "unknown", Verb: "subject"}}
+	a := &answer{s: s, e: nobody, r: &request{subject: m.Subject, reply: m.Reply, header: m.Header, body: m.Data}}
+	if !subject.SafeReply(m.Reply) {
+		return
+	}
+	// A wrong content type is the smaller mistake here; the answer is in JSON then.
+	a.form, _ = wire.FormOf(m.Header)
+	a.refuse(s.misdirected(m.Subject))
+}
+
+// answered reports whether an endpoint's pattern matches the subject, so that it answers, if only with a refusal.
+func (s *Service) answered(sub string) bool {
+	tokens := strings.Split(sub, ".")
+	if len(tokens) < 6 {
+		return false
+	}
+	e := s.table[tokens[4]+"."+tokens[5]]
+	return e != nil && len(tokens) == 6+ids(e)
+}
+
+func ids(e *served) int {
+	if e.IDField == "" {
+		return 0
+	}
+	return 1
+}
+
+// misdirected says what is wrong with a subject that no endpoint takes.
+func (s *Service) misdirected(sub string) *model.Fault {
+	tokens := strings.Split(sub, ".")
+	if len(tokens) < 6 {
+		return s.nothing(sub, "too few words", "the form is troupe.v1."+s.name+".<queue>.<resource>.<verb>[.<id>]")
+	}
+	resource, verb := tokens[4], tokens[5]
+	if e := s.table[resource+"."+verb]; e != nil {
+		f := model.Invalid("wrong subject", &v1.FieldError{
+			Field: "subject", Problem: fmt.Sprintf("%s.%s has a wrong number of words", resource, verb), Hint: e.Form(s.name),
+		})
+		return f
+	}
+	var resources, verbs []string
+	for _, e := range s.table {
+		resources = append(resources, e.Resource)
+		if e.Resource == resource {
+			verbs = append(verbs, e.Verb)
+		}
+	}
+	if verbs == nil {
+		slices.Sort(resources)
+		return s.nothing(sub, fmt.Sprintf("there is no resource %.40q", resource), meant(resource, slices.Compact(resources), ""))
+	}
+	slices.Sort(verbs)
+	hint := meant(verb, verbs, "")
+	if near := wire.Nearest(verb, verbs); near != "" {
+		hint = meant(verb, verbs, ": "+s.table[resource+"."+near].Form(s.name))
+	}
+	return s.nothing(sub, fmt.Sprintf("%s has no verb %.40q", resource, verb), hint)
+}
+
+// meant suggests the nearest word, or all of them.
+func meant(word string, words []string, more string) string {
+	if near := wire.Nearest(word, words); near != "" {
+		return fmt.Sprintf("did you mean %q%s?", near, more)
+	}
+	return "there is " + strings.Join(words, ", ")
+}
+
+func (s *Service) nothing(sub, problem, hint string) *model.Fault {
+	f := model.NotFound("nothing answers on this subject: %s", problem)
+	f.Fields = []*v1.FieldError{{Field: "subject", Problem: fmt.Sprintf("%.160q is unknown", sub), Hint: hint}}
+	return f
+}
