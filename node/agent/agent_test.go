@@ -1,0 +1,140 @@
+package agent
+
+import (
+	"testing"
+	"time"
+)
+
+// settles runs the world without faults until all work is done, and checks that nothing is left behind.
+func (w *world) settles() {
+	w.t.Helper()
+	w.faults, w.master.stops, w.store.full = faults{}, 0, false
+	for range 240 {
+		w.run(time.Second)
+		if w.master.finished() {
+			w.run(3 * time.Second)
+			w.clean()
+			return
+		}
+	}
+	w.fatalf("work does not end: %d of %d done, slots %d, waiting %v, ledger %s", len(w.master.done), w.master.instances,
+		len(w.master.slots), w.master.waiting, w.holds())
+}
+
+func (w *world) clean() {
+	w.t.Helper()
+	b := w.store.durable()
+	if len(b.slots)+len(b.ends) > 0 || len(w.driver.slots) > 0 || w.agent.rig.Slots() != nil {
+		w.fatalf("left behind: ledger %s and %d ends, driver %d, rig %v", w.holds(), len(b.ends), len(w.driver.slots), w.agent.rig.Slots())
+	}
+	if len(b.released) > w.limits().Released {
+		w.fatalf("%d released slots are remembered", len(b.released))
+	}
+	for fence, n := range w.driver.runs {
+		if n != 1 {
+			w.fatalf("attempt %d was begun %d times", fence, n)
+		}
+	}
+	if w.master.digests == 0 {
+		w.fatalf("no digest was ever compared")
+	}
+}
+
+func TestB29_F10_AgentRunsWhatTheMasterWants(t *testing.T) {
+	w := newWorld(t, 1, faults{})
+	w.master.wants(20)
+	w.boots()
+	w.settles()
+	if len(w.driver.runs) != 20 || w.master.lost > 0 {
+		t.Fatalf("%d attempts for 20 instances, %d lost", len(w.driver.runs), w.master.lost)
+	}
+	if w.counts[CountSession] > 2 { // one of its own accord, one for a master not heard of before
+		t.Fatalf("%d sessions", w.counts[CountSession])
+	}
+}
+
+// Messages are lost, doubled, late and out of order; attempts are stopped on the way.
+func TestS4_F13_F33_LossyLink(t *testing.T) {
+	for seed := range seeds(t, 40) {
+		w := newWorld(t, seed, faults{drop: 100, double: 100, delay: 100})
+		w.master.stops = 50
+		w.master.wants(12)
+		w.boots()
+		w.run(20 * time.Second)
+		w.settles()
+	}
+}
+
+// The agent is killed at every step of a run, and comes back over the same ledger and driver: what ran goes on, nothing
+// runs twice, no end is lost.
+func TestB46_F31_KilledAtEveryStep(t *testing.T) {
+	const until = 700
+	stride := uint64(1)
+	if testing.Short() {
+		stride = 17
+	}
+	for cut := uint64(1); cut < until; cut += stride {
+		w := newWorld(t, 3, faults{})
+		w.master.stops = 20
+		w.master.wants(12)
+		w.boots()
+		w.steps(cut)
+		w.dies()
+		w.boots()
+		w.settles()
+		if w.counts[CountStranger] > 0 {
+			w.fatalf("cut %d: stranger", cut)
+		}
+	}
+}
+
+// Kills again and again, with a lossy link and a disk that fails.
+func TestB46_F13_KilledManyTimes(t *testing.T) {
+	for seed := range seeds(t, 40) {
+		w := newWorld(t, seed, faults{drop: 50, double: 50, delay: 50, full: 20})
+		w.master.stops = 20
+		w.master.wants(12)
+		w.boots()
+		for range 15 {
+			w.steps(uint64(w.rng.IntN(400)))
+			w.dies()
+			w.boots()
+		}
+		w.settles()
+	}
+}
+
+// Any actor of the agent may crash; it comes back alone and nothing is lost.
+func TestW6_F13_ActorsCrash(t *testing.T) {
+	crashes := 0
+	for seed := range seeds(t, 40) {
+		w := newWorld(t, seed, faults{panics: 4})
+		w.master.template.Spec.After = []string{"before"}
+		w.master.stops = 50
+		w.master.wants(12)
+		w.boots()
+		for range 60 {
+			w.run(time.Second)
+			if w.rng.IntN(10) == 0 && w.mayCrash() {
+				w.sys.Tell(w.agent.top, (*notice)(nil)) // attempts has no port that could fail
+			}
+		}
+		for _, at := range []string{"uplink", "store", "stop", "release", "inputs"} {
+			crashes += w.counts["panic "+at]
+		}
+		w.settles()
+	}
+	if crashes < 40 {
+		t.Fatalf("only %d crashes", crashes)
+	}
+}
+
+func seeds(t *testing.T, n uint64) func(func(uint64) bool) {
+	if testing.Short() {
+		n /= 4
+	}
+	return func(yield func(uint64) bool) {
+		for seed := uint64(1); seed <= n && !t.Failed() && yield(seed); seed++ {
+		}
+	}
+}
