@@ -14,7 +14,7 @@ const Dialect = "https://json-schema.org/draft/2020-12/schema"
 // object is one JSON object; its encoding is sorted by key, so that equal schemas are equal bytes.
 type object map[string]any
 
-// Schema is the JSON Schema of the JSON form of a message, fields named as in the .proto. Messages that it contains
+// Schema is the JSON Schema of the JSON form of a message, fields named and described as in the .proto. Messages that it contains
 // stand in $defs, each once, so that the size is bounded by the .proto files also where messages contain themselves.
 func Schema(md protoreflect.MessageDescriptor) []byte {
 	defs := object{}
@@ -35,9 +35,17 @@ func properties(md protoreflect.MessageDescriptor, defs object) object {
 	fields := object{}
 	for i := range md.Fields().Len() {
 		fd := md.Fields().Get(i)
-		fields[string(fd.Name())] = field(fd, defs)
+		fields[string(fd.Name())] = described(string(md.Name())+"."+string(fd.Name()), field(fd, defs))
 	}
-	return object{"type": "object", "properties": fields, "additionalProperties": false}
+	return described(string(md.Name()), object{"type": "object", "properties": fields, "additionalProperties": false})
+}
+
+// described adds what the .proto says about a message or field.
+func described(path string, o object) object {
+	if text := comments()[path]; text != "" {
+		o["description"] = text
+	}
+	return o
 }
 
 func field(fd protoreflect.FieldDescriptor, defs object) object {
