@@ -54,8 +54,7 @@ type Cell struct {
 type reign struct {
 	sys    *kit.System
 	env    *msg.Env
-	log    journal.Log
-	snaps  journal.Snapshots
+	stores Stores
 	keeper *journal.Keeper
 }
 
@@ -77,7 +76,7 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 		opts.Host, _ = os.Hostname()
 	}
 	if opts.Journal == nil {
-		opts.Journal = stores(opts)
+		opts.Journal = openStores(opts)
 	}
 	c := &Cell{opts: opts, log: opts.Log, done: make(chan struct{})}
 	r, err := c.begin(ctx)
@@ -94,53 +93,47 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 	return c, nil
 }
 
-// stores are those of Dir, or in memory. What is in memory is opened once and outlives a failure of the master.
-func stores(opts Options) func(context.Context) (journal.Log, journal.Snapshots, error) {
+// openStores opens those of Dir, or in memory. What is in memory outlives a failure of the master, not the cell.
+func openStores(opts Options) func(context.Context) (Stores, error) {
 	if opts.Dir == "" {
-		mem := memlog.New()
-		snaps := memlog.NewSnapshots()
-		return func(context.Context) (journal.Log, journal.Snapshots, error) { return mem, snaps, nil }
+		mem, snaps := memlog.New(memlog.Options{}), memlog.NewSnapshots()
+		return func(context.Context) (Stores, error) {
+			mem, snaps = mem.Reopen(), snaps.Reopen()
+			return Stores{Log: mem, Snapshots: snaps}, nil
+		}
 	}
-	return func(context.Context) (journal.Log, journal.Snapshots, error) {
+	return func(context.Context) (Stores, error) {
 		db, err := badgerdb.Open(filepath.Join(opts.Dir, "journal"), opts.Log)
 		if err != nil {
-			return nil, nil, fmt.Errorf("open journal: %w", err)
+			return Stores{}, fmt.Errorf("open journal: %w", err)
 		}
 		log, err := badgerlog.New(db)
 		if err != nil {
-			return nil, nil, errors.Join(err, db.Close())
+			return Stores{}, errors.Join(fmt.Errorf("open journal: %w", err), db.Close())
 		}
-		snapDB, err := badgerdb.Open(filepath.Join(opts.Dir, "snapshots"), opts.Log)
-		if err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("open snapshots: %w", err), log.Close())
-		}
-		snaps, err := badgersnap.New(snapDB)
-		if err != nil {
-			return nil, nil, errors.Join(err, log.Close(), snapDB.Close())
-		}
-		return log, snaps, nil
+		return Stores{Log: log, Snapshots: badgersnap.New(db), Close: db.Close}, nil
 	}
 }
 
 // begin recovers the hard state, starts an epoch and the tree.
 func (c *Cell) begin(ctx context.Context) (*reign, error) {
-	log, snaps, err := c.opts.Journal(ctx)
+	stores, err := c.opts.Journal(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &reign{log: log, snaps: snaps}
-	state, err := journal.Recover(ctx, log, snaps)
+	r := &reign{stores: stores}
+	state, err := journal.Recover(ctx, stores.Log, stores.Snapshots)
 	if err == nil {
-		_, err = journal.Begin(ctx, log, state, c.opts.Host, time.Now())
+		_, err = journal.Begin(ctx, stores.Log, state, c.opts.Host, time.Now())
 	}
 	if err != nil {
 		return nil, errors.Join(err, r.closeStores())
 	}
-	r.keeper = journal.NewKeeper(log, snaps, 0)
+	r.keeper = journal.NewKeeper(stores.Log, stores.Snapshots, 0)
 	r.sys = kit.New(kit.Config{Name: c.opts.Name, Log: c.log.With("epoch", state.Epoch())})
-	r.env, err = tree.Start(r.sys, tree.Config{
+	r.env, err = tree.Start(ctx, r.sys, tree.Config{
 		Cell: c.opts.Name, Host: c.opts.Host, Version: c.opts.Version, Limits: c.opts.Limits,
-		State: state, Log: log, Snap: r.keeper, SnapshotRecords: c.opts.SnapshotRecords,
+		State: state, Log: stores.Log, Snap: r.keeper, SnapshotRecords: c.opts.SnapshotRecords,
 		Publish: c.publish, Fabric: c, Memory: c.opts.Memory, Guests: c.opts.Guests,
 	})
 	if err != nil {
@@ -153,7 +146,7 @@ func (r *reign) closeStores() error {
 	if r.keeper != nil {
 		r.keeper.Close()
 	}
-	return errors.Join(r.log.Close(), r.snaps.Close())
+	return r.stores.close()
 }
 
 // rule waits for the end of each reign. After a failure it builds the master again from its log; a fenced master steps

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 
 	"github.com/troupe-sched/troupe/actors/journal"
@@ -17,7 +18,7 @@ type Options struct {
 	// Dir keeps the journal and snapshots, in badger; empty means that nothing outlives the cell.
 	Dir string
 	// Journal opens other stores than those in Dir. It is called again after a failure of the log.
-	Journal func(ctx context.Context) (journal.Log, journal.Snapshots, error)
+	Journal func(ctx context.Context) (Stores, error)
 	// Fabric carries messages to agents outside this process; hand what they send to Cell.Deliver.
 	Fabric Fabric
 	// Agent runs an agent in this process; nil means none.
@@ -37,6 +38,22 @@ type Options struct {
 	// Version is shown by cell status.
 	Version string
 	Log     *slog.Logger
+}
+
+// Stores are where a master keeps its hard state.
+type Stores struct {
+	Log       journal.Log
+	Snapshots journal.Snapshots
+	// Close closes what is under both, after both; nil if there is nothing.
+	Close func() error
+}
+
+func (s Stores) close() error {
+	err := errors.Join(s.Log.Close(), s.Snapshots.Close())
+	if s.Close != nil {
+		err = errors.Join(err, s.Close())
+	}
+	return err
 }
 
 // Fabric reaches agents outside this process.

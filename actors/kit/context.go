@@ -20,7 +20,12 @@ type Context struct {
 // nobody marks a stashed message that had no sender.
 var nobody = &actor.PID{Id: "nobody"}
 
-func (c *Context) system() *System { return c.shell.unit.system }
+func (c *Context) system() *System {
+	if c.engine == nil {
+		panic("kit: a Context was used outside Receive")
+	}
+	return c.shell.unit.system
+}
 
 // Self is this actor.
 func (c *Context) Self() Ref { return c.shell.unit.ref }
@@ -39,7 +44,7 @@ func (c *Context) Sender() Ref {
 	case c.sender != nil:
 		return c.sender
 	}
-	return c.engine.Sender()
+	return c.shell.sender
 }
 
 // Now is the system's time.

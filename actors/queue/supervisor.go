@@ -51,6 +51,8 @@ func (s *Supervisor) Receive(ctx *kit.Context, message any) {
 		ctx.Tell(s.env.Refs.Journal, &msg.ReadCell{})
 	case *msg.CellRead:
 		s.restore(ctx, m)
+	case *queueSet:
+		s.queueSet(ctx, m)
 	case *kit.ChildStopped:
 		s.children.Stopped(ctx, m)
 	case *msg.CommitRefused:
@@ -68,14 +70,33 @@ func (s *Supervisor) restore(ctx *kit.Context, m *msg.CellRead) {
 	if s.ready {
 		return
 	}
-	s.ready = true
 	for _, name := range m.Queues {
-		s.start(ctx, name)
+		if _, err := s.start(ctx, name); err != nil {
+			ctx.Log().Error("queue not started", "queue", name, "reason", err)
+		}
 	}
 	if !slices.Contains(m.Queues, model.DefaultQueue) {
 		s.set(ctx, &v1.QueueSpec{Name: model.DefaultQueue, Description: "jobs that name no queue"}, nil)
+		return // ready when that is durable
 	}
+	s.open(ctx)
+}
+
+func (s *Supervisor) open(ctx *kit.Context) {
+	s.ready = true
 	s.stash.Drain(ctx, s.handle)
+}
+
+func (s *Supervisor) queueSet(ctx *kit.Context, m *queueSet) {
+	ref, err := s.start(ctx, m.spec.GetName())
+	if err != nil {
+		ctx.Log().Error("queue not started", "queue", m.spec.GetName(), "reason", err)
+	} else {
+		ctx.TellFrom(m.asker, ref, &applySpec{m.spec})
+	}
+	if !s.ready {
+		s.open(ctx)
+	}
 }
 
 func (s *Supervisor) start(ctx *kit.Context, name string) (kit.Ref, error) {
@@ -108,10 +129,6 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 			return
 		}
 		s.set(ctx, m.Spec, ctx.Sender())
-	case *queueSet:
-		if ref, err := s.start(ctx, m.spec.GetName()); err == nil {
-			ctx.TellFrom(m.asker, ref, &applySpec{m.spec})
-		}
 	case *queueRemoved:
 		s.forget(ctx, m.name)
 	case *msg.JobForgotten:

@@ -2,6 +2,7 @@
 package tree
 
 import (
+	"context"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/gateway"
@@ -74,7 +75,7 @@ func newJournal(c *Config, env *msg.Env) kit.Behavior {
 }
 
 // Start spawns the tree in sys and returns what its actors share. The system's Done tells when it has failed for good.
-func Start(sys *kit.System, c Config) (*msg.Env, error) {
+func Start(ctx context.Context, sys *kit.System, c Config) (*msg.Env, error) {
 	if c.Publish == nil {
 		c.Publish = func(*v1.JobEvent) {}
 	}
@@ -82,11 +83,14 @@ func Start(sys *kit.System, c Config) (*msg.Env, error) {
 		Cell: c.Cell, Host: c.Host, Epoch: c.State.Epoch(), Limits: c.Limits,
 		IDs: msg.NewIDs(c.State.Epoch(), c.State.NextUID()),
 	}
+	ready := make(chan struct{})
+	// The root never restarts its top actor: what fails past its limit ends the system, and the owner begins anew.
 	top := kit.Spec{Name: "cell", Limit: kit.Limit{Max: 10, Per: time.Minute}, New: func() kit.Behavior {
 		s := &kit.Supervisor{Ready: func(_ *kit.Context, refs []kit.Ref) {
 			for i, e := range Table {
 				*e.Ref(&env.Refs) = refs[i]
 			}
+			close(ready)
 		}}
 		for _, e := range Table {
 			s.Children = append(s.Children, kit.Spec{
@@ -98,6 +102,9 @@ func Start(sys *kit.System, c Config) (*msg.Env, error) {
 		return s
 	}}
 	if _, err := sys.Start(top); err != nil {
+		return nil, err
+	}
+	if err := sys.Await(ctx, ready); err != nil {
 		return nil, err
 	}
 	return env, nil

@@ -1,0 +1,221 @@
+// Package hollow is agents that run nothing: they speak the agent protocol, admit launches against the size of their
+// machine and report every attempt as succeeded at once. Benchmarks and tests of scale use thousands of them in one
+// process; everything above the agent is the real thing.
+package hollow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/policy/stream"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// Options of a fleet of hollow agents.
+type Options struct {
+	// Nodes is how many there are.
+	Nodes int
+	// Info of each, but for its id.
+	Info *v1.NodeInfo
+	// Deliver takes what agents send to the master; it must not block.
+	Deliver func(*v1.FromAgent)
+	// Outcome says how an attempt ends; nil means that all succeed without a result. With hold it does not end until
+	// it is stopped.
+	Outcome func(l *v1.Launch) (phase v1.AttemptPhase, result []byte, hold bool)
+}
+
+// Fleet is the port to all of them; it implements the fabric of a master.
+type Fleet struct {
+	opts   Options
+	agents map[string]*agent
+	ran    atomic.Uint64
+}
+
+// agent is one hollow agent. Its lock is hardly ever contended: one node actor talks to it.
+type agent struct {
+	mu      sync.Mutex
+	fleet   *Fleet
+	info    *v1.NodeInfo
+	session uint64
+	epoch   uint64
+	open    bool
+	out     *stream.Outbox[*v1.Change]
+	in      stream.Inbox
+	slots   map[uint64]*v1.SlotState
+	shapes  map[model.StageID]*v1.Template
+}
+
+// New makes a fleet; Start lets it say Hello.
+func New(opts Options) *Fleet {
+	f := &Fleet{opts: opts, agents: map[string]*agent{}}
+	for i := range opts.Nodes {
+		id := fmt.Sprintf("node-%05d", i)
+		info := &v1.NodeInfo{
+			Id: id, CpuMilli: opts.Info.GetCpuMilli(), MemoryBytes: opts.Info.GetMemoryBytes(), DiskBytes: opts.Info.GetDiskBytes(),
+			NetBps: opts.Info.GetNetBps(), Attributes: opts.Info.GetAttributes(), Drivers: opts.Info.GetDrivers(),
+		}
+		f.agents[id] = &agent{fleet: f, info: info, slots: map[uint64]*v1.SlotState{}, shapes: map[model.StageID]*v1.Template{}}
+	}
+	return f
+}
+
+// Start lets every agent say Hello.
+func (f *Fleet) Start() {
+	ids := make([]string, 0, len(f.agents))
+	for id := range f.agents {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		f.agents[id].hello()
+	}
+}
+
+// Ran counts the attempts that were launched.
+func (f *Fleet) Ran() uint64 { return f.ran.Load() }
+
+// Send implements the master's fabric.
+func (f *Fleet) Send(m *v1.ToAgent) {
+	if a := f.agents[m.GetNode()]; a != nil {
+		a.receive(m)
+	}
+}
+
+// Logs implements the master's fabric: nothing has written anything.
+func (f *Fleet) Logs(context.Context, *v1.LogPlace, *v1.LogsRequest, func(*v1.LogChunk) error) error {
+	return model.NotFound("hollow agents keep no output")
+}
+
+func (a *agent) hello() {
+	a.mu.Lock()
+	a.session++
+	a.open = false
+	a.out, a.in = stream.NewOutbox[*v1.Change](1<<20), stream.Inbox{}
+	h := &v1.Hello{Session: a.session, Info: a.info, BootId: "hollow"}
+	for _, s := range a.slots {
+		h.Slots = append(h.Slots, s)
+	}
+	slices.SortFunc(h.Slots, func(x, y *v1.SlotState) int { return int(x.GetSlot()) - int(y.GetSlot()) })
+	m := &v1.FromAgent{Node: a.info.GetId(), Epoch: a.epoch, Session: a.session, Hello: h}
+	a.mu.Unlock()
+	a.fleet.opts.Deliver(m)
+}
+
+func (a *agent) receive(m *v1.ToAgent) {
+	a.mu.Lock()
+	switch {
+	case m.GetEpoch() < a.epoch:
+		a.mu.Unlock()
+		return
+	case m.GetHelloRequest() || (m.GetEpoch() > a.epoch && m.GetWelcome() == nil):
+		a.epoch = m.GetEpoch()
+		a.mu.Unlock()
+		a.hello()
+		return
+	case m.GetSession() != a.session:
+		a.mu.Unlock()
+		return
+	}
+	a.epoch = m.GetEpoch()
+	if m.GetWelcome() != nil {
+		a.open = true
+	}
+	a.out.Ack(m.GetAck())
+	if skip, ok := a.in.Take(m.GetFirst(), len(m.GetCommands())); ok {
+		for _, c := range m.GetCommands()[skip:] {
+			a.command(c)
+		}
+	}
+	reply := a.reply(len(m.GetCommands()) > 0 || m.GetPing())
+	a.mu.Unlock()
+	if reply != nil {
+		a.fleet.opts.Deliver(reply)
+	}
+}
+
+// reply is what is to be sent now; nil if there is nothing.
+func (a *agent) reply(ack bool) *v1.FromAgent {
+	if !a.open {
+		return nil
+	}
+	first, changes := a.out.Next(4096)
+	if changes == nil && !ack {
+		return nil
+	}
+	return &v1.FromAgent{Node: a.info.GetId(), Epoch: a.epoch, Session: a.session, Ack: a.in.Taken(), First: first, Changes: changes}
+}
+
+func (a *agent) command(c *v1.Command) {
+	switch k := c.GetKind().(type) {
+	case *v1.Command_Template:
+		a.shapes[model.StageID{Job: model.UID(k.Template.GetJobUid()), Stage: k.Template.GetStage()}] = k.Template
+	case *v1.Command_Launch:
+		a.launch(k.Launch)
+	case *v1.Command_Stop:
+		if s := a.slots[k.Stop.GetSlot()]; s != nil && s.GetAttempt().GetFence() == k.Stop.GetFence() {
+			a.end(s, v1.AttemptPhase_ATTEMPT_PHASE_STOPPED, nil)
+		}
+	case *v1.Command_Release:
+		if s := a.slots[k.Release.GetSlot()]; s != nil && s.GetAttempt() != nil {
+			a.end(s, v1.AttemptPhase_ATTEMPT_PHASE_STOPPED, nil)
+		}
+		delete(a.slots, k.Release.GetSlot())
+		a.out.Push(&v1.Change{Kind: &v1.Change_Released{Released: &v1.SlotReleased{Slot: k.Release.GetSlot()}}})
+	}
+}
+
+func (a *agent) launch(l *v1.Launch) {
+	t := a.shapes[model.StageID{Job: model.UID(l.GetJobUid()), Stage: l.GetStage()}]
+	s := a.slots[l.GetSlot()]
+	if s == nil {
+		s = &v1.SlotState{
+			Slot: l.GetSlot(), JobUid: l.GetJobUid(), Stage: l.GetStage(), Queue: t.GetQueue(), Job: t.GetJob(),
+			CpuMilli: t.GetCpuMilli(), MemoryBytes: t.GetMemoryBytes(), DiskBytes: t.GetDiskBytes(), NetBps: t.GetNetBps(),
+		}
+		if t == nil || !a.fits(s) {
+			a.out.Push(&v1.Change{Kind: &v1.Change_Refused{Refused: &v1.LaunchRefused{Slot: l.GetSlot(), Fence: l.GetFence(), Reason: "does not fit"}}})
+			return
+		}
+		a.slots[l.GetSlot()] = s
+	}
+	a.fleet.ran.Add(1)
+	s.LastFence = l.GetFence()
+	s.Attempt = &v1.AttemptState{
+		Slot: l.GetSlot(), Fence: l.GetFence(), JobUid: l.GetJobUid(), Stage: l.GetStage(), Index: l.GetIndex(), Attempt: l.GetAttempt(),
+		Phase: v1.AttemptPhase_ATTEMPT_PHASE_RUNNING, Queue: s.GetQueue(), Job: s.GetJob(),
+	}
+	phase, result, hold := v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED, []byte(nil), false
+	if a.fleet.opts.Outcome != nil {
+		phase, result, hold = a.fleet.opts.Outcome(l)
+	}
+	if hold {
+		a.out.Push(&v1.Change{Kind: &v1.Change_Attempt{Attempt: s.Attempt}})
+		return
+	}
+	a.end(s, phase, result)
+}
+
+// end reports the end of the attempt in s. A hollow agent remembers no ends: it does not lose its connection.
+func (a *agent) end(s *v1.SlotState, phase v1.AttemptPhase, result []byte) {
+	at := s.Attempt
+	s.Attempt = nil
+	at = &v1.AttemptState{
+		Slot: at.GetSlot(), Fence: at.GetFence(), JobUid: at.GetJobUid(), Stage: at.GetStage(), Index: at.GetIndex(),
+		Attempt: at.GetAttempt(), Phase: phase, Result: result, Queue: at.GetQueue(), Job: at.GetJob(),
+	}
+	a.out.Push(&v1.Change{Kind: &v1.Change_Attempt{Attempt: at}})
+}
+
+// fits holds a new slot against the size of the machine.
+func (a *agent) fits(s *v1.SlotState) bool {
+	cpu, memory := s.GetCpuMilli(), s.GetMemoryBytes()
+	for _, other := range a.slots {
+		cpu += other.GetCpuMilli()
+		memory += other.GetMemoryBytes()
+	}
+	return cpu <= a.info.GetCpuMilli() && memory <= a.info.GetMemoryBytes()
+}
