@@ -80,7 +80,7 @@ func (c *Children) Start(ctx *Context, key string) (Ref, error) {
 	}
 	if c.byKey == nil {
 		c.byKey, c.byName = map[string]*child{}, map[string]string{}
-		ctx.shell.keyed = append(ctx.shell.keyed, c)
+		ctx.shell.keeps = append(ctx.shell.keeps, c)
 	}
 	spec := c.Spec(key)
 	// The number is unique in the system, so that an address kept from before never means another child.
@@ -154,12 +154,12 @@ func (c *Children) Stopped(ctx *Context, m *ChildStopped) (key string, ok bool) 
 	return key, true
 }
 
-// abandon answers the messages that wait for a successor, when the incarnation that kept them ends.
-func (c *Children) abandon(s *System) {
+// abandon implements keeper.
+func (c *Children) abandon(u *unit) {
 	keys := slices.Sorted(maps.Keys(c.byKey))
 	for _, k := range keys {
 		for _, w := range c.byKey[k].waiting {
-			s.lost(c.byKey[k].ref, w.message, w.sender)
+			u.system.lost(c.byKey[k].ref, w.message, w.sender)
 		}
 	}
 	c.byKey, c.byName = nil, nil

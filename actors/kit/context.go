@@ -13,12 +13,7 @@ import (
 type Context struct {
 	engine actor.Context
 	shell  *shell
-	// sender stands in for the engine's while a stashed message is handled.
-	sender Ref
 }
-
-// nobody marks a stashed message that had no sender.
-var nobody = &actor.PID{Id: "nobody"}
 
 func (c *Context) system() *System {
 	if c.engine == nil {
@@ -37,15 +32,7 @@ func (c *Context) Parent() Ref { return c.engine.Parent() }
 func (c *Context) Name() string { return c.shell.unit.spec.Name }
 
 // Sender is who sent the message; nil for timers, lifecycle messages and tells from outside.
-func (c *Context) Sender() Ref {
-	switch {
-	case c.sender == nobody:
-		return nil
-	case c.sender != nil:
-		return c.sender
-	}
-	return c.shell.sender
-}
+func (c *Context) Sender() Ref { return c.shell.sender }
 
 // Now is the system's time.
 func (c *Context) Now() time.Time { return c.system().clock.Now() }

@@ -23,7 +23,7 @@ type shell struct {
 	failed      bool // it panicked, or gave up as a supervisor
 	sender      Ref  // of the message being handled
 	current     any  // the message being handled, for the log of a failure
-	keyed       []*Children
+	keeps       []keeper
 	logger      *slog.Logger
 	ctx         Context
 }
@@ -133,12 +133,15 @@ func (sh *shell) report(text string, reason, message any) {
 	}
 }
 
-// abandon answers the messages that wait in the behavior's Children.
+// keeper is a part of a Behavior that keeps messages for later.
+type keeper interface{ abandon(u *unit) }
+
+// abandon answers the messages that the incarnation kept.
 func (sh *shell) abandon() {
-	for _, c := range sh.keyed {
-		c.abandon(sh.unit.system)
+	for _, k := range sh.keeps {
+		k.abandon(sh.unit)
 	}
-	sh.keyed = nil
+	sh.keeps = nil
 }
 
 func (sh *shell) childStopped(who Ref) {
