@@ -435,14 +435,16 @@ func (l *logTest) chain(n int) *model.State {
 	return state
 }
 
-// wantCorrupt opens the log again and shows that recovery does not believe it.
+// wantCorrupt shows that the log does not open, or that recovery does not believe it.
 func (l *logTest) wantCorrupt(seq uint64) {
 	l.Helper()
 	log, err := l.store.Open()
-	if err == nil {
-		l.log = log
-		_, err = journal.Recover(l.ctx, log, nil)
+	if err != nil {
+		l.Log(err)
+		return
 	}
+	l.log = log
+	_, err = journal.Recover(l.ctx, log, nil)
 	if !errors.Is(err, journal.ErrCorrupt) {
 		l.Fatalf("record %d is damaged, and recovery says %v; want %v", seq, err, journal.ErrCorrupt)
 	}

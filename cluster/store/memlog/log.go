@@ -3,8 +3,8 @@
 package memlog
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -102,10 +102,12 @@ func (d *disk) append(seq uint64, data []byte) error {
 	switch {
 	case seq != d.last()+1:
 		return fmt.Errorf("%w: append of record %d, but the log ends with record %d", journal.ErrFenced, seq, d.last())
+	case len(data) == 0 || len(data) > journal.MaxRecord:
+		return fmt.Errorf("append of record %d: it has %d bytes, it must have from 1 to %d", seq, len(data), journal.MaxRecord)
 	case d.bytes+int64(len(data)) > d.bytesMax:
 		return fmt.Errorf("%w: %d bytes of %d in use, the record has %d", journal.ErrFull, d.bytes, d.bytesMax, len(data))
 	}
-	d.records = append(d.records, bytes.Clone(data))
+	d.records = append(d.records, data)
 	d.bytes += int64(len(data))
 	return nil
 }
@@ -133,9 +135,7 @@ func (l *Log) Trim(_ context.Context, seq uint64) error {
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.failed == nil {
-		l.failed = journal.ErrClosed
-	}
+	l.failed = journal.ErrClosed
 	return nil
 }
 
@@ -143,7 +143,7 @@ func (l *Log) Close() error {
 func (l *Log) closed() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.failed == journal.ErrClosed {
+	if errors.Is(l.failed, journal.ErrClosed) {
 		return l.failed
 	}
 	return nil
