@@ -76,7 +76,7 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 		opts.Host, _ = os.Hostname()
 	}
 	if opts.Journal == nil {
-		opts.Journal = openStores(opts)
+		opts.Journal = OpenStores(opts)
 	}
 	c := &Cell{opts: opts, log: opts.Log, done: make(chan struct{})}
 	r, err := c.begin(ctx)
@@ -93,8 +93,8 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 	return c, nil
 }
 
-// openStores opens those of Dir, or in memory. What is in memory outlives a failure of the master, not the cell.
-func openStores(opts Options) func(context.Context) (Stores, error) {
+// OpenStores returns the default of Options.Journal: it opens the stores of Dir, or in memory. What is in memory outlives a failure of the master, not the cell.
+func OpenStores(opts Options) func(context.Context) (Stores, error) {
 	if opts.Dir == "" {
 		mem, snaps := memlog.New(memlog.Options{}), memlog.NewSnapshots()
 		return func(context.Context) (Stores, error) {
@@ -146,7 +146,7 @@ func (r *reign) closeStores() error {
 	if r.keeper != nil {
 		r.keeper.Close()
 	}
-	return r.stores.close()
+	return r.stores.Shut()
 }
 
 // rule waits for the end of each reign. After a failure it builds the master again from its log; a fenced master steps

@@ -48,7 +48,8 @@ type Stores struct {
 	Close func() error
 }
 
-func (s Stores) close() error {
+// Shut closes the stores and what is under them.
+func (s Stores) Shut() error {
 	err := errors.Join(s.Log.Close(), s.Snapshots.Close())
 	if s.Close != nil {
 		err = errors.Join(err, s.Close())
