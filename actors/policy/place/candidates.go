@@ -1,8 +1,6 @@
 package place
 
 import (
-	"slices"
-
 	"github.com/troupe-sched/troupe/actors/model"
 )
 
@@ -64,10 +62,10 @@ type candidates struct {
 // candidatesOf brings the candidates of a class up to date.
 func (f *Fleet) candidatesOf(id ClassID) *candidates {
 	c := f.class(id)
-	f.touch(id, c)
+	f.classes.touch(c, len(f.ids))
 	k := c.candidates
 	behind := f.changes.end() - k.read
-	if k.where == nil || k.read < f.changes.base || behind > uint64(len(f.ids)/2+16) || len(k.values) > 2*len(f.ids)+16 {
+	if k.where == nil || behind > farBehind(len(f.ids)) || len(k.values) > 2*len(f.ids)+16 {
 		k.gather(f, c)
 	} else {
 		k.extend(len(f.ids), c)
@@ -82,21 +80,23 @@ func (f *Fleet) candidatesOf(id ClassID) *candidates {
 	return k
 }
 
-// touch makes a class the last used, and room for its candidates.
-func (f *Fleet) touch(id ClassID, c *class) {
-	cached := &f.classes.cached
-	if last := len(*cached) - 1; last >= 0 && (*cached)[last] == id {
-		return
-	}
-	if i := slices.Index(*cached, id); i >= 0 {
-		*cached = slices.Delete(*cached, i, i+1)
-	} else if len(*cached) == MaxCached {
-		f.classes.all[(*cached)[0]].candidates = nil
-		*cached = slices.Delete(*cached, 0, 1)
-	}
-	*cached = append(*cached, id)
+// touch makes a class the last used, gives it candidates to fill, and takes those of others back over the budget.
+func (cs *classes) touch(c *class, nodes int) {
+	cs.clock++
+	c.used = cs.clock
 	if c.candidates == nil {
 		c.candidates = &candidates{}
+		cs.cached++
+	}
+	for cs.cached > 1 && cs.cached*nodes > cs.budget {
+		oldest := c
+		for _, other := range cs.all {
+			if other != nil && other.candidates != nil && other.used < oldest.used {
+				oldest = other
+			}
+		}
+		oldest.candidates = nil
+		cs.cached--
 	}
 }
 

@@ -2,9 +2,9 @@ package place
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/troupe-sched/troupe/actors/model"
 )
@@ -31,7 +31,9 @@ type classes struct {
 	all    []*class // by ClassID; nil where vacant
 	vacant []ClassID
 	byKey  map[string]ClassID
-	cached []ClassID // those with candidates, the last used last
+	cached int    // those with candidates
+	budget int    // of cached times nodes
+	clock  uint64 // counts uses
 }
 
 // class is one shape, the filters that it makes, and its candidates if they are cached.
@@ -42,6 +44,7 @@ type class struct {
 	// standing filters depend on what a node is, room on what it holds.
 	standing, room []filter
 	candidates     *candidates
+	used           uint64 // when candidates were asked for last
 }
 
 // Class finds or makes the class of a shape. Shapes whose constraints differ only in order are equal. Each call is
@@ -62,8 +65,8 @@ func (f *Fleet) Release(id ClassID) {
 	if c.uses--; c.uses > 0 {
 		return
 	}
-	if i := slices.Index(f.classes.cached, id); i >= 0 {
-		f.classes.cached = slices.Delete(f.classes.cached, i, i+1)
+	if c.candidates != nil {
+		f.classes.cached--
 	}
 	delete(f.classes.byKey, c.key)
 	f.classes.all[id] = nil
@@ -130,19 +133,15 @@ func keyOf(s Shape) string {
 	})
 	var key []byte
 	for _, amount := range s.Resources {
-		key = binary.AppendVarint(key, amount)
+		key = append(strconv.AppendInt(key, amount, 10), ' ')
 	}
-	key = appendText(appendText(key, s.Driver), s.Spread)
+	key = strconv.AppendQuote(strconv.AppendQuote(key, s.Driver), s.Spread)
 	for _, c := range s.Constraints {
-		key = append(appendText(key, c.Attribute), byte(c.Op))
-		key = binary.AppendUvarint(key, uint64(len(c.Values)))
+		key = strconv.AppendQuote(append(key, ' '), c.Attribute)
+		key = strconv.AppendUint(key, uint64(c.Op), 10)
 		for _, v := range c.Values {
-			key = appendText(key, v)
+			key = strconv.AppendQuote(key, v)
 		}
 	}
 	return string(key)
-}
-
-func appendText(key []byte, s string) []byte {
-	return append(binary.AppendUvarint(key, uint64(len(s))), s...)
 }

@@ -25,9 +25,9 @@ const NoNode NodeIndex = -1
 const (
 	// MaxNodes is the number of nodes that a fleet can hold.
 	MaxNodes = 1 << indexBits
-	// MaxCached is the number of classes whose candidates are kept; the ones used longest ago are forgotten, and
-	// gathered again when they are asked for.
-	MaxCached = 64
+	// MaxCached bounds the memory of candidates, as classes times nodes: about 20 bytes each. Beyond it the candidates
+	// of the class that was used longest ago are forgotten, and gathered again when they are asked for.
+	MaxCached = 4 << 20
 	// maxHeld bounds sums that no validated input can reach.
 	maxHeld = int64(1) << 60
 )
@@ -52,7 +52,7 @@ type Fleet struct {
 
 // NewFleet is a fleet without nodes.
 func NewFleet() *Fleet {
-	return &Fleet{index: map[model.NodeID]NodeIndex{}, classes: classes{byKey: map[string]ClassID{}}}
+	return &Fleet{index: map[model.NodeID]NodeIndex{}, classes: classes{byKey: map[string]ClassID{}, budget: MaxCached}}
 }
 
 // Put adds a node, open and empty, or changes one; what a known node holds, and whether it is open, stays. It returns
@@ -64,7 +64,7 @@ func (f *Fleet) Put(id model.NodeID, capacity model.Resources, attributes map[st
 			return NoNode
 		}
 		f.index[id] = n
-		f.ids[n], f.live[n], f.open[n], f.held[n] = id, true, true, model.Resources{}
+		f.ids[n], f.live[n], f.open[n] = id, true, true
 	}
 	for i, amount := range capacity {
 		capacity[i] = min(max(amount, 0), model.MaxAmount)
@@ -233,8 +233,8 @@ func (f *Fleet) attribute(n NodeIndex, name string) (string, bool) {
 	return value, has
 }
 
-// changes is the tail of the list of all changes to nodes. Every class reads it at its own pace; one that is too far
-// behind looks at all nodes again, which costs no more.
+// changes is the tail of the list of all changes to nodes. Every class reads it at its own pace; one that is far behind
+// looks at all nodes again, which costs no more.
 type changes struct {
 	tail []change
 	base uint64 // number of the first in tail
@@ -246,9 +246,13 @@ type change int64
 func (c change) node() NodeIndex { return NodeIndex(c >> 1) }
 func (c change) deep() bool      { return c&1 != 0 }
 
+// farBehind is the number of unread changes from which on a class looks at all nodes again. The tail never gets shorter
+// than that, so what a class still has to read is there.
+func farBehind(nodes int) uint64 { return uint64(nodes/2 + 16) }
+
 func (c *changes) end() uint64 { return c.base + uint64(len(c.tail)) }
 
-// add notes a change; the tail stays about as long as there are nodes.
+// add notes a change. The tail grows to twice the number of nodes before its first half goes.
 func (c *changes) add(n NodeIndex, deep bool, nodes int) {
 	if most := 2 * max(nodes, 512); len(c.tail) >= most {
 		drop := most / 2

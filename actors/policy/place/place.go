@@ -1,6 +1,8 @@
 package place
 
 import (
+	"slices"
+
 	"github.com/troupe-sched/troupe/actors/model"
 )
 
@@ -146,7 +148,8 @@ func (f *Fleet) formSingles(k *candidates, heldByNode func(NodeIndex) int) {
 func (f *Fleet) formGroups(k *candidates, heldByNode func(NodeIndex) int) {
 	s := &f.scratch
 	s.groups = s.groups[:0]
-	s.member = append(s.member[:0], make([]int32, len(k.values))...)
+	s.member = slices.Grow(s.member[:0], len(k.values))[:len(k.values)]
+	clear(s.member)
 	for _, key := range k.heap {
 		m := &s.member[k.groups[key.node()]]
 		if *m == 0 {
@@ -161,7 +164,7 @@ func (f *Fleet) formGroups(k *candidates, heldByNode func(NodeIndex) int) {
 		g.from, from = from, from+g.to
 		g.to = g.from
 	}
-	s.nodes = append(s.nodes[:0], make([]entry, len(k.heap))...)
+	s.nodes = slices.Grow(s.nodes[:0], len(k.heap))[:len(k.heap)]
 	for _, key := range k.heap {
 		g := &s.groups[s.member[k.groups[key.node()]]-1]
 		s.nodes[g.to] = entry{key: key}
