@@ -3,8 +3,10 @@ package journaltest
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"testing"
 	"time"
@@ -478,7 +480,7 @@ func (l *logTest) full() {
 	l.close()
 	l.log = l.store.Small(l.T)
 	const size, most = 256 << 10, 4000
-	record := func(seq uint64) []byte { return bytes.Repeat([]byte{byte(seq)}, size) }
+	record := func(seq uint64) []byte { return Noise(seq, size) }
 	seq := uint64(1)
 	for ; ; seq++ {
 		err := l.append1(l.log, seq, record(seq))
@@ -500,6 +502,15 @@ func (l *logTest) full() {
 	}
 	l.wantBounds(1, seq-1)
 	l.wantRecords(1, seq-1, record)
+}
+
+// Noise is n bytes that no compression makes fewer, always the same for one seed.
+func Noise(seed uint64, n int) []byte {
+	var key [32]byte
+	binary.BigEndian.PutUint64(key[:], seed)
+	b := make([]byte, n)
+	_, _ = rand.NewChaCha8(key).Read(b) // never fails
+	return b
 }
 
 func (l *logTest) closed() {

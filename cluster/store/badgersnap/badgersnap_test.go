@@ -128,12 +128,9 @@ func TestFullDiskKeepsTheLastSnapshot(t *testing.T) {
 	if err := s.Save(ctx, 1, [][]byte{[]byte("small")}); err != nil {
 		t.Fatal(err)
 	}
-	big := make([][]byte, 200)
+	big := make([][]byte, 60)
 	for i := range big {
-		big[i] = fmt.Appendf(make([]byte, 0, 1<<20), "%d", i)[:1<<20]
-		for j := 8; j < len(big[i]); j++ { // that no compression makes smaller
-			big[i][j] = big[i][j-8]*31 + byte(j>>3) + byte(i)*byte(j>>11)
-		}
+		big[i] = journaltest.Noise(uint64(i), 1<<20)
 	}
 	if err := s.Save(ctx, 2, big); !errors.Is(err, journal.ErrFull) {
 		t.Fatalf("%v, want %v", err, journal.ErrFull)
