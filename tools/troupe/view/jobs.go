@@ -143,9 +143,17 @@ func Validated(p *Page, file string, r *v1.ValidateReply) {
 			tries = strconv.Itoa(int(n))
 		}
 		t.Row(s.GetName(), strings.Join(s.GetAfter(), " "), Count(s.GetInstances()), s.GetDriver(), r.GetCpu(), r.GetMemory(),
-			r.GetDisk(), r.GetNet(), s.GetTimeout(), tries, Cut(Clean(runs), 60))
+			nonzero(r.GetDisk()), nonzero(r.GetNet()), s.GetTimeout(), tries, Cut(Clean(runs), 60))
 	}
 	t.Write(p)
+}
+
+// nonzero leaves out an amount of nothing.
+func nonzero(amount string) string {
+	if amount == "0" {
+		return ""
+	}
+	return amount
 }
 
 // Explain writes why a job stands where it stands.

@@ -1,0 +1,80 @@
+package cmd
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"github.com/troupe-sched/troupe/tools/troupe/config"
+)
+
+// addCellFlags names the cell; every command has them.
+func addCellFlags(fs *pflag.FlagSet) {
+	config.AddFileFlag(fs)
+	config.AddFlag(fs, "context", "context")
+	config.AddFlag(fs, "nats", "nats.url")
+	config.AddFlag(fs, "creds", "nats.creds")
+	config.AddFlag(fs, "cell", "cell.name")
+}
+
+// addProcessFlags are those of every process that lasts.
+func addProcessFlags(fs *pflag.FlagSet) {
+	config.AddFlag(fs, "http", "http.listen")
+	config.AddFlag(fs, "pprof", "http.pprof")
+	config.AddFlag(fs, "log-level", "log.level")
+	config.AddFlag(fs, "log-format", "log.format")
+}
+
+// addNodeFlags are those of a process with an agent.
+func addNodeFlags(fs *pflag.FlagSet) {
+	config.AddFlag(fs, "id", "node.id")
+	config.AddFlag(fs, "attribute", "node.attributes")
+	config.AddFlag(fs, "cpu", "node.cpu")
+	config.AddFlag(fs, "memory", "node.memory")
+	config.AddFlag(fs, "disk", "node.disk")
+	config.AddFlag(fs, "net", "node.net")
+}
+
+// settings reads the configuration: files, environment and the flags of cmd.
+func (a *App) settings(cmd *cobra.Command) (*config.Config, error) {
+	c, err := config.Load(a.Sources(cmd.Flags()))
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	return c, nil
+}
+
+// reach connects to the running cell that flags, environment and context name.
+func (a *App) reach(ctx context.Context, cmd *cobra.Command) (Cell, func(), error) {
+	c, err := a.settings(cmd)
+	if err != nil {
+		return nil, nil, err
+	}
+	return a.World.Reach(ctx, c, logger(c, a.Err, slog.LevelWarn))
+}
+
+// logger writes to w as the configuration says. least applies if it says nothing.
+func logger(c *config.Config, w io.Writer, least slog.Level) *slog.Logger {
+	level := least
+	if told(c, "log.level") {
+		level = map[string]slog.Level{"debug": slog.LevelDebug, "info": slog.LevelInfo, "warn": slog.LevelWarn, "error": slog.LevelError}[c.Log.Level]
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.Log.Format == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// told reports whether anybody said anything about a key, or its default holds.
+func told(c *config.Config, key string) bool {
+	for _, e := range c.Entries() {
+		if e.Key == key || strings.HasPrefix(e.Key, key+".") {
+			return e.Source != "default"
+		}
+	}
+	return false
+}

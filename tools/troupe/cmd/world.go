@@ -1,0 +1,53 @@
+package cmd
+
+import (
+	"context"
+	"log/slog"
+
+	"github.com/troupe-sched/troupe/tools/troupe/config"
+)
+
+// World is what commands need beyond their own process. Package compose is the real one; tests bring their own.
+type World struct {
+	// Reach connects to the running cell that the configuration names. The function lets go of it.
+	Reach func(ctx context.Context, c *config.Config, log *slog.Logger) (Cell, func(), error)
+	// Embed opens a cell in this process, for one job.
+	Embed func(ctx context.Context, c *config.Config, log *slog.Logger, dir string) (Embedded, error)
+	// Dev, Master and Node open what lasts. They return when it is ready.
+	Dev, Master, Node func(ctx context.Context, c *config.Config, log *slog.Logger) (Server, error)
+}
+
+// Embedded is a cell in this process.
+type Embedded interface {
+	Cell
+	// Done is closed when the cell has failed; Err tells why.
+	Done() <-chan struct{}
+	Err() error
+	// Close ends the cell and every process that it still runs; it returns when they are gone, or says which are not.
+	Close(ctx context.Context) error
+}
+
+// Server is a part of a cell that lasts.
+type Server interface {
+	// Facts tell a person and programs where it is.
+	Facts() Facts
+	// Done is closed when it has failed; Err tells why.
+	Done() <-chan struct{}
+	Err() error
+	// Close ends it; attempts go on where they can.
+	Close(ctx context.Context) error
+}
+
+// Facts of a server, as JSON too.
+type Facts struct {
+	Cell string `json:"cell"`
+	// Role is "dev", "master" or "node".
+	Role string `json:"role"`
+	// Node is the id of the node that runs here, if one does.
+	Node string `json:"node,omitempty"`
+	// NATS is the URL by which clients reach the cell, HTTP that of metrics and health.
+	NATS string `json:"nats"`
+	HTTP string `json:"http,omitempty"`
+	// Dirs are where it keeps what lasts.
+	Dirs []string `json:"dirs"`
+}

@@ -1,0 +1,21 @@
+// Command troupe is the whole of Troupe in one binary: the command line, the master, the agent, and the shim under
+// which processes run.
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/troupe-sched/troupe/tools/troupe/cmd"
+	"github.com/troupe-sched/troupe/tools/troupe/config"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+func main() {
+	os.Exit(cmd.Main(&cmd.App{
+		Version: version, In: os.Stdin, Out: cmd.FileStream(os.Stdout), Err: cmd.FileStream(os.Stderr), Now: time.Now,
+		Sources: config.FromProcess,
+	}, os.Args[1:]))
+}
