@@ -44,7 +44,7 @@ func Run(ctx context.Context, app *App, args []string) int {
 	cmd, err := root.ExecuteContextC(ctx)
 	code := codeOf(ctx, err)
 	var exit *exitError
-	if err != nil && !app.began && !errors.As(err, &exit) {
+	if carried := errors.As(err, &exit); err != nil && !app.began && !carried {
 		code = exitUsage // cobra itself found the command line wrong
 	}
 	switch {
