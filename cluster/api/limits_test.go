@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/cluster/api"
+	"github.com/troupe-sched/troupe/cluster/api/apitest"
 	"github.com/troupe-sched/troupe/cluster/wire"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
@@ -21,9 +22,9 @@ import (
 var discard = slog.New(slog.DiscardHandler)
 
 // held makes JobStatus wait: entered tells of each request inside, release lets all out.
-func held(f *fake) (entered chan string, release func()) {
+func held(f *apitest.Cell) (entered chan string, release func()) {
 	entered, gate := make(chan string, 1000), make(chan struct{})
-	f.status = func(_ context.Context, m *v1.JobRef) (*v1.JobStatus, error) {
+	f.OnJobStatus = func(_ context.Context, m *v1.JobRef) (*v1.JobStatus, error) {
 		entered <- m.GetName()
 		<-gate
 		return &v1.JobStatus{Name: m.GetName()}, nil
@@ -48,7 +49,7 @@ func (w *world) send(subject string) <-chan *nats.Msg {
 func TestM1_AtTheLimitRequestsAreRefusedAsBusyWithARetryTime(t *testing.T) {
 	var entered chan string
 	var release func()
-	w := serve(t, func(c *api.Config, f *fake) {
+	w := serve(t, func(c *api.Config, f *apitest.Cell) {
 		c.Reads.InFlight = 2
 		entered, release = held(f)
 	})
@@ -74,7 +75,7 @@ func TestM1_AtTheLimitRequestsAreRefusedAsBusyWithARetryTime(t *testing.T) {
 func TestF34_AFullLaneDoesNotKeepOutAnother(t *testing.T) {
 	var entered chan string
 	var release func()
-	w := serve(t, func(c *api.Config, f *fake) {
+	w := serve(t, func(c *api.Config, f *apitest.Cell) {
 		c.Reads.InFlight = 1
 		entered, release = held(f)
 	})
@@ -92,7 +93,7 @@ func TestF34_AFullLaneDoesNotKeepOutAnother(t *testing.T) {
 func TestF33_RequestsOfOneVerbRunSideBySide(t *testing.T) {
 	var entered chan string
 	var release func()
-	w := serve(t, func(_ *api.Config, f *fake) { entered, release = held(f) })
+	w := serve(t, func(_ *api.Config, f *apitest.Cell) { entered, release = held(f) })
 	defer release()
 	answers := make(map[string]<-chan *nats.Msg)
 	for i := range 100 {
@@ -114,7 +115,7 @@ func TestF33_RequestsOfOneVerbRunSideBySide(t *testing.T) {
 
 func TestAHandlerThatOverlooksItsDeadlineIsAnsweredFor(t *testing.T) {
 	var release func()
-	w := serve(t, func(c *api.Config, f *fake) {
+	w := serve(t, func(c *api.Config, f *apitest.Cell) {
 		c.Reads.Timeout = time.Millisecond
 		_, release = held(f)
 	})
@@ -124,7 +125,7 @@ func TestAHandlerThatOverlooksItsDeadlineIsAnsweredFor(t *testing.T) {
 
 func TestTheCallersTimeoutReachesTheCell(t *testing.T) {
 	w := serve(t, nil)
-	w.cell.status = func(ctx context.Context, _ *v1.JobRef) (*v1.JobStatus, error) {
+	w.cell.OnJobStatus = func(ctx context.Context, _ *v1.JobRef) (*v1.JobStatus, error) {
 		deadline, ok := ctx.Deadline()
 		if !ok || time.Until(deadline) > 2*time.Second {
 			return nil, model.Internal("deadline %v %v", deadline, ok)
@@ -139,8 +140,8 @@ func TestTheCallersTimeoutReachesTheCell(t *testing.T) {
 
 func TestAPanicIsOneErrorAndTheServiceLives(t *testing.T) {
 	w := serve(t, nil)
-	w.cell.status = func(context.Context, *v1.JobRef) (*v1.JobStatus, error) { panic("boom") }
-	w.cell.logs = func(context.Context, *v1.LogsRequest, func(*v1.LogChunk) error) error { panic("boom") }
+	w.cell.OnJobStatus = func(context.Context, *v1.JobRef) (*v1.JobStatus, error) { panic("boom") }
+	w.cell.OnLogs = func(context.Context, *v1.LogsRequest, func(*v1.LogChunk) error) error { panic("boom") }
 	refused(t, w.ask("troupe.v1.dev.q.job.status.a", nil, nil), 500, "internal")
 	refused(t, w.ask("troupe.v1.dev.q.job.logs.a", nil, nil), 500, "internal")
 	if f := wire.FaultIn(w.ask("troupe.v1.dev._.cell.status", nil, nil)); f != nil {
@@ -153,7 +154,7 @@ func TestAPanicIsOneErrorAndTheServiceLives(t *testing.T) {
 
 func TestX6_LogsStreamToAnyNATSClient(t *testing.T) {
 	w := serve(t, nil)
-	w.cell.logs = func(_ context.Context, m *v1.LogsRequest, fn func(*v1.LogChunk) error) error {
+	w.cell.OnLogs = func(_ context.Context, m *v1.LogsRequest, fn func(*v1.LogChunk) error) error {
 		if m.GetStage() == "gone" {
 			return model.NotFound("no output is kept")
 		}
@@ -183,7 +184,7 @@ func TestX6_LogsStreamToAnyNATSClient(t *testing.T) {
 	if m := next(); len(m.Data) != 0 || wire.FaultIn(m) != nil {
 		t.Fatalf("the stream ended with %s %v", m.Data, m.Header)
 	}
-	if got := w.cell.last().(*v1.LogsRequest); got.GetQueue() != "q" || got.GetName() != "j" || got.GetIndex() != 4 {
+	if got := w.cell.Last().(*v1.LogsRequest); got.GetQueue() != "q" || got.GetName() != "j" || got.GetIndex() != 4 {
 		t.Fatalf("the cell was asked %v", got)
 	}
 	refused(t, w.ask("troupe.v1.dev.q.job.logs.j", nil, []byte(`{"stage":"gone"}`)), 404, "not_found")
@@ -197,7 +198,7 @@ func containsData(body []byte, base64 string) bool {
 func TestCloseAnswersWhatIsUnderWay(t *testing.T) {
 	var entered chan string
 	var release func()
-	w := serve(t, func(_ *api.Config, f *fake) { entered, release = held(f) })
+	w := serve(t, func(_ *api.Config, f *apitest.Cell) { entered, release = held(f) })
 	answer := w.send("troupe.v1.dev.q.job.status.a")
 	<-entered
 	closed := make(chan error, 1)
@@ -227,7 +228,7 @@ func TestCloseAnswersWhatIsUnderWay(t *testing.T) {
 func TestCloseGivesUpInTheEnd(t *testing.T) {
 	w := serve(t, nil)
 	entered := make(chan struct{})
-	w.cell.status = func(ctx context.Context, _ *v1.JobRef) (*v1.JobStatus, error) {
+	w.cell.OnJobStatus = func(ctx context.Context, _ *v1.JobRef) (*v1.JobStatus, error) {
 		close(entered)
 		<-ctx.Done()
 		return nil, context.Cause(ctx)

@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strings"
@@ -12,10 +13,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
 
-	"context"
-
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/cluster/api"
+	"github.com/troupe-sched/troupe/cluster/api/apitest"
 	"github.com/troupe-sched/troupe/cluster/wire"
 	"github.com/troupe-sched/troupe/cluster/wire/natstest"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -68,7 +68,7 @@ func TestX6_AnyNATSClientDiscoversAndCallsEveryEndpoint(t *testing.T) {
 			if err := wire.JSON.Unmarshal(answer.Data, reply.New().Interface()); err != nil {
 				t.Errorf("the reply %s is not a %s: %v", answer.Data, e.Metadata["reply"], err)
 			}
-			asked := w.cell.last().ProtoReflect()
+			asked := w.cell.Last().ProtoReflect()
 			if got := string(asked.Descriptor().FullName()); got != e.Metadata["request"] {
 				t.Errorf("the cell was asked by %s", got)
 			}
@@ -156,8 +156,8 @@ func TestX6_EveryBadRequestGetsACodedError(t *testing.T) {
 			m := w.ask("troupe.v1.dev."+c.subject, header, []byte(c.body))
 			says := strings.NewReplacer(`\u003c`, "<", `\u003e`, ">").Replace(c.says)
 			refused(t, m, c.code, c.word, says)
-			if w.cell.last() != nil {
-				t.Fatalf("the cell was asked %v", w.cell.last())
+			if w.cell.Last() != nil {
+				t.Fatalf("the cell was asked %v", w.cell.Last())
 			}
 		})
 	}
@@ -179,7 +179,7 @@ func TestRefusalsOfTheCellKeepTheirWords(t *testing.T) {
 		model.NotFound("no job"), model.Conflict("lives"), model.TooLarge("much"), model.Unavailable("gone"), model.Internal("broken"),
 		model.Invalid("bad", &v1.FieldError{Field: "job.name", Problem: "p", Hint: "h"}),
 	} {
-		w.cell.submit = func(context.Context, *v1.SubmitRequest) (*v1.SubmitReply, error) {
+		w.cell.OnSubmit = func(context.Context, *v1.SubmitRequest) (*v1.SubmitReply, error) {
 			return nil, errors.Join(errors.New("while submitting"), f)
 		}
 		e := refused(t, w.ask("troupe.v1.dev.q.job.submit", nil, nil), int32(f.Code), f.Err)
@@ -195,7 +195,7 @@ func TestDrainVerbsDecide(t *testing.T) {
 		if f := wire.FaultIn(w.ask("troupe.v1.dev._.node."+verb+".n1", nil, []byte(`{"drained":true,"reason":"r"}`))); f != nil {
 			t.Fatal(f)
 		}
-		if got := w.cell.last().(*v1.DrainRequest); got.GetDrained() != want || got.GetId() != "n1" || got.GetReason() != "r" {
+		if got := w.cell.Last().(*v1.DrainRequest); got.GetDrained() != want || got.GetId() != "n1" || got.GetReason() != "r" {
 			t.Errorf("%s became %v", verb, got)
 		}
 	}
@@ -261,7 +261,7 @@ func TestAnswersCannotBeLaunderedIntoTheCell(t *testing.T) {
 
 func TestOversizedRepliesAreRefused(t *testing.T) {
 	w := serve(t, nil)
-	w.cell.status = func(context.Context, *v1.JobRef) (*v1.JobStatus, error) {
+	w.cell.OnJobStatus = func(context.Context, *v1.JobRef) (*v1.JobStatus, error) {
 		return &v1.JobStatus{Reason: strings.Repeat("x", 3<<20)}, nil
 	}
 	refused(t, w.ask("troupe.v1.dev.q.job.status.j", nil, nil), 413, "too_large", "ask for less")
@@ -271,7 +271,7 @@ func TestServeRefusesBadConfig(t *testing.T) {
 	nc := natstest.Conn(t, natstest.Server(t))
 	for _, c := range []api.Config{{Cell: "Bad.Cell", Version: "1.0.0"}, {Cell: "", Version: "1.0.0"}, {Cell: "dev", Version: "one"}} {
 		c.Conn, c.Log = nc, discard
-		if _, err := api.Serve(c, &fake{}); err == nil {
+		if _, err := api.Serve(c, &apitest.Cell{}); err == nil {
 			t.Errorf("%q %q was served", c.Cell, c.Version)
 		}
 	}

@@ -38,7 +38,7 @@ func FaultIn(m *nats.Msg) *model.Fault {
 		return nil
 	}
 	e := &v1.Error{}
-	if form, err := FormOf(m.Header); err == nil && form.Unmarshal(m.Data, e) == nil && e.GetErrCode() != "" {
+	if form, err := FormOf(m.Header); err == nil && form.Read(m.Data, e) == nil && e.GetErrCode() != "" {
 		return model.FaultFromProto(e)
 	}
 	// The peer is no cell, or a newer one whose body this version cannot read: the headers must do.

@@ -111,6 +111,14 @@ func (f Form) Unmarshal(body []byte, m proto.Message) error {
 	return unmarshalJSON(body, m)
 }
 
+// Read is Unmarshal for what the cell says: a newer cell may say more, and that is left out.
+func (f Form) Read(body []byte, m proto.Message) error {
+	if f == Protobuf || len(body) == 0 {
+		return f.Unmarshal(body, m)
+	}
+	return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(body, m)
+}
+
 // Message is a body in this form, addressed.
 func (f Form) Message(to string, body []byte) *nats.Msg {
 	return &nats.Msg{Subject: to, Data: body, Header: nats.Header{HeaderContentType: {f.ContentType()}}}

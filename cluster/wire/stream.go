@@ -373,7 +373,7 @@ func (r *reader) next(ctx context.Context) (*v1.LogChunk, error) {
 	}
 	c := &v1.LogChunk{}
 	r.acks = m.Reply
-	return c, form.Unmarshal(m.Data, c)
+	return c, form.Read(m.Data, c)
 }
 
 // answer tells the writer something. The subject was chosen by the peer, and is used with our rights.
