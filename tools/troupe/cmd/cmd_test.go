@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/cluster/api"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -94,6 +95,11 @@ func TestLogsAndResultsAreHarmlessOnATerminal(t *testing.T) {
 func TestWatch(t *testing.T) {
 	h := full(t)
 	h.transcript("watch", "job watch nightly", "job watch nightly --json", "job watch old", "job watch nothing")
+	h.cell.events = []*v1.JobEvent{{Queue: "default", Job: "nightly", Kind: api.EventMissed}}
+	h.cell.next["default/nightly"] = []*v1.JobStatus{job("default", "nightly", "running"), job("default", "nightly", "succeeded")}
+	if code, stdout, stderr := h.run("job", "watch", "nightly"); code != 0 || !strings.Contains(stdout, "ended succeeded") {
+		t.Errorf("a watch that missed the end: exit %d: %s%s", code, stdout, stderr)
+	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(errInterrupted)
 	if code, _, stderr := h.runIn(ctx, false, "job", "watch"); code != exitInterrupted {

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/spf13/cobra"
+	"github.com/troupe-sched/troupe/cluster/api"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 	"github.com/troupe-sched/troupe/tools/troupe/view"
 )
@@ -45,19 +46,18 @@ func (a *App) watch(ctx context.Context, cell Cell, queue, job string) error {
 	if err != nil {
 		return err
 	}
-	if job != "" {
-		// An event of the past never comes again, so look once, after the watch has begun.
-		status, err := bounded(ctx, a, func(ctx context.Context) (*v1.JobStatus, error) {
-			return cell.JobStatus(ctx, &v1.JobRef{Queue: queue, Name: job})
-		})
-		if err != nil {
-			return err
-		}
-		if terminal(status.GetPhase()) {
-			return a.answer(endedEvent(status), func(p *view.Page) { view.Event(p, endedEvent(status)) })
-		}
-	}
+	show := func(e *v1.JobEvent) error { return a.answer(e, func(p *view.Page) { view.Event(p, e) }) }
+	// What happened before the watch, and what it missed, only the status tells.
+	look := job != ""
 	for {
+		if look {
+			if end, err := a.endOf(ctx, cell, queue, job); end != nil || err != nil {
+				if err == nil {
+					err = show(end)
+				}
+				return err
+			}
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -65,14 +65,23 @@ func (a *App) watch(ctx context.Context, cell Cell, queue, job string) error {
 			if !ok {
 				return errWatchEnded
 			}
-			if err := a.answer(e, func(p *view.Page) { view.Event(p, e) }); err != nil {
+			if err := show(e); err != nil || job != "" && e.GetKind() == "ended" {
 				return err
 			}
-			if job != "" && e.GetKind() == "ended" {
-				return nil
-			}
+			look = job != "" && e.GetKind() == api.EventMissed
 		}
 	}
+}
+
+// endOf is the event by which a job has ended; nil if it has not.
+func (a *App) endOf(ctx context.Context, cell Cell, queue, job string) (*v1.JobEvent, error) {
+	status, err := bounded(ctx, a, func(ctx context.Context) (*v1.JobStatus, error) {
+		return cell.JobStatus(ctx, &v1.JobRef{Queue: queue, Name: job})
+	})
+	if err != nil || !terminal(status.GetPhase()) {
+		return nil, err
+	}
+	return endedEvent(status), nil
 }
 
 // endedEvent is what a watcher who came too late would have seen.
