@@ -41,7 +41,7 @@ func freshEngine() *actor.ActorSystem {
 // registryParts is how many buckets of the engine's registry one system of a stepper gets.
 const registryParts = 8
 
-// engines makes the engines of one stepper's systems. A fresh engine costs milliseconds and megabytes, nearly all of it
+// engines makes the engines of a stepper's systems. A fresh engine costs milliseconds and megabytes, nearly all of it
 // for the thousand buckets of its registry: in a world of many hosts that crash and come back, that would be most of the
 // work. So one fresh engine is cut up, and every system gets a few of its buckets.
 type engines struct {

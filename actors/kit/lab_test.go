@@ -73,9 +73,12 @@ type lab struct {
 
 var epoch = time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
 
+// spare makes the steppers of all labs; tests of this package are not parallel.
+var spare = NewStepper(0, epoch)
+
 func newLab(t *testing.T, seed uint64, change ...func(*Spec)) *lab {
 	t.Helper()
-	l := &lab{t: t, st: NewStepper(seed, epoch)}
+	l := &lab{t: t, st: spare.Next(seed, epoch)}
 	l.sys = New(Config{Name: "lab", Stepper: l.st, Log: slog.New(slog.NewTextHandler(&l.logs, nil))})
 	s := spec("top", l.receive)
 	for _, c := range change {

@@ -19,7 +19,7 @@ type Stepper struct {
 	serial  uint64
 	steps   uint64
 	onTrace func(Trace)
-	engines engines
+	engines *engines
 }
 
 // Trace is one message handled, for timelines and for comparing runs.
@@ -33,7 +33,12 @@ type Trace struct {
 
 // NewStepper starts a virtual clock at start.
 func NewStepper(seed uint64, start time.Time) *Stepper {
-	return &Stepper{rng: rand.New(rand.NewPCG(seed, 0x7472_6f75_7065)), now: start}
+	return (&Stepper{engines: &engines{}}).Next(seed, start)
+}
+
+// Next makes a Stepper for another run. It is like NewStepper, but many runs in a row share what is costly to make.
+func (s *Stepper) Next(seed uint64, start time.Time) *Stepper {
+	return &Stepper{rng: rand.New(rand.NewPCG(seed, 0x7472_6f75_7065)), now: start, engines: s.engines}
 }
 
 // OnTrace calls fn for every message handled.
