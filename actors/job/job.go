@@ -89,6 +89,8 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.read(ctx)
 	case *msg.JobRead:
 		a.restore(ctx, m)
+	case kit.Retire:
+		ctx.StopSelf()
 	case *msg.CommitRefused:
 		panic(m.Reason) // what it was built on was not true: build again
 	default:

@@ -19,6 +19,9 @@ type Supervisor struct {
 // retireJob asks the supervisor to let an ended job's actor go.
 type retireJob struct{ id model.JobID }
 
+// key is the job's name as part of an actor's: no slash, which separates actors.
+func key(id model.JobID) string { return id.Queue + "." + id.Name }
+
 // NewSupervisor makes the supervisor.
 func NewSupervisor(env *msg.Env) *Supervisor {
 	return &Supervisor{
@@ -27,7 +30,7 @@ func NewSupervisor(env *msg.Env) *Supervisor {
 			// Twice the live ones: ended jobs have an actor while they are asked about.
 			Max: 2 * env.Limits.Jobs,
 			Spec: func(key string) kit.Spec {
-				queue, name, _ := strings.Cut(key, "/")
+				queue, name, _ := strings.Cut(key, ".")
 				id := model.JobID{Queue: queue, Name: name}
 				return kit.Spec{New: func() kit.Behavior { return New(env, id) }}
 			},
@@ -46,7 +49,7 @@ func (s *Supervisor) Receive(ctx *kit.Context, message any) {
 		}
 		s.ready = true
 		for _, id := range m.LiveJobs {
-			if _, err := s.children.Start(ctx, id.String()); err != nil {
+			if _, err := s.children.Start(ctx, key(id)); err != nil {
 				ctx.Log().Error("job not started", "job", id.String(), "reason", err)
 			}
 		}
@@ -65,7 +68,7 @@ func (s *Supervisor) Receive(ctx *kit.Context, message any) {
 func (s *Supervisor) handle(ctx *kit.Context, message any) {
 	switch m := message.(type) {
 	case *msg.Find:
-		ref, _ := s.children.Get(m.Key)
+		ref, _ := s.children.Get(strings.Replace(m.Key, "/", ".", 1))
 		ctx.Reply(&msg.Found{Ref: ref})
 	case *msg.StartJob:
 		s.route(ctx, m.ID, m)
@@ -74,12 +77,12 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 	case *msg.ToAllJobs:
 		s.children.Each(func(_ string, ref kit.Ref) { ctx.Forward(ref, m.Message) })
 	case *retireJob:
-		s.children.Retire(ctx, m.id.String())
+		s.children.Retire(ctx, key(m.id))
 	}
 }
 
 func (s *Supervisor) route(ctx *kit.Context, id model.JobID, message any) {
-	if _, err := s.children.Forward(ctx, id.String(), message, true); err != nil {
+	if _, err := s.children.Forward(ctx, key(id), message, true); err != nil {
 		ctx.Log().Warn("message for a job refused", "job", id.String(), "reason", err)
 		ctx.Reply(model.Busy(retryAfter, "job %s: %v", id, err))
 	}

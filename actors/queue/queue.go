@@ -62,6 +62,8 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		}
 	case *msg.QueueRead:
 		a.restore(ctx, m)
+	case kit.Retire:
+		ctx.StopSelf()
 	case *msg.CommitRefused:
 		panic(m.Reason) // what it was built on was not true: build again
 	case *kit.Busy:
@@ -227,7 +229,10 @@ func (a *Actor) jobEnded(ctx *kit.Context, m *msg.JobEnded) {
 		e.live = false
 		a.live--
 		e.want = nil
-		a.allot(ctx)
+		a.demand(ctx, e, 0)
+		if a.spec.GetMaxSlots() > 0 {
+			a.allot(ctx)
+		}
 	}
 	a.changed(ctx)
 }
