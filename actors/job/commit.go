@@ -180,6 +180,10 @@ func (a *Actor) deathReason(i int) string {
 
 // stop makes the request durable and then ends the job.
 func (a *Actor) stop(ctx *kit.Context, m *msg.StopJob) {
+	if a.missing {
+		a.answer(ctx, m)
+		return
+	}
 	if a.mode == ended || a.stopAsked || a.ending != nil {
 		phase := a.phase()
 		ctx.Tell(a.env.Refs.Journal, &msg.Commit{Then: []msg.Send{{To: ctx.Sender(), Message: &v1.StopReply{Stopping: a.mode != ended, Phase: phase}}}})
