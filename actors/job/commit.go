@@ -118,6 +118,7 @@ func (a *Actor) committed(ctx *kit.Context, m *msg.Committed) {
 	}
 	a.commit.settles = nil
 	a.review(ctx)
+	a.finishStopping(ctx)
 	a.note(ctx)
 }
 
