@@ -1,0 +1,94 @@
+package sim
+
+import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// link carries messages between the masters and one agent. It may lose, double, delay and reorder them.
+type link struct {
+	w      *world
+	number int
+	// upCut and downCut: nothing passes in that direction.
+	upCut, downCut bool
+	// storm: it is much worse than usual.
+	storm bool
+	// upLast and downLast keep the order of messages where the world's links do.
+	upLast, downLast time.Time
+}
+
+func newLink(w *world, number int) *link { return &link{w: w, number: number} }
+
+// carry calls deliver as often as the link lets a message through, each time after a delay.
+func (l *link) carry(cut *bool, last *time.Time, deliver func()) {
+	w := l.w
+	if *cut {
+		return
+	}
+	drop, double, jitter := w.p.drop, w.p.double, w.p.jitter
+	if l.storm {
+		drop, double, jitter = drop+200, double+200, jitter+300*time.Millisecond
+	}
+	if w.part != faults {
+		drop, double = 0, 0
+	}
+	if w.chance(drop) {
+		return
+	}
+	for n := 1; n > 0; n-- {
+		if w.chance(double) {
+			n++
+		}
+		at := w.st.Now().Add(w.p.delay + w.upTo(jitter))
+		if w.p.fifo {
+			at = latest(*last, at)
+			*last = at
+		}
+		w.after(at.Sub(w.st.Now()), func() {
+			if !*cut || w.p.jitter == 0 { // what is under way when the link is cut may be lost, too
+				deliver()
+			}
+		})
+	}
+}
+
+// up carries a message of the agent to the masters.
+func (l *link) up(m *v1.FromAgent) {
+	l.carry(&l.upCut, &l.upLast, func() {
+		got := m
+		if l.w.p.encode {
+			got = recode(l.w, m)
+		}
+		for _, to := range l.w.masters {
+			to.deliver(got)
+		}
+	})
+}
+
+// down carries a message of a master to the agent.
+func (l *link) down(m *v1.ToAgent) {
+	l.carry(&l.downCut, &l.downLast, func() {
+		got := m
+		if l.w.p.encode {
+			got = recode(l.w, m)
+		}
+		l.w.machines[l.number].deliver(got)
+	})
+}
+
+// recode sends a message through its encoding, as a real link does.
+func recode[T proto.Message](w *world, m T) T {
+	data, err := proto.Marshal(m)
+	if err != nil {
+		w.fail(NothingUnknown, "a %T cannot be encoded: %v", m, err)
+		return m
+	}
+	got := m.ProtoReflect().New().Interface().(T)
+	if err := proto.Unmarshal(data, got); err != nil {
+		w.fail(NothingUnknown, "a %T cannot be decoded: %v", m, err)
+	}
+	return got
+}

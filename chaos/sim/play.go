@@ -1,0 +1,199 @@
+package sim
+
+import (
+	"errors"
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/model"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+const (
+	// endWithin is how long after the last fault the last job that can end may take.
+	endWithin = 20 * time.Minute
+	// stepsMax bounds each part after the faults: a world that never comes to rest is broken, too.
+	stepsMax = 400_000
+)
+
+// play runs the three parts of a run.
+func (w *world) play() {
+	w.soon(w.beginMaster)
+	for _, m := range w.machines {
+		m.restart(w.upTo(time.Second))
+	}
+	for range w.p.clients {
+		w.clients.begin()
+	}
+	w.beginFaults()
+	w.runFor(24*time.Hour, w.p.steps, func() bool { return w.allAsked() && w.p.focus == Calm })
+	w.heal()
+	w.finish()
+}
+
+func (w *world) beginFaults() {}
+func (w *world) strikeNow()   {}
+
+// allAsked reports whether the clients have nothing more to ask for.
+func (w *world) allAsked() bool { return w.load.next == len(w.load.order) && w.load.open == 0 }
+
+// heal ends all faults, and undoes what clients have done that keeps jobs from ending.
+func (w *world) heal() {
+	w.part, w.faulty = healing, false
+	w.say("world", "heals after %d steps", w.st.Steps())
+	w.mend()
+	for _, q := range queues {
+		w.insist(&v1.QueueSpec{Name: q})
+	}
+	for _, m := range w.machines {
+		w.insist(&v1.DrainRequest{Id: m.id})
+	}
+}
+
+func (w *world) mend() {}
+
+// insist asks until the answer is yes.
+func (w *world) insist(call any) {
+	w.clients.busy++
+	w.clients.ask(call, callWait, func(_ any, err error) {
+		w.clients.busy--
+		if err != nil {
+			w.after(time.Second, func() { w.insist(call) })
+		}
+	})
+}
+
+// finish lets every job come to its end and looks what is left.
+func (w *world) finish() {
+	if !w.runFor(endWithin/4, stepsMax/4, w.batchOver) && w.broken == nil {
+		w.stopServices()
+		if !w.runFor(endWithin, stepsMax, w.batchOver) {
+			w.explainWaiting()
+			return
+		}
+	}
+	w.part = quiet
+	w.runFor(w.settling(), stepsMax, nil)
+	w.checkState()
+	w.checkQuiet()
+	w.stopAll()
+	if !w.runFor(endWithin, stepsMax, w.allOver) {
+		w.explainWaiting()
+		return
+	}
+	w.checkEnds()
+	w.runFor(w.settling(), stepsMax, nil)
+	w.checkEmpty()
+}
+
+// settling is how long views may take to agree once nothing happens any more.
+func (w *world) settling() time.Duration { return 10*time.Second + 2*w.p.lost }
+
+// mustEnd reports whether a job ends by itself.
+func (j *job) mustEnd() bool {
+	return j.phase == "" && (j.stop || !j.isService() && (j.work == nil || j.work.possible))
+}
+
+// batchOver reports whether every job that ends by itself has, and all requests are answered.
+func (w *world) batchOver() bool {
+	if w.clients.busy > 0 || w.load.open > 0 {
+		return false
+	}
+	for _, uid := range w.truth.uids {
+		if w.truth.jobs[uid].mustEnd() {
+			return false
+		}
+	}
+	return true
+}
+
+func (w *world) allOver() bool {
+	for _, uid := range w.truth.uids {
+		if w.truth.jobs[uid].phase == "" {
+			return false
+		}
+	}
+	return w.clients.busy == 0
+}
+
+// explainWaiting names a job that should have ended.
+func (w *world) explainWaiting() {
+	w.did(JobsEnd)
+	if w.broken != nil {
+		return
+	}
+	if w.clients.busy > 0 || w.load.open > 0 {
+		w.fail(JobsEnd, "%d requests, %d submits of them, are not answered %v after the last fault", w.clients.busy, w.load.open, endWithin)
+		return
+	}
+	for _, uid := range w.truth.uids {
+		if j := w.truth.jobs[uid]; j.mustEnd() || w.part == quiet && j.phase == "" {
+			done := 0
+			for i := range j.stages {
+				done += len(j.stages[i].done)
+			}
+			w.fail(JobsEnd, "job %d %s/%s has not ended %v after the last fault, or after %d steps; %d instances are done", uid, j.queue, j.name, endWithin, stepsMax, done)
+			return
+		}
+	}
+	w.fail(NothingStuck, "the world does not come to rest")
+}
+
+// stopServices makes room where services hold so much for ever that other jobs must wait.
+func (w *world) stopServices() {
+	for _, uid := range w.truth.uids {
+		if j := w.truth.jobs[uid]; j.phase == "" && j.isService() && !j.stop && !w.roomy() {
+			w.insist(&v1.StopRequest{Queue: j.queue, Name: j.name, Reason: "to make room"})
+		}
+	}
+}
+
+// stopAll asks all jobs that live to stop.
+func (w *world) stopAll() {
+	for _, uid := range w.truth.uids {
+		if j := w.truth.jobs[uid]; j.phase == "" {
+			w.insist(&v1.StopRequest{Queue: j.queue, Name: j.name, Reason: "the world ends"})
+		}
+	}
+}
+
+// checkEnds compares how jobs have ended with how they had to.
+func (w *world) checkEnds() {
+	for _, uid := range w.truth.uids {
+		j := w.truth.jobs[uid]
+		w.did(JobsEnd)
+		if j.work == nil || j.stop || j.spec.GetTimeLimit() != "" {
+			continue
+		}
+		w.did(EndsAsItMust)
+		want := model.PhaseSucceeded
+		if j.work.doomed {
+			want = model.PhaseFailed
+		}
+		if j.phase != want {
+			w.fail(EndsAsItMust, "job %d %s/%s has ended as %s, it had to be %s", uid, j.queue, j.name, j.phase, want)
+		}
+	}
+}
+
+var errOther = errors.New("the answer is of another kind")
+
+// fetch asks once and runs the world until the answer is there.
+func fetch[T any](w *world, call any) (T, error) {
+	var none, got T
+	var failed error
+	over := false
+	w.clients.ask(call, callWait, func(reply any, err error) {
+		over, failed = true, err
+		if err == nil {
+			var ok bool
+			if got, ok = reply.(T); !ok {
+				failed = errOther
+			}
+		}
+	})
+	w.runFor(2*callWait, stepsMax, func() bool { return over })
+	if failed != nil {
+		return none, failed
+	}
+	return got, nil
+}

@@ -1,0 +1,141 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+)
+
+// Fault is a kind of fault.
+type Fault uint8
+
+// The kinds of faults.
+const (
+	MasterCrash Fault = iota // the process of the master dies
+	AgentCrash               // the process of an agent dies; what it runs goes on
+	Reboot                   // a machine boots anew; all that ran on it is gone
+	ActorCrash               // one actor panics before, in the middle of, or after a message
+	Partition                // a link between master and agent carries nothing
+	OneWay                   // a link carries nothing in one direction
+	Storm                    // links lose, double and delay much more for a while
+	SlowLog                  // appends take long
+	LogError                 // an append fails; what it wrote may be stored or not
+	LogFull                  // the journal has no room for a while
+	SlowLedger               // writes of an agent's ledger take long
+	LedgerFull               // an agent's disk has no room for a while
+	Usurp                    // a second master begins while the first lives, and goes on for a while
+	Freeze                   // a process stands still, and wakes
+	BadSnapshot              // the newest snapshot is damaged
+	Flap                     // an agent dies again and again
+	Faults
+)
+
+var faultNames = [Faults]string{
+	"master crash", "agent crash", "reboot", "actor crash", "partition", "one way", "storm", "slow log", "log error",
+	"log full", "slow ledger", "ledger full", "usurp", "freeze", "bad snapshot", "flap",
+}
+
+// String is the name of the fault.
+func (f Fault) String() string { return faultNames[f] }
+
+// The families of faults that Options.Focus names.
+const (
+	Calm    = "calm"    // no fault at all, and links that lose nothing
+	Master  = "master"  // only the master's side fails
+	Agents  = "agents"  // only processes of agents die
+	Actors  = "actors"  // only single actors crash
+	Network = "network" // only links fail
+	All     = "all"     // anything may fail
+)
+
+var families = map[string][]Fault{
+	Calm:    {},
+	Master:  {MasterCrash, SlowLog, LogError, BadSnapshot},
+	Agents:  {AgentCrash, SlowLedger},
+	Actors:  {ActorCrash},
+	Network: {Partition, OneWay, Storm},
+	All: {
+		MasterCrash, AgentCrash, Reboot, ActorCrash, Partition, OneWay, Storm, SlowLog, LogError, LogFull, SlowLedger,
+		LedgerFull, Usurp, Freeze, BadSnapshot, Flap,
+	},
+}
+
+// profile is what a run draws before it begins: the swarm's way of not testing the average of everything.
+type profile struct {
+	focus  string
+	agents int
+	steps  uint64
+	// weight of each fault; the mean number of steps between two faults.
+	weight [Faults]int
+	every  int
+	// links
+	delay, jitter time.Duration
+	drop, double  int // of a thousand messages
+	encode, fifo  bool
+	quantum       time.Duration
+	// the master
+	suspect, lost, settle time.Duration
+	snapshotRecords       uint64
+	endedJobs             int
+	logDelay, writeDelay  time.Duration
+	// the load
+	jobs, clients int
+	think         time.Duration
+	funcs         bool
+}
+
+func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
+
+func draw(o Options, r *rand.Rand) profile {
+	p := profile{
+		focus:  pick(r, Calm, Master, Agents, Actors, Network, All, All, All, All, All),
+		agents: pick(r, 1, 2, 2, 3, 3, 4, 5),
+		steps:  uint64(4_000 + r.IntN(8_000)),
+		every:  pick(r, 60, 150, 300, 600, 1200),
+		delay:  pick(r, 0, 100*time.Microsecond, time.Millisecond, 20*time.Millisecond),
+		jitter: pick(r, 0, time.Millisecond, 10*time.Millisecond, 200*time.Millisecond),
+		encode: r.IntN(4) == 0, fifo: r.IntN(2) == 0, quantum: pick(r, 0, time.Millisecond, 10*time.Millisecond, 50*time.Millisecond),
+		suspect:         pick(r, time.Second, 2*time.Second, 5*time.Second),
+		snapshotRecords: pick(r, uint64(5), 20, 60, 1000),
+		endedJobs:       pick(r, 3, 20, 1000),
+		logDelay:        pick(r, 0, time.Millisecond, 5*time.Millisecond, 30*time.Millisecond),
+		writeDelay:      pick(r, 0, time.Millisecond, 5*time.Millisecond, 30*time.Millisecond),
+		jobs:            4 + r.IntN(30), clients: 1 + r.IntN(6),
+		think: pick(r, 50*time.Millisecond, 300*time.Millisecond, time.Second, 3*time.Second),
+		funcs: r.IntN(2) == 0,
+	}
+	if o.Focus != "" {
+		p.focus = o.Focus
+	}
+	if o.Steps != 0 {
+		p.steps = o.Steps
+	}
+	p.fifo = p.fifo || p.focus == Calm
+	p.lost = p.suspect * time.Duration(pick(r, 2, 3, 5))
+	p.settle = p.suspect * time.Duration(pick(r, 1, 3, 5))
+	if p.focus == Network || p.focus == All {
+		p.drop, p.double = pick(r, 0, 0, 5, 50, 200), pick(r, 0, 0, 5, 50, 300)
+	}
+	for _, f := range families[p.focus] {
+		if p.focus != All || r.IntN(2) == 0 {
+			p.weight[f] = 1 + r.IntN(10)
+		}
+	}
+	return p
+}
+
+// String is the profile in one line.
+func (p *profile) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "focus=%s agents=%d steps=%d delay=%v jitter=%v drop=%d‰ double=%d‰ encode=%v fifo=%v quantum=%v "+
+		"suspect=%v lost=%v settle=%v snapshot=%d ended=%d log=%v ledger=%v jobs=%d clients=%d think=%v funcs=%v every=%d faults:",
+		p.focus, p.agents, p.steps, p.delay, p.jitter, p.drop, p.double, p.encode, p.fifo, p.quantum, p.suspect, p.lost, p.settle,
+		p.snapshotRecords, p.endedJobs, p.logDelay, p.writeDelay, p.jobs, p.clients, p.think, p.funcs, p.every)
+	for f, n := range p.weight {
+		if n > 0 {
+			fmt.Fprintf(&b, " %s=%d", Fault(f), n)
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,232 @@
+package sim
+
+import (
+	"slices"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// checkQuiet compares all views of the world once nothing moves but services.
+func (w *world) checkQuiet() {
+	if w.broken != nil {
+		return
+	}
+	before := w.alive()
+	known := map[uint64]bool{}
+	for _, uid := range w.truth.uids {
+		j := w.truth.jobs[uid]
+		if j.phase != "" {
+			continue
+		}
+		s, err := fetch[*v1.JobStatus](w, &v1.JobRef{Queue: j.queue, Name: j.name})
+		if err != nil {
+			w.fail(AttemptsKnown, "no status of job %d: %v", uid, err)
+			return
+		}
+		for _, i := range s.GetInstances() {
+			known[i.GetFence()] = true
+		}
+		w.checkService(j, s)
+	}
+	w.did(AttemptsKnown)
+	after := w.alive()
+	for _, fence := range sortedKeys(before) {
+		if !known[fence] && after[fence] {
+			w.fail(AttemptsKnown, "attempt %d of %v runs and no job knows it", fence, w.truth.attempts[fence].place)
+		}
+	}
+	for _, fence := range sortedKeys(known) {
+		if w.steady() && !after[fence] {
+			w.fail(AttemptsKnown, "attempt %d is known to its job and does not run", fence)
+		}
+	}
+	w.checkViews()
+}
+
+// alive are the fences of all attempts that run.
+func (w *world) alive() map[uint64]bool {
+	running := map[uint64]bool{}
+	for _, m := range w.machines {
+		for _, s := range m.slots { //order: fills a map
+			if s.outcome == nil {
+				running[s.task.Fence] = true
+			}
+		}
+	}
+	return running
+}
+
+// checkService looks whether all instances of a service run, or will again soon.
+func (w *world) checkService(j *job, s *v1.JobStatus) {
+	if !j.isService() || j.work == nil || !j.work.possible || s.GetPhase() == "stopping" {
+		return
+	}
+	for _, sc := range j.work.stages {
+		if !sc.forever || sc.failing > 0 {
+			return
+		}
+	}
+	w.did(ServicesRun)
+	if c := s.GetCounts(); c.GetRunning() != c.GetWanted() && w.roomy() {
+		w.fail(ServicesRun, "service %d runs %d of %d instances", j.uid, c.GetRunning(), c.GetWanted())
+	}
+}
+
+// roomy reports whether all services that live fit side by side with ease, so that none has to wait for room.
+func (w *world) roomy() bool {
+	var need model.Resources
+	for _, uid := range w.truth.uids {
+		j := w.truth.jobs[uid]
+		if j.phase != "" {
+			continue
+		}
+		plan, _ := model.Compile(j.spec)
+		for i := range plan.Stages {
+			for range plan.Stages[i].Instances {
+				need = need.Add(plan.Stages[i].Resources)
+			}
+			if len(plan.Stages[i].Constraints) > 0 {
+				return false
+			}
+		}
+	}
+	for _, m := range w.machines {
+		for i := range need {
+			if need[i]*2 > m.capacity[i] {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// checkViews compares what placer, nodes and machines hold.
+func (w *world) checkViews() {
+	status, err := fetch[*v1.CellStatus](w, &v1.CellStatusRequest{})
+	nodes, err2 := fetch[*v1.ListNodesReply](w, &v1.ListNodesRequest{})
+	if err != nil || err2 != nil {
+		w.fail(ViewsAgree, "no status of the cell: %v %v", err, err2)
+		return
+	}
+	var cpu, memory int64
+	var sum uint64
+	for _, n := range nodes.GetNodes() {
+		if n.GetLiveness() != "fresh" {
+			w.fail(ViewsAgree, "node %s is %s though its agent lives", n.GetInfo().GetId(), n.GetLiveness())
+		}
+		cpu += n.GetCpuMilliHeld()
+		memory += n.GetMemoryBytesHeld()
+		sum += n.GetSlots()
+	}
+	w.did(ViewsAgree)
+	if len(nodes.GetNodes()) != len(w.machines) {
+		w.fail(ViewsAgree, "%d of %d nodes are listed", len(nodes.GetNodes()), len(w.machines))
+	}
+	if status.GetCpuMilliHeld() != cpu || status.GetMemoryBytesHeld() != memory {
+		w.fail(ViewsAgree, "the placer believes %d milli-CPU and %d bytes to be held, the nodes hold %d and %d",
+			status.GetCpuMilliHeld(), status.GetMemoryBytesHeld(), cpu, memory)
+	}
+	slots := 0
+	for _, m := range w.machines {
+		slots += len(m.slots)
+	}
+	if w.steady() && sum != uint64(slots) {
+		w.fail(ViewsAgree, "the nodes hold %d slots, the machines %d", sum, slots)
+	}
+}
+
+// steady reports whether nothing that lives comes and goes by itself.
+func (w *world) steady() bool {
+	for _, uid := range w.truth.uids {
+		if j := w.truth.jobs[uid]; j.phase == "" && j.work != nil {
+			for _, sc := range j.work.stages {
+				if !sc.forever || sc.failing > 0 {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// checkEmpty looks what is left when every job has ended.
+func (w *world) checkEmpty() {
+	if w.broken != nil {
+		return
+	}
+	w.did(NothingLeft)
+	for _, m := range w.machines {
+		for _, id := range sortedKeys(m.slots) {
+			w.fail(NothingLeft, "slot %d of %v is left on %s after the end of all jobs", id, m.slots[id].truth.place, m.id)
+		}
+		for _, slot := range sortedKeys(m.ledger.launched) {
+			w.fail(NothingLeft, "the ledger of %s still holds slot %d", m.id, slot)
+		}
+		entries, _ := m.ledger.mem.Load()
+		for _, e := range entries {
+			if e.Key.Kind == 'e' {
+				w.fail(NothingLeft, "the ledger of %s still holds the end of attempt %d, which is not settled", m.id, e.Key.A)
+			}
+		}
+	}
+	w.checkKeptResults()
+	w.checkViews()
+	for _, m := range w.masters {
+		w.checkSystem(m.sys)
+	}
+	for _, m := range w.machines {
+		if m.agent != nil {
+			w.checkSystem(m.agent.sys)
+		}
+	}
+}
+
+// checkSystem looks whether anything waits in a mailbox, or was not understood.
+func (w *world) checkSystem(sys *kit.System) {
+	w.did(NothingUnknown)
+	if n := sys.Stats().Unhandled; n > 0 {
+		w.fail(NothingUnknown, "%d messages reached an actor that does not know them", n)
+	}
+	waiting := 0
+	sys.Tree().Walk(func(_ string, n kit.Node) { waiting += n.Mailbox })
+	for w.st.Idle() && waiting > 0 {
+		w.fail(NothingLeft, "%d messages wait though no actor has anything to do", waiting)
+		return
+	}
+}
+
+// checkKeptResults asks for all results of all jobs that can be asked for.
+func (w *world) checkKeptResults() {
+	for _, uid := range w.truth.uids {
+		j := w.truth.jobs[uid]
+		if j.forgotten || w.truth.newest(j.queue, j.name) != j || w.broken != nil {
+			continue
+		}
+		for i, st := range j.spec.GetStages() {
+			var got []uint64
+			for from, more := uint64(0), true; more; {
+				r, err := fetch[*v1.ResultsReply](w, &v1.ResultsRequest{Queue: j.queue, Name: j.name, Stage: st.GetName(), Uid: uid, From: from})
+				if err != nil {
+					w.fail(ResultIsKept, "no results of job %d stage %d: %v", uid, i, err)
+					return
+				}
+				for _, one := range r.GetResults() {
+					got = append(got, one.GetIndex())
+				}
+				from, more = r.GetNext(), r.GetNext() != 0
+			}
+			var want []uint64
+			for _, index := range sortedKeys(j.stages[i].done) {
+				if j.stages[i].done[index] != 0 {
+					want = append(want, index)
+				}
+			}
+			w.did(ResultIsKept)
+			if !slices.Equal(got, want) {
+				w.fail(ResultIsKept, "job %d stage %d: results of %d instances are served, %d are durable", uid, i, len(got), len(want))
+			}
+		}
+	}
+}
