@@ -291,8 +291,23 @@ func (a *Actor) assign(ctx *kit.Context, st *stage) {
 		}
 		a.launch(st, sl, index)
 	}
-	if len(st.retries) > 0 {
-		ctx.After("due", max(st.retries[0].due.Sub(ctx.Now()), time.Millisecond), due{})
+	a.setDue(ctx)
+}
+
+// setDue wakes the job when the next retry of any of its stages is due. One that is due already waits for a slot, and
+// needs no timer.
+func (a *Actor) setDue(ctx *kit.Context) {
+	next := time.Duration(-1)
+	for _, st := range a.stages {
+		if len(st.retries) == 0 {
+			continue
+		}
+		if wait := st.retries[0].due.Sub(ctx.Now()); wait > 0 && (next < 0 || wait < next) {
+			next = wait
+		}
+	}
+	if next >= 0 {
+		ctx.After("due", next, due{})
 	}
 }
 
