@@ -75,6 +75,9 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 	if opts.Host == "" {
 		opts.Host, _ = os.Hostname()
 	}
+	if opts.Memory == nil {
+		opts.Memory = processMemory
+	}
 	if opts.Journal == nil {
 		opts.Journal = OpenStores(opts)
 	}

@@ -29,7 +29,7 @@ type Options struct {
 	Guests []kit.Spec
 	// Limits of the master; the zero value means msg.DefaultLimits.
 	Limits msg.Limits
-	// Memory reads how many bytes the process uses, for Limits.MemoryBytes.
+	// Memory reads how many bytes the process uses, for Limits.MemoryBytes; nil means what the Go runtime holds.
 	Memory func() int64
 	// SnapshotRecords is how many records are appended between snapshots; 0 means the default.
 	SnapshotRecords uint64

@@ -22,8 +22,8 @@ const (
 	outboxMax = 65_536
 	// batchMax bounds the commands in one message.
 	batchMax = 1024
-	// slotsMax bounds the slots of one node.
-	slotsMax    = 4096
+	// slotsMax bounds the slots of one node; agents admit as many.
+	slotsMax    = 2048
 	tickEvery   = time.Second
 	ackAfter    = 20 * time.Millisecond
 	resendAfter = time.Second
