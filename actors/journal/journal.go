@@ -2,6 +2,7 @@ package journal
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -221,6 +222,9 @@ func (a *Actor) take(ev *v1.Event) {
 	last.events = append(last.events, ev)
 	last.bytes += size
 	a.bytes += size
+	if gone := ev.GetQueueRemoved(); gone != nil {
+		a.dropEnded(gone.GetQueue())
+	}
 	end := ev.GetJobEnded()
 	if end == nil {
 		return
@@ -237,6 +241,16 @@ func (a *Actor) take(ev *v1.Event) {
 		last.then = append(last.then, msg.Send{To: a.cfg.Env.Refs.Queues, Message: &msg.JobForgotten{ID: old.id, UID: old.uid, Key: old.key}})
 		a.take(forget)
 	}
+}
+
+// dropEnded forgets the ended jobs that went with their queue.
+func (a *Actor) dropEnded(queue string) {
+	a.ended = slices.DeleteFunc(a.ended, func(e ended) bool {
+		if e.id.Queue == queue {
+			a.endedBy -= e.bytes
+		}
+		return e.id.Queue == queue
+	})
 }
 
 func (a *Actor) noteEnded(job *model.JobState) {
