@@ -123,7 +123,7 @@ func (a *Actor) commitFailure(st *stage, node model.NodeID, ref kit.Ref, s *v1.A
 	sc := a.commit.of(st.number)
 	sc.failures = append(sc.failures, &v1.InstanceFailure{
 		Index: index, Failures: a.hard.Failures(st.number, index) + 1, Final: final, Node: string(node),
-		ExitCode: s.GetExitCode(), Reason: reason, TimeUnixNano: max(now, s.GetEndedUnixNano()),
+		ExitCode: s.GetExitCode(), Reason: reason, TimeUnixNano: max(now, s.GetEndedUnixNano()), Fence: s.GetFence(),
 	})
 	sc.bytes += 64 + len(reason)
 	sc.settles = append(sc.settles, settle{node, ref, model.Fence(s.GetFence())})
@@ -135,7 +135,8 @@ func (a *Actor) stranger(ctx *kit.Context, node model.NodeID, ref kit.Ref, s *v1
 	st := a.stages[s.GetStage()]
 	index, fence := s.GetIndex(), model.Fence(s.GetFence())
 	_, onItsWay := st.settling[index]
-	known := a.hard.Done(st.number, index) || a.hard.Dead(st.number, index)
+	known := a.hard.Done(st.number, index) || a.hard.Dead(st.number, index) ||
+		uint64(fence) <= a.hard.LastFailure(st.number, index).GetFence()
 	current := st.running[index]
 	switch {
 	case a.commit.holds(st.number, fence):

@@ -84,6 +84,7 @@ type session struct {
 	progress  bool // the agent has acknowledged something since the last look
 	owed      bool // items were taken that are not acknowledged yet
 	asked     time.Time
+	spoke     time.Time // when something was sent last
 	differs   int // digests in a row that did not match
 }
 

@@ -221,10 +221,9 @@ func (a *Actor) askHello(ctx *kit.Context) {
 	a.fabric.Send(&v1.ToAgent{Node: string(a.id), Epoch: a.env.Epoch, Control: &v1.ToAgent_HelloRequest{HelloRequest: true}})
 }
 
-func (a *Actor) welcome(*kit.Context) {
-	a.fabric.Send(&v1.ToAgent{
-		Node: string(a.id), Epoch: a.env.Epoch, Session: a.session.number,
-		Control: &v1.ToAgent_Welcome{Welcome: &v1.Welcome{HeartbeatMs: a.env.Heartbeat.Milliseconds()}},
+func (a *Actor) welcome(ctx *kit.Context) {
+	a.send(ctx, &v1.ToAgent{
+		Session: a.session.number, Control: &v1.ToAgent_Welcome{Welcome: &v1.Welcome{HeartbeatMs: a.env.Heartbeat.Milliseconds()}},
 	})
 }
 
@@ -239,7 +238,7 @@ func (a *Actor) pump(ctx *kit.Context) {
 		if commands == nil {
 			break
 		}
-		a.fabric.Send(&v1.ToAgent{Node: string(a.id), Epoch: a.env.Epoch, Session: s.number, Ack: s.in.Taken(), First: first, Commands: commands})
+		a.send(ctx, &v1.ToAgent{Session: s.number, Ack: s.in.Taken(), First: first, Commands: commands})
 		s.owed = false
 		ctx.After("resend", resendAfter, resend{})
 	}
@@ -249,10 +248,17 @@ func (a *Actor) pump(ctx *kit.Context) {
 	}
 }
 
-func (a *Actor) sendAck(*kit.Context) {
+func (a *Actor) sendAck(ctx *kit.Context) {
 	if s := &a.session; s.open {
-		a.fabric.Send(&v1.ToAgent{Node: string(a.id), Epoch: a.env.Epoch, Session: s.number, Ack: s.in.Taken()})
+		a.send(ctx, &v1.ToAgent{Session: s.number, Ack: s.in.Taken()})
 	}
+}
+
+// send completes a message and hands it to the fabric.
+func (a *Actor) send(ctx *kit.Context, m *v1.ToAgent) {
+	m.Node, m.Epoch = string(a.id), a.env.Epoch
+	a.session.spoke = ctx.Now()
+	a.fabric.Send(m)
 }
 
 // resend begins again with the oldest command when the agent has acknowledged none for a while.
@@ -333,10 +339,13 @@ func (a *Actor) watch(ctx *kit.Context) {
 		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
 		a.note(ctx)
 	}
-	if !a.session.open && a.live != lifecycle.NodeLost {
+	switch s := &a.session; {
+	case !s.open && a.live != lifecycle.NodeLost:
 		a.askHello(ctx)
-	} else if silent > a.env.Suspect/2 && a.session.open {
-		a.fabric.Send(&v1.ToAgent{Node: string(a.id), Epoch: a.env.Epoch, Session: a.session.number, Ack: a.session.in.Taken(), Control: &v1.ToAgent_Ping{Ping: true}})
+	case s.open && silent > a.env.Suspect/2:
+		a.send(ctx, &v1.ToAgent{Session: s.number, Ack: s.in.Taken(), Control: &v1.ToAgent_Ping{Ping: true}})
+	case s.open && ctx.Now().Sub(s.spoke) > 2*a.env.Heartbeat:
+		a.sendAck(ctx) // an agent that hears nothing for some heartbeats takes the session for lost
 	}
 }
 

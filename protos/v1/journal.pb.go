@@ -771,11 +771,13 @@ type InstanceFailure struct {
 	// Failures of this instance so far, this one counted.
 	Failures uint32 `protobuf:"varint,2,opt,name=failures,proto3" json:"failures,omitempty"`
 	// Whether this was the last: the instance is dead.
-	Final         bool   `protobuf:"varint,3,opt,name=final,proto3" json:"final,omitempty"`
-	Node          string `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
-	ExitCode      int32  `protobuf:"varint,5,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
-	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
-	TimeUnixNano  int64  `protobuf:"varint,7,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
+	Final        bool   `protobuf:"varint,3,opt,name=final,proto3" json:"final,omitempty"`
+	Node         string `protobuf:"bytes,4,opt,name=node,proto3" json:"node,omitempty"`
+	ExitCode     int32  `protobuf:"varint,5,opt,name=exit_code,json=exitCode,proto3" json:"exit_code,omitempty"`
+	Reason       string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	TimeUnixNano int64  `protobuf:"varint,7,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
+	// Fence of the attempt that failed: told again, it is not counted again.
+	Fence         uint64 `protobuf:"varint,8,opt,name=fence,proto3" json:"fence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -855,6 +857,13 @@ func (x *InstanceFailure) GetReason() string {
 func (x *InstanceFailure) GetTimeUnixNano() int64 {
 	if x != nil {
 		return x.TimeUnixNano
+	}
+	return 0
+}
+
+func (x *InstanceFailure) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
 	}
 	return 0
 }
@@ -1923,7 +1932,7 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\aresults\x18\a \x03(\v2\x19.troupe.v1.InstanceResultR\aresults\"+\n" +
 	"\x05Range\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\x04R\x02to\"\xc8\x01\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\"\xde\x01\n" +
 	"\x0fInstanceFailure\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x1a\n" +
 	"\bfailures\x18\x02 \x01(\rR\bfailures\x12\x14\n" +
@@ -1931,7 +1940,8 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\x04node\x18\x04 \x01(\tR\x04node\x12\x1b\n" +
 	"\texit_code\x18\x05 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12$\n" +
-	"\x0etime_unix_nano\x18\a \x01(\x03R\ftimeUnixNano\":\n" +
+	"\x0etime_unix_nano\x18\a \x01(\x03R\ftimeUnixNano\x12\x14\n" +
+	"\x05fence\x18\b \x01(\x04R\x05fence\":\n" +
 	"\x0eInstanceResult\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x9a\x01\n" +
