@@ -54,8 +54,13 @@ func serve(t *testing.T, adjust func(*api.Config)) *served {
 // dial makes a client that is quick to try again.
 func dial(t *testing.T, s *server.Server) *client.Client {
 	t.Helper()
+	return overNATS(t, natstest.Conn(t, s))
+}
+
+func overNATS(t *testing.T, nc *nats.Conn) *client.Client {
+	t.Helper()
 	c, err := client.New(client.Config{
-		Conn: natstest.Conn(t, s), Cell: "dev", Wait: 30 * time.Second, Backoff: time.Microsecond, BackoffMax: time.Millisecond,
+		Conn: nc, Cell: "dev", Wait: 30 * time.Second, Backoff: time.Microsecond, BackoffMax: time.Millisecond,
 	})
 	if err != nil {
 		t.Fatal(err)
