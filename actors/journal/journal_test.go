@@ -120,7 +120,7 @@ func TestB14_NothingLeavesBeforeItIsDurable(t *testing.T) {
 	for i := range uint64(50) {
 		r.commit(i, queueSet(fmt.Sprintf("q%d", i)))
 		if i%3 == 0 {
-			r.commit(1000+i) // a barrier: it must not overtake what is before it
+			r.commit(1000 + i) // a barrier: it must not overtake what is before it
 		}
 		r.sys.TellFrom(r.asker, r.ref, &msg.ReadCell{})
 	}

@@ -290,7 +290,7 @@ func (s *State) removeQueue(e *v1.QueueRemoved) error {
 	case q.live > 0:
 		return Conflict("queue %q has %d live jobs and cannot be removed", e.GetQueue(), q.live)
 	}
-	for _, job := range s.jobs {
+	for _, job := range s.jobs { //order: each is dropped on its own
 		if job.ID.Queue == e.GetQueue() {
 			s.drop(job)
 		}

@@ -92,10 +92,10 @@ func LoadState(entries [][]byte) (*State, error) {
 // checkKeys holds keys and jobs against each other.
 func (s *State) checkKeys() error {
 	keys := 0
-	for _, q := range s.queues {
+	for _, q := range s.queues { //order: a sum
 		keys += len(q.keys)
 	}
-	for _, j := range s.jobs {
+	for _, j := range s.Jobs() {
 		if j.Key == "" {
 			continue
 		}

@@ -154,7 +154,7 @@ func (s *stageState) firstDead(from, to uint64) (first uint64, found bool) {
 		}
 		return 0, false
 	}
-	for i, f := range s.failures {
+	for i, f := range s.failures { //order: the lowest, whatever comes first
 		if i >= from && i < to && f.GetFinal() && (!found || i < first) {
 			first, found = i, true
 		}

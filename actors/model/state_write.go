@@ -33,8 +33,7 @@ func (q *QueueState) Keys() map[string]*v1.JobKey { return maps.Clone(q.keys) }
 // RecentFailures returns the newest failures of instances that are not done, at most n: dead instances first, then the
 // newest.
 func (j *JobState) RecentFailures(stage, n int) []*v1.InstanceFailure {
-	list := slices.Collect(maps.Values(j.stages[stage].failures))
-	slices.SortFunc(list, func(a, b *v1.InstanceFailure) int {
+	list := slices.SortedFunc(maps.Values(j.stages[stage].failures), func(a, b *v1.InstanceFailure) int {
 		if a.GetFinal() != b.GetFinal() {
 			if a.GetFinal() {
 				return -1

@@ -85,7 +85,7 @@ type session struct {
 	owed      bool // items were taken that are not acknowledged yet
 	asked     time.Time
 	spoke     time.Time // when something was sent last
-	differs   int // digests in a row that did not match
+	differs   int       // digests in a row that did not match
 }
 
 // New makes the actor of one node.
