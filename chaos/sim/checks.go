@@ -39,6 +39,7 @@ const (
 	NothingLeft                   // after all jobs have ended no slot, attempt, end or waiting message is left
 	NothingUnknown                // no actor gets a message that it does not know
 	NothingStuck                  // the actors come to rest between two moments
+	NoPanic                       // no actor fails of itself
 	Checks
 )
 
@@ -49,7 +50,7 @@ var checkNames = [Checks]string{
 	"machines are not overfull", "ledgers are not overfull", "one terminal record", "ends are final for clients",
 	"attempts are known", "restart equals replay", "snapshot equals replay", "memory equals replay", "records replay",
 	"views agree", "inputs are true", "one key one job", "jobs end", "jobs end as they must", "services run",
-	"instances run once", "requests are answered", "nothing is left", "messages are known", "nothing is stuck",
+	"instances run once", "requests are answered", "nothing is left", "messages are known", "nothing is stuck", "actors do not fail",
 }
 
 // String says what the check demands.

@@ -3,7 +3,6 @@ package sim
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -156,26 +155,20 @@ func (c *clients) status(s *v1.JobStatus) {
 	}
 }
 
-// results: what is served is what accepted attempts have left.
+// results: what is served is what accepted attempts have left. A request without a uid may be answered for a job that
+// had the name before.
 func (c *clients) results(ask *v1.ResultsRequest, r *v1.ResultsReply) {
 	w := c.w
-	j := w.truth.jobs[ask.GetUid()]
-	if j == nil {
-		j = w.truth.newest(ask.GetQueue(), ask.GetName())
-	}
-	if j == nil {
-		w.fail(ResultIsTrue, "results of %s/%s are served, and there is no such job", ask.GetQueue(), ask.GetName())
-		return
-	}
-	number := slices.IndexFunc(j.spec.GetStages(), func(s *v1.StageSpec) bool { return s.GetName() == ask.GetStage() })
-	if number < 0 {
-		return
-	}
 	for _, one := range r.GetResults() {
 		w.did(ResultIsTrue)
-		fence := j.stages[number].done[one.GetIndex()]
-		if a := w.truth.attempts[fence]; a == nil || a.result != string(one.GetData()) {
-			w.fail(ResultIsTrue, "job %d stage %d instance %d: the result %q is served, but attempt %d was accepted", j.uid, number, one.GetIndex(), one.GetData(), fence)
+		a := w.truth.attempts[fenceOf(string(one.GetData()))]
+		switch {
+		case a == nil || a.result != string(one.GetData()) || a.index != one.GetIndex():
+			w.fail(ResultIsTrue, "%s/%s stage %s instance %d: the result %q is served, which no attempt has left", ask.GetQueue(), ask.GetName(), ask.GetStage(), one.GetIndex(), one.GetData())
+		case w.truth.jobs[a.uid].name != ask.GetName() || ask.GetUid() != 0 && ask.GetUid() != a.uid:
+			w.fail(ResultIsTrue, "%v: the result %q is served for %s/%s of uid %d", a.place, one.GetData(), ask.GetQueue(), ask.GetName(), ask.GetUid())
+		case w.truth.jobs[a.uid].stages[a.stage].done[a.index] != a.fence:
+			w.fail(ResultIsTrue, "%v: the result of attempt %d is served, but attempt %d was accepted", a.place, a.fence, w.truth.jobs[a.uid].stages[a.stage].done[a.index])
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package sim
 
 import (
+	"fmt"
 	"slices"
+	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
@@ -102,30 +104,44 @@ func (w *world) roomy() bool {
 	return true
 }
 
+// viewsTries is how often views are compared before they are said to differ: what services do moves them now and then.
+const viewsTries = 6
+
 // checkViews compares what placer, nodes and machines hold.
 func (w *world) checkViews() {
+	w.did(ViewsAgree)
+	differ := ""
+	for range viewsTries {
+		if differ = w.differ(); differ == "" || w.broken != nil {
+			return
+		}
+		w.runFor(5*time.Second, stepsMax, nil)
+	}
+	w.fail(ViewsAgree, "%s", differ)
+}
+
+// differ says in what the views differ, if they do.
+func (w *world) differ() string {
 	status, err := fetch[*v1.CellStatus](w, &v1.CellStatusRequest{})
 	nodes, err2 := fetch[*v1.ListNodesReply](w, &v1.ListNodesRequest{})
 	if err != nil || err2 != nil {
-		w.fail(ViewsAgree, "no status of the cell: %v %v", err, err2)
-		return
+		return fmt.Sprintf("no status of the cell: %v %v", err, err2)
 	}
 	var cpu, memory int64
 	var sum uint64
 	for _, n := range nodes.GetNodes() {
 		if n.GetLiveness() != "fresh" {
-			w.fail(ViewsAgree, "node %s is %s though its agent lives", n.GetInfo().GetId(), n.GetLiveness())
+			return fmt.Sprintf("node %s is %s though its agent lives", n.GetInfo().GetId(), n.GetLiveness())
 		}
 		cpu += n.GetCpuMilliHeld()
 		memory += n.GetMemoryBytesHeld()
 		sum += n.GetSlots()
 	}
-	w.did(ViewsAgree)
 	if len(nodes.GetNodes()) != len(w.machines) {
-		w.fail(ViewsAgree, "%d of %d nodes are listed", len(nodes.GetNodes()), len(w.machines))
+		return fmt.Sprintf("%d of %d nodes are listed", len(nodes.GetNodes()), len(w.machines))
 	}
 	if status.GetCpuMilliHeld() != cpu || status.GetMemoryBytesHeld() != memory {
-		w.fail(ViewsAgree, "the placer believes %d milli-CPU and %d bytes to be held, the nodes hold %d and %d",
+		return fmt.Sprintf("the placer believes %d milli-CPU and %d bytes to be held, the nodes hold %d and %d",
 			status.GetCpuMilliHeld(), status.GetMemoryBytesHeld(), cpu, memory)
 	}
 	slots := 0
@@ -133,8 +149,9 @@ func (w *world) checkViews() {
 		slots += len(m.slots)
 	}
 	if w.steady() && sum != uint64(slots) {
-		w.fail(ViewsAgree, "the nodes hold %d slots, the machines %d", sum, slots)
+		return fmt.Sprintf("the nodes hold %d slots, the machines %d", sum, slots)
 	}
+	return ""
 }
 
 // steady reports whether nothing that lives comes and goes by itself.

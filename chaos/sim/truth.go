@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/troupe-sched/troupe/actors/journal"
@@ -203,8 +204,7 @@ func (t *truth) accept(at place, result string) uint64 {
 		return 0
 	}
 	w.did(AcceptedOnce)
-	var fence uint64
-	_, _ = fmt.Sscanf(result[strings.LastIndexByte(result, ' ')+1:], "%d", &fence)
+	fence := fenceOf(result)
 	a := t.attempts[fence]
 	switch {
 	case a == nil:
@@ -220,6 +220,12 @@ func (t *truth) accept(at place, result string) uint64 {
 	if l := t.launched[at]; l.fence > fence && l.life == 1 && t.lives[l.by] == 1 {
 		w.fail(AcceptedIsValid, "%v: attempt %d is accepted, though the same actor has replaced it by attempt %d", at, fence, l.fence)
 	}
+	return fence
+}
+
+// fenceOf reads the attempt out of a result; 0 if there is none in it.
+func fenceOf(result string) uint64 {
+	fence, _ := strconv.ParseUint(result[strings.LastIndexByte(result, ' ')+1:], 10, 64)
 	return fence
 }
 
@@ -324,6 +330,8 @@ func (t *truth) heard(tr kit.Trace) {
 	switch m := tr.Message.(type) {
 	case kit.Started:
 		t.lives[tr.Actor] = m.Incarnation
+	case kit.Crash:
+		t.crashed(tr, m)
 	case *msg.Work:
 		for _, l := range m.Launch {
 			at := place{uint64(m.UID), l.Stage, l.Index}
@@ -332,6 +340,18 @@ func (t *truth) heard(tr kit.Trace) {
 			}
 		}
 	}
+}
+
+// crashed: an actor may fail because it was made to, or because the journal cannot be written.
+func (t *truth) crashed(tr kit.Trace, m kit.Crash) {
+	t.w.say("crash", "%s at %s: %s", tr.Actor, m.Message, m.Reason)
+	t.w.did(NoPanic)
+	for _, wanted := range []string{injected, errAppend.Error(), errNoRoom.Error(), journal.ErrFenced.Error()} {
+		if strings.Contains(m.Reason, wanted) {
+			return
+		}
+	}
+	t.w.fail(NoPanic, "%s fails at %s: %s", tr.Actor, m.Message, m.Reason)
 }
 
 // String is for people.
