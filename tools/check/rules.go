@@ -138,7 +138,7 @@ func houseRooms() []room {
 			{"node/...", "chaos runs and breaks everything"},
 			{"protos/...", "chaos runs and breaks everything"},
 		}},
-		{[]string{"tools/troupe/...", "tools/bench/..."}, []grant{
+		{[]string{"tools/troupe/..."}, []grant{
 			{"actors/...", "the binary is every role"},
 			{"cluster/...", "the binary is every role"},
 			{"node/...", "the binary is every role"},

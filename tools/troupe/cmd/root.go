@@ -90,7 +90,7 @@ Exit codes: 0 done, 1 the job failed or the cell refused, 2 the command line or 
 	root.AddCommand(
 		newRunCommand(app), newDevCommand(app), newMasterCommand(app), newNodeCommand(app),
 		newJobCommand(app), newQueueCommand(app), newCellCommand(app),
-		newConfigCommand(app), newContextCommand(app), newVersionCommand(app),
+		newConfigCommand(app), newContextCommand(app), newVersionCommand(app), newBenchCommand(app),
 	)
 	return group(root)
 }

@@ -1,0 +1,86 @@
+package cmd
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/troupe-sched/troupe/tools/troupe/bench"
+	"github.com/troupe-sched/troupe/tools/troupe/view"
+)
+
+func newBenchCommand(app *App) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure whole paths through a cell of its own",
+		Long: `Measure whole paths through a cell that is opened for it and removed after it.
+
+Each figure comes with a limit that was taken in the same run: the machine's speed drifts, the ratio does not.`,
+	}
+	c.AddCommand(newBenchThroughputCommand(app), newBenchProcessCommand(app))
+	return group(c)
+}
+
+func newBenchThroughputCommand(app *App) *cobra.Command {
+	var o bench.ThroughputOptions
+	c := &cobra.Command{
+		Use:   "throughput",
+		Short: "One batch job through all actors and a durable journal, with agents that run nothing",
+		Example: example(
+			"troupe bench throughput --instances 1000000 --nodes 1000 --json",
+			"troupe bench throughput --memory-journal      without the disk",
+		),
+		Args: names(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := bench.RunThroughput(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return app.figures(r, func(p *view.Page) {
+				p.Line("%d instances on %d nodes with %d slots in %.2f s: %.0f instances/s", r.Instances, r.Nodes, r.Slots, r.Seconds, r.InstancesPerS)
+				p.Line("peak resident memory %d MiB; journal (%s) %d bytes in %d records", r.PeakRSSBytes>>20, r.Journal, r.JournalBytes, r.JournalRecords)
+				p.Line("the journal's store alone, one record after another: %.0f appends/s", r.AppendsPerS)
+			})
+		},
+	}
+	c.Flags().Int64Var(&o.Instances, "instances", 1_000_000, "instances of the job, at most 10000000")
+	c.Flags().IntVar(&o.Nodes, "nodes", 1000, "hollow nodes")
+	c.Flags().Int64Var(&o.SlotsPerNode, "slots", 64, "slots a node has room for")
+	c.Flags().BoolVar(&o.Memory, "memory-journal", false, "keep the journal in memory instead of on disk")
+	return c
+}
+
+func newBenchProcessCommand(app *App) *cobra.Command {
+	o := bench.ProcessOptions{Command: []string{"/bin/true"}}
+	c := &cobra.Command{
+		Use:     "process",
+		Short:   "Real processes through master, agent and shim, against fork, exec and wait alone",
+		Example: example("troupe bench process --instances 2000 --json"),
+		Args:    names(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := os.Stat(o.Command[0]); err != nil {
+				o.Command[0] = "/usr/bin/true" // where macOS has it
+			}
+			r, err := bench.RunProcess(cmd.Context(), o)
+			if err != nil {
+				return err
+			}
+			return app.figures(r, func(p *view.Page) {
+				p.Line("%d attempts of %s in %d slots: %.0f attempts/s", r.Instances, o.Command[0], r.Slots, r.AttemptsPerS)
+				p.Line("bare fork, exec and wait: %.0f/s as many at once, %.0f/s one at a time", r.BarePerS, r.BareSerialPerS)
+				p.Line("ratio %.2f and %.2f", r.Ratio, r.RatioSerial)
+			})
+		},
+	}
+	c.Flags().Int64Var(&o.Instances, "instances", 2000, "attempts a round")
+	c.Flags().Int64Var(&o.Slots, "slots", 8, "attempts at once")
+	c.Flags().IntVar(&o.Rounds, "rounds", 3, "how often cell and bare loop take turns; the median counts")
+	return c
+}
+
+// figures shows what was measured, for people or for programs.
+func (a *App) figures(r any, draw func(*view.Page)) error {
+	if a.json {
+		return view.JSONValue(a.Out, r)
+	}
+	return a.page(draw)
+}
