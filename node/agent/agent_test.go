@@ -1,14 +1,17 @@
 package agent
 
 import (
+	"flag"
 	"testing"
 	"time"
 )
 
+var more = flag.Uint64("more", 1, "so many times the usual number of seeds")
+
 // settles runs the world without faults until all work is done, and checks that nothing is left behind.
 func (w *world) settles() {
 	w.t.Helper()
-	w.faults, w.master.stops, w.store.full = faults{}, 0, false
+	w.faults, w.master.stops, w.master.releases, w.store.full = faults{}, 0, 0, false
 	for range 240 {
 		w.run(time.Second)
 		if w.master.finished() {
@@ -57,7 +60,7 @@ func TestB29_F10_AgentRunsWhatTheMasterWants(t *testing.T) {
 func TestS4_F13_F33_LossyLink(t *testing.T) {
 	for seed := range seeds(t, 40) {
 		w := newWorld(t, seed, faults{drop: 100, double: 100, delay: 100})
-		w.master.stops = 50
+		w.master.stops, w.master.releases = 50, 50
 		w.master.wants(12)
 		w.boots()
 		w.run(20 * time.Second)
@@ -75,7 +78,7 @@ func TestB46_F31_KilledAtEveryStep(t *testing.T) {
 	}
 	for cut := uint64(1); cut < until; cut += stride {
 		w := newWorld(t, 3, faults{})
-		w.master.stops = 20
+		w.master.stops, w.master.releases = 20, 50
 		w.master.wants(12)
 		w.boots()
 		w.steps(cut)
@@ -92,7 +95,7 @@ func TestB46_F31_KilledAtEveryStep(t *testing.T) {
 func TestB46_F13_KilledManyTimes(t *testing.T) {
 	for seed := range seeds(t, 40) {
 		w := newWorld(t, seed, faults{drop: 50, double: 50, delay: 50, full: 20})
-		w.master.stops = 20
+		w.master.stops, w.master.releases = 20, 20
 		w.master.wants(12)
 		w.boots()
 		for range 15 {
@@ -106,33 +109,39 @@ func TestB46_F13_KilledManyTimes(t *testing.T) {
 
 // Any actor of the agent may crash; it comes back alone and nothing is lost.
 func TestW6_F13_ActorsCrash(t *testing.T) {
-	crashes := 0
+	crashes := map[string]int{}
 	for seed := range seeds(t, 40) {
-		w := newWorld(t, seed, faults{panics: 4})
+		w := newWorld(t, seed, faults{panics: 20, drop: 20})
 		w.master.template.Spec.After = []string{"before"}
-		w.master.stops = 50
-		w.master.wants(12)
+		w.master.stops, w.master.releases = 50, 50
 		w.boots()
-		for range 60 {
-			w.run(time.Second)
-			if w.rng.IntN(10) == 0 && w.mayCrash() {
+		for range 10 {
+			w.run(5 * time.Second)
+			w.master.wants(6)
+			w.run(time.Duration(w.rng.IntN(1500)) * time.Millisecond)
+			if w.chance(300) && w.mayCrash() {
+				w.counts["panic attempts"]++
 				w.sys.Tell(w.agent.top, (*notice)(nil)) // attempts has no port that could fail
 			}
 		}
-		for _, at := range []string{"uplink", "store", "stop", "release", "inputs"} {
-			crashes += w.counts["panic "+at]
+		for at, n := range w.counts {
+			crashes[at] += n
 		}
 		w.settles()
 	}
-	if crashes < 40 {
-		t.Fatalf("only %d crashes", crashes)
+	for _, at := range []string{"uplink", "store", "stop", "release", "inputs", "attempts"} {
+		if crashes["panic "+at] == 0 {
+			t.Errorf("nothing ever crashed in %s: %v", at, crashes)
+		}
 	}
 }
 
+// seeds are the first n, or -more times as many.
 func seeds(t *testing.T, n uint64) func(func(uint64) bool) {
 	if testing.Short() {
 		n /= 4
 	}
+	n *= *more
 	return func(yield func(uint64) bool) {
 		for seed := uint64(1); seed <= n && !t.Failed() && yield(seed); seed++ {
 		}

@@ -96,6 +96,10 @@ func (b *book) decide(in any) {
 		b.observed(in.state)
 	case *vacated:
 		b.vacated(in)
+	case *spoiled:
+		if rec := b.slots[in.slot]; rec != nil {
+			b.release(rec, "the agent failed over it again and again")
+		}
 	case *recall:
 		b.recall(in.slot)
 	case *drain:

@@ -30,8 +30,8 @@
 //
 // slot is started by attempts with its first duty and leaves when the slot is released. It owns the way of one attempt:
 // fetch inputs, start, watch, end. A duty says what should be; it compares that with what the rig knows, so hearing it
-// twice changes nothing. When restarted it asks for its duty and looks at the rig. The third crash of a slot ends its
-// attempt as lost instead of trying again.
+// twice changes nothing. When restarted it asks for its duty and looks at the rig. The fourth crash of a slot ends its
+// attempt as lost and releases it instead of trying again.
 //
 // link is started by the supervisor. It owns the session: Hello until welcomed, numbered items both ways, heartbeats,
 // epochs. It promises that each command reaches the ledger once and in order, and that each fact reaches the master or a

@@ -13,7 +13,7 @@ import (
 
 // One write holds at most so much. Stores have a limit of their own above that.
 const (
-	batchInputs = 1024
+	batchInputs = 256
 	batchBytes  = 512 << 10
 )
 
@@ -52,7 +52,7 @@ func (l *ledgerActor) Receive(ctx *kit.Context, message any) {
 		if m.incarnation == l.incarnation && m.number == l.number {
 			l.written(ctx, m.err)
 		}
-	case *enroll, *raise, *order, *survey, *pulse, *observed, *vacated, *recall, *drain:
+	case *enroll, *raise, *order, *survey, *pulse, *observed, *vacated, *spoiled, *recall, *drain:
 		l.enqueue(m)
 		l.pump(ctx)
 	case *retryWrite:

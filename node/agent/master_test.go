@@ -21,6 +21,7 @@ type master struct {
 	width     int
 	template  *v1.Template
 	stops     int // chance in a thousand that an attempt is stopped, each tick
+	releases  int // and that its slot is released under it
 
 	session  uint64
 	open     bool
@@ -113,6 +114,9 @@ func (m *master) plan() {
 		s := m.slots[id]
 		switch {
 		case s.releasing:
+		case !s.over && m.w.chance(m.releases):
+			s.releasing = true
+			m.release(s.id)
 		case !s.over:
 			if m.w.chance(m.stops) && s.stop != s.fence {
 				s.stop = s.fence
@@ -196,7 +200,7 @@ func (m *master) hello(h *v1.Hello) {
 	case h.GetSession() == m.session && m.open:
 	default:
 		m.session, m.open, m.knows, m.pushed = h.GetSession(), true, false, 0
-		m.out, m.in = stream.NewOutbox[*v1.Command](1024), stream.Inbox{}
+		m.out, m.in = stream.NewOutbox[*v1.Command](4096), stream.Inbox{}
 		m.reconcile(h)
 	}
 	m.send(&v1.ToAgent{Control: &v1.ToAgent_Welcome{Welcome: &v1.Welcome{HeartbeatMs: 1000}}})

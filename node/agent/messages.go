@@ -31,6 +31,8 @@ type (
 		slot uint64
 		end  *v1.AttemptState
 	}
+	// spoiled, from a slot whose actor crashed too often: release it.
+	spoiled struct{ slot uint64 }
 	// recall, from attempts (slot 0: all) or a slot that has restarted. Answered by roster or duty, through attempts.
 	recall struct{ slot uint64 }
 	// drain, from outside: stop everything and take nothing new. reply gets drained.

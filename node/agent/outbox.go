@@ -23,8 +23,8 @@ type outbox struct {
 	sent, acked uint64
 	// bytes were sent since all that was sent was acknowledged.
 	bytes int
-	// moved: an acknowledgement came since stalled was asked.
-	moved bool
+	// oldest is the number that was the oldest under way when stalled was asked last; 0 if none was.
+	oldest uint64
 }
 
 func newOutbox(limit int) outbox { return outbox{items: stream.NewOutbox[*v1.Change](limit)} }
@@ -37,7 +37,7 @@ func (o *outbox) ack(n uint64) bool {
 	if !o.items.Ack(n) {
 		return false
 	}
-	o.acked, o.moved = n, true
+	o.acked = n
 	if o.sent = max(o.sent, n); o.acked == o.sent {
 		o.bytes = 0
 	}
@@ -65,14 +65,19 @@ func (o *outbox) next() (first uint64, changes []*v1.Change) {
 	return first, changes
 }
 
-// stalled reports whether changes wait for an acknowledgement and none came since it was asked last; then next begins
-// again with the oldest.
+// stalled reports whether the oldest change under way was that already when it was asked last; then next begins again
+// with it.
 func (o *outbox) stalled() bool {
-	stalled := !o.moved && o.sent > o.acked
-	o.moved = false
-	if stalled {
-		o.items.Rewind()
-		o.sent, o.bytes = o.acked, 0
+	if o.sent == o.acked {
+		o.oldest = 0
+		return false
 	}
-	return stalled
+	was := o.oldest
+	o.oldest = o.acked + 1
+	if was != o.oldest {
+		return false
+	}
+	o.items.Rewind()
+	o.sent, o.bytes = o.acked, 0
+	return true
 }

@@ -106,6 +106,9 @@ func (s *slotActor) look(ctx *kit.Context) {
 	switch {
 	case !s.rec.GetEnded() && s.end != nil && !s.releasing:
 		s.tell(ctx, s.end) // also before a release: an end that was learned is saved before its traces go
+		if s.broken && !s.rec.GetReleasing() {
+			ctx.Tell(s.kin.ledger, &spoiled{s.id}) // the next attempt in it would not fare better
+		}
 	case s.rec.GetReleasing():
 		s.release(ctx)
 	}

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,10 +36,12 @@ type world struct {
 	lives   int
 	sys     *kit.System
 	agent   *Agent
-	session uint64            // newest that the agent has proposed
-	settled map[uint64]uint64 // by fence: the newest session when its end left the ledger
-	counts  map[string]int
-	boomed  time.Time
+	session uint64 // newest that the agent has proposed
+	// commands is the limit of that name; 64 if zero.
+	commands int
+	settled  map[uint64]uint64 // by fence: the newest session when its end left the ledger
+	counts   map[string]int
+	boomed   time.Time
 }
 
 // faults are chances in a thousand, drawn for every message or call.
@@ -85,7 +88,9 @@ func (w *world) boots() {
 	w.agent = a
 }
 
-func (w *world) limits() Limits { return Limits{Released: 8, Commands: 64, InputTries: 3} }
+func (w *world) limits() Limits {
+	return Limits{Released: 8, Commands: cmp.Or(w.commands, 64), InputTries: 3}
+}
 
 // dies ends the agent as kill -9 would.
 func (w *world) dies() {
@@ -133,11 +138,16 @@ func (u *simUplink) Send(m *v1.FromAgent) {
 	if size := proto.Size(m); size > 1<<20 {
 		w.fatalf("message of %d bytes", size)
 	}
+	w.counts["sent"]++
+	if m.GetUsage() != nil && m.GetHello() == nil {
+		w.counts["usage"]++
+	}
 	durable := w.store.durable()
 	if m.GetEpoch() > durable.head.GetEpoch() {
 		w.fatalf("epoch %d was told before it was durable", m.GetEpoch())
 	}
 	if h := m.GetHello(); h != nil {
+		w.counts["hello"]++
 		if h.GetSession() < w.session {
 			w.fatalf("session %d after %d", h.GetSession(), w.session)
 		}
@@ -148,6 +158,10 @@ func (u *simUplink) Send(m *v1.FromAgent) {
 	}
 	for _, c := range m.GetChanges() {
 		a := c.GetAttempt()
+		if a.GetPhase() == v1.AttemptPhase_ATTEMPT_PHASE_RUNNING {
+			w.counts["progress"]++
+			w.counts["last progress"] = int(a.GetProgressMilli())
+		}
 		at, settled := w.settled[a.GetFence()]
 		if final(a.GetPhase()) && durable.ends[a.GetFence()] == nil && !settled {
 			w.fatalf("end of %d was told before it was durable", a.GetFence())
@@ -169,9 +183,9 @@ func (w *world) carry(deliver func()) {
 		n = 2
 	}
 	for range n {
-		d := time.Duration(w.rng.IntN(2000)) * time.Microsecond
+		d := time.Millisecond
 		if w.chance(w.faults.delay) {
-			d += time.Duration(w.rng.IntN(3000)) * time.Millisecond
+			d += time.Duration(w.rng.IntN([]int{5, 3000}[w.rng.IntN(2)])) * time.Millisecond
 		}
 		w.st.AfterFunc(d, deliver)
 	}
@@ -185,7 +199,8 @@ func (w *world) toAgent(m *v1.ToAgent) {
 
 // boom panics now and then in a port, which crashes the actor that called it.
 func (w *world) boom(where string) {
-	if w.chance(w.faults.panics) && w.mayCrash() {
+	slot := where == "stop" || where == "release" || where == "inputs" // rare calls, of actors that may crash more often
+	if slot && w.chance(10*w.faults.panics) || !slot && w.chance(w.faults.panics) && w.mayCrash() {
 		w.counts["panic "+where]++
 		panic("simulated crash in " + where)
 	}
@@ -286,6 +301,7 @@ type simDriver struct {
 	sink     func(driver.Event)
 	survives bool
 	hang     bool // attempts do not end by themselves
+	crashes  int  // so many calls of Stop panic
 }
 
 type simSlot struct {
@@ -365,10 +381,17 @@ func (d *simDriver) end(slot, fence uint64, o driver.Outcome) {
 	d.emit(driver.Event{Slot: slot, Fence: fence, Outcome: o})
 }
 
+// simOutcome is an end of its own accord.
+func simOutcome() driver.Outcome { return driver.Outcome{} }
+
 func resultOf(fence uint64) []byte { return fmt.Appendf(nil, "result of %d", fence) }
 
 func (d *simDriver) Stop(slot, fence uint64, reason string) {
 	d.w.boom("stop")
+	if d.crashes > 0 {
+		d.crashes--
+		panic("simulated crash in stop")
+	}
 	d.w.st.AfterFunc(20*time.Millisecond, func() {
 		d.end(slot, fence, driver.Outcome{Phase: v1.AttemptPhase_ATTEMPT_PHASE_STOPPED, Reason: "stopped: " + reason})
 	})
@@ -401,12 +424,18 @@ func (d *simDriver) Close() error { return nil }
 type simInputs struct {
 	w     *world
 	fails int // so many more times
-	asked []Wanted
-	kept  []uint64
+	// crashes is how many calls panic.
+	crashes int
+	asked   []Wanted
+	kept    []uint64
 }
 
 func (i *simInputs) Fetch(wanted Wanted, done func(Given, error)) {
 	i.w.boom("inputs")
+	if i.crashes > 0 {
+		i.crashes--
+		panic("simulated crash in inputs")
+	}
 	i.asked = append(i.asked, wanted)
 	i.w.st.AfterFunc(5*time.Millisecond, func() {
 		if i.fails > 0 {
