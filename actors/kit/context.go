@@ -13,6 +13,8 @@ import (
 type Context struct {
 	engine actor.Context
 	shell  *shell
+	// fate counts the messages after which this actor is made to fail; see Stepper.OnFate.
+	fate Fate
 }
 
 func (c *Context) system() *System {
@@ -44,13 +46,22 @@ func (c *Context) Draw() uint64 { return c.system().draw() }
 func (c *Context) Log() *slog.Logger { return c.shell.log() }
 
 // Tell sends a message. If the mailbox of to is full, this actor gets a Busy back; if to has ended, a Lost.
-func (c *Context) Tell(to Ref, message any) { c.system().send(to, message, c.Self()) }
+func (c *Context) Tell(to Ref, message any) { c.send(to, message, c.Self()) }
 
 // Forward sends on a message in the name of its sender, so that a reply goes there.
-func (c *Context) Forward(to Ref, message any) { c.system().send(to, message, c.Sender()) }
+func (c *Context) Forward(to Ref, message any) { c.send(to, message, c.Sender()) }
 
 // TellFrom sends a message in the name of another actor or port.
-func (c *Context) TellFrom(from, to Ref, message any) { c.system().send(to, message, from) }
+func (c *Context) TellFrom(from, to Ref, message any) { c.send(to, message, from) }
+
+func (c *Context) send(to Ref, message any, from Ref) {
+	c.system().send(to, message, from)
+	if c.fate > 0 {
+		if c.fate--; c.fate == 0 {
+			panic(Fated)
+		}
+	}
+}
 
 // Reply sends a message to the sender; nothing happens if there is none.
 func (c *Context) Reply(message any) {

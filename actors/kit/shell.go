@@ -91,9 +91,13 @@ func (sh *shell) deliver(m any, sender Ref) {
 	}
 	if st := sh.unit.system.stepper; st != nil {
 		st.trace(sh.unit.ref.Id, sender, m)
+		sh.ctx.fate = st.fate(sh.unit, m)
 	}
 	sh.ctx.engine, sh.sender, sh.current = sh.unit.engine, sender, m
 	sh.behavior.Receive(&sh.ctx, m)
+	if sh.ctx.fate > 0 {
+		panic(Fated)
+	}
 	sh.ctx.engine, sh.sender, sh.current = nil, nil, nil
 }
 

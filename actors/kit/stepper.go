@@ -19,6 +19,8 @@ type Stepper struct {
 	serial  uint64
 	steps   uint64
 	onTrace func(Trace)
+	onFate  func(actor string, message any) Fate
+	frozen  map[*System][]*mailbox // those that could run
 	engines *engines
 }
 
@@ -43,6 +45,62 @@ func (s *Stepper) Next(seed uint64, start time.Time) *Stepper {
 
 // OnTrace calls fn for every message handled.
 func (s *Stepper) OnTrace(fn func(Trace)) { s.onTrace = fn }
+
+// Fate is what a world makes of a message that an actor is about to handle: how an actor is made to fail at any point.
+// A positive Fate n lets it fail when it has sent n messages because of this one, or has handled it if it sends fewer.
+type Fate int
+
+const (
+	// Lives lets the actor handle the message.
+	Lives Fate = 0
+	// DiesBefore lets the actor fail before anything comes of the message.
+	DiesBefore Fate = -1
+)
+
+// Fated is what an actor panics with that is made to fail.
+const Fated = "kit: fated to fail"
+
+// OnFate asks fn about every message before it is handled, but the last one of an actor that ends in order.
+func (s *Stepper) OnFate(fn func(actor string, message any) Fate) { s.onFate = fn }
+
+// fate of a message; it panics if the actor dies before it.
+func (s *Stepper) fate(u *unit, message any) Fate {
+	if s.onFate == nil || u.parent == nil {
+		return Lives
+	}
+	if _, last := message.(Stopping); last {
+		return Lives
+	}
+	f := s.onFate(u.ref.Id, message)
+	if f < 0 {
+		panic(Fated)
+	}
+	return f
+}
+
+// Freeze lets no actor of a system handle anything until Thaw, as if its process was stopped. Timers and messages of
+// others find their way into its mailboxes meanwhile.
+func (s *Stepper) Freeze(sys *System) {
+	if _, already := s.frozen[sys]; already {
+		return
+	}
+	if s.frozen == nil {
+		s.frozen = map[*System][]*mailbox{}
+	}
+	s.frozen[sys] = nil
+	for _, m := range s.ready {
+		if m.unit.system == sys {
+			s.frozen[sys] = append(s.frozen[sys], m)
+		}
+	}
+	s.drop(sys)
+}
+
+// Thaw ends a Freeze.
+func (s *Stepper) Thaw(sys *System) {
+	s.ready = append(s.ready, s.frozen[sys]...)
+	delete(s.frozen, sys)
+}
 
 // Rand is the world's source of chance.
 func (s *Stepper) Rand() *rand.Rand { return s.rng }
@@ -91,7 +149,13 @@ func (s *Stepper) Step(until time.Time) bool {
 	return true
 }
 
-func (s *Stepper) runnable(m *mailbox) { s.ready = append(s.ready, m) }
+func (s *Stepper) runnable(m *mailbox) {
+	if parked, frozen := s.frozen[m.unit.system]; frozen {
+		s.frozen[m.unit.system] = append(parked, m)
+		return
+	}
+	s.ready = append(s.ready, m)
+}
 
 func (s *Stepper) trace(path string, from Ref, message any) {
 	if s.onTrace != nil {
@@ -101,6 +165,11 @@ func (s *Stepper) trace(path string, from Ref, message any) {
 
 // forget drops the mailboxes of a killed system.
 func (s *Stepper) forget(sys *System) {
+	delete(s.frozen, sys)
+	s.drop(sys)
+}
+
+func (s *Stepper) drop(sys *System) {
 	s.ready = slices.DeleteFunc(s.ready, func(m *mailbox) bool { return m.unit.system == sys })
 }
 

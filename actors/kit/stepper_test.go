@@ -296,3 +296,55 @@ func TestX1_AHostComesBackUnderItsOldName(t *testing.T) {
 		}
 	}
 }
+
+// TestX1_FateKillsAnActorAtAnyPoint lets an actor fail before, in the middle of, and after one message.
+func TestX1_FateKillsAnActorAtAnyPoint(t *testing.T) {
+	for fate, want := range map[Fate][]string{
+		Lives: {"sent 1", "sent 2", "sent 3"}, DiesBefore: nil, 1: {"sent 1"}, 2: {"sent 1", "sent 2"}, 4: {"sent 1", "sent 2", "sent 3"},
+	} {
+		l := newLab(t, 1)
+		worker := l.spawn(spec("worker", func(ctx *Context, m any) {
+			if m == "go" {
+				for i := range 3 {
+					ctx.Tell(l.top, fmt.Sprintf("sent %d", i+1))
+				}
+			}
+		}))
+		l.st.OnFate(func(_ string, m any) Fate {
+			if m == "go" {
+				return fate
+			}
+			return Lives
+		})
+		l.sys.Tell(worker, "go")
+		l.settle()
+		var lines []string
+		for _, line := range want {
+			lines = append(lines, "top got "+line)
+		}
+		l.want(t, lines...)
+		restarts := uint64(1)
+		if fate == Lives {
+			restarts = 0
+		}
+		if got := l.find("top/worker").Restarts; got != restarts {
+			t.Errorf("fate %d: %d restarts, want %d", fate, got, restarts)
+		}
+	}
+}
+
+// TestX1_FrozenSystemsWake shows that a frozen system loses nothing but time.
+func TestX1_FrozenSystemsWake(t *testing.T) {
+	l := newLab(t, 1)
+	l.st.Freeze(l.sys)
+	l.sys.Tell(l.top, "while frozen")
+	l.settle()
+	l.want(t)
+	l.st.Thaw(l.sys)
+	l.settle()
+	l.want(t, "top got while frozen")
+	l.st.Freeze(l.sys)
+	l.sys.Kill()
+	l.st.Thaw(l.sys)
+	l.settle()
+}
