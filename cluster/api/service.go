@@ -86,6 +86,9 @@ const restGroup = "rest"
 // busyRetry is when a request refused at a lane's limit should come again.
 const busyRetry = 200 * time.Millisecond
 
+// flushMax bounds the wait for the server at the begin and the end of the service.
+const flushMax = 5 * time.Second
+
 var errClosing = model.Unavailable("this master is stepping down or shutting down; ask again")
 
 // Serve begins to answer for cell. Everything that needs an answer gets one: the reply, or a coded refusal.
@@ -163,7 +166,7 @@ func (s *Service) open(version string) (err error) {
 	if s.rest, err = s.nc.QueueSubscribe(all, restGroup, s.unknown); err != nil {
 		return err
 	}
-	return s.nc.FlushTimeout(5 * time.Second)
+	return s.nc.FlushTimeout(flushMax)
 }
 
 // metadata tells a client that knows nothing but NATS how to ask.
@@ -202,7 +205,11 @@ func (s *Service) Close(ctx context.Context) error {
 		}
 	}
 	s.cancel(errClosing)
-	return errors.Join(err, s.streams.Close(), s.nc.Flush())
+	if s.nc.IsConnected() {
+		// What was answered leaves before the caller closes the connection.
+		err = errors.Join(err, s.streams.Close(), s.nc.FlushTimeout(flushMax))
+	}
+	return err
 }
 
 // shut ends the subscriptions. What answers the unknown goes first: alone it would keep the server from telling callers

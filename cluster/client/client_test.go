@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -190,10 +191,9 @@ func TestB42_ASubmitIsRepeatedUnderOneKey(t *testing.T) {
 
 func TestB42_ASlowAnswerIsAskedForAgain(t *testing.T) {
 	s := serve(t, nil)
-	first := true
+	var asked atomic.Int32
 	s.cell.OnJobStatus = func(ctx context.Context, _ *v1.JobRef) (*v1.JobStatus, error) {
-		if first {
-			first = false
+		if asked.Add(1) == 1 {
 			<-ctx.Done() // the caller's own patience reached the master
 			return nil, context.Cause(ctx)
 		}
@@ -208,17 +208,17 @@ func TestB42_ASlowAnswerIsAskedForAgain(t *testing.T) {
 
 func TestRefusalsAreNotRepeated(t *testing.T) {
 	s := serve(t, nil)
-	asked := 0
+	var asked atomic.Int32
 	for _, want := range []*model.Fault{
 		model.NotFound("no job q/j"), model.Conflict("it is there"), model.Internal("broken"),
 		model.Invalid("bad", &v1.FieldError{Field: "job.name", Problem: "is missing", Hint: "name it"}),
 	} {
-		asked = 0
-		s.cell.OnJobStatus = func(context.Context, *v1.JobRef) (*v1.JobStatus, error) { asked++; return nil, want }
+		asked.Store(0)
+		s.cell.OnJobStatus = func(context.Context, *v1.JobRef) (*v1.JobStatus, error) { asked.Add(1); return nil, want }
 		_, err := s.client.JobStatus(t.Context(), &v1.JobRef{Queue: "q", Name: "j"})
 		var f *model.Fault
-		if !errors.As(err, &f) || f.Err != want.Err || f.Error() != want.Error() || f.ID == "" || asked != 1 {
-			t.Errorf("got %v after %d attempts, want %v after one", err, asked, want)
+		if !errors.As(err, &f) || f.Err != want.Err || f.Error() != want.Error() || f.ID == "" || asked.Load() != 1 {
+			t.Errorf("got %v after %d attempts, want %v after one", err, asked.Load(), want)
 		}
 	}
 }
@@ -333,9 +333,9 @@ func TestAStrangeAnswerIsNoPanic(t *testing.T) {
 
 func TestLogsOverNATS(t *testing.T) {
 	s := serve(t, nil)
-	busy := 2
+	var asked atomic.Int32
 	s.cell.OnLogs = func(_ context.Context, m *v1.LogsRequest, fn func(*v1.LogChunk) error) error {
-		if busy--; busy >= 0 {
+		if asked.Add(1) <= 2 {
 			return model.Busy(time.Millisecond, "many readers")
 		}
 		for i := range 200 {

@@ -159,16 +159,6 @@ func (e Event) join() string {
 	return apiRoot + "." + e.Cell + "." + e.Queue + "." + eventResource + "." + e.Kind + "." + e.Job
 }
 
-// IsEvent reports whether s looks like the subject of an event. It allocates nothing: it stands in front of every
-// message that the cell's own events send back to it.
-func IsEvent(s string) bool {
-	rest, ok := strings.CutPrefix(s, apiRoot+".")
-	for range 2 {
-		_, rest, ok = strings.Cut(rest, ".")
-	}
-	return ok && strings.HasPrefix(rest, eventResource+".")
-}
-
 // Lane is one direction and class of traffic between master and agents. Each has subjects of its own, so that each can
 // have a connection of its own.
 type Lane string
