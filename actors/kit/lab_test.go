@@ -179,7 +179,7 @@ func realSystem(t testing.TB, top Spec) (*System, Ref) {
 }
 
 // patience is when a test that hangs is given up; nothing is measured by it.
-const patience = time.Minute
+const patience = 20 * time.Second
 
 func soon(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
