@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/troupe-sched/troupe/node/driver/process"
 	"github.com/troupe-sched/troupe/tools/troupe/cmd"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 )
@@ -14,8 +15,12 @@ import (
 var version = "dev"
 
 func main() {
+	// A shim stands behind every slot, so it is kept clear of all that the rest of the program sets up.
+	if len(os.Args) > 1 && os.Args[1] == "shim" {
+		os.Exit(process.ShimMain(os.Args[2:]))
+	}
 	os.Exit(cmd.Main(&cmd.App{
 		Version: version, In: os.Stdin, Out: cmd.FileStream(os.Stdout), Err: cmd.FileStream(os.Stderr), Now: time.Now,
-		Sources: config.FromProcess,
+		Sources: config.FromProcess, World: world(),
 	}, os.Args[1:]))
 }

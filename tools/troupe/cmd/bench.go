@@ -15,6 +15,7 @@ func newBenchCommand(app *App) *cobra.Command {
 		Long: `Measure whole paths through a cell that is opened for it and removed after it.
 
 Each figure comes with a limit that was taken in the same run: the machine's speed drifts, the ratio does not.`,
+		Example: example("troupe bench throughput --instances 1000000 --nodes 1000 --json", "troupe bench process --instances 2000 --json"),
 	}
 	c.AddCommand(newBenchThroughputCommand(app), newBenchProcessCommand(app))
 	return group(c)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 	"github.com/troupe-sched/troupe/tools/troupe/view"
 )
@@ -42,7 +43,7 @@ are kept and taken over by the next start.`,
 }
 
 // devHello tells where the cell is and what to type next.
-func devHello(p *view.Page, f Facts) {
+func devHello(p *view.Page, f compose.Facts) {
 	p.Line("cell %s is up", f.Cell)
 	p.Line("")
 	whereabouts(p, f)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/pflag"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
+	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 )
 
@@ -87,7 +88,7 @@ func (h *harness) runIn(ctx context.Context, terminal bool, args ...string) (cod
 func (h *harness) world() World {
 	open := func(role string) func(context.Context, *config.Config, *slog.Logger) (Server, error) {
 		return func(_ context.Context, c *config.Config, _ *slog.Logger) (Server, error) {
-			s := &fakeServer{facts: Facts{Cell: c.Cell.Name, Role: role, Node: c.Node.ID, NATS: "nats://" + c.Master.Listen,
+			s := &fakeServer{facts: compose.Facts{Cell: c.Cell.Name, Role: role, Node: c.Node.ID, NATS: "nats://" + c.Master.Listen,
 				HTTP: "http://127.0.0.1:8222", Dirs: []string{c.Master.Dir}}, done: make(chan struct{}), err: h.broken}
 			if h.broken != nil {
 				time.AfterFunc(time.Second, func() { close(s.done) })
@@ -114,13 +115,13 @@ func (h *harness) world() World {
 
 // fakeServer is a server that does nothing until it is closed.
 type fakeServer struct {
-	facts  Facts
+	facts  compose.Facts
 	done   chan struct{}
 	err    error
 	closed bool
 }
 
-func (s *fakeServer) Facts() Facts                { return s.facts }
+func (s *fakeServer) Facts() compose.Facts        { return s.facts }
 func (s *fakeServer) Done() <-chan struct{}       { return s.done }
 func (s *fakeServer) Err() error                  { return s.err }
 func (s *fakeServer) Close(context.Context) error { s.closed = true; return nil }

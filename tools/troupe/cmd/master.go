@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"github.com/spf13/cobra"
+	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 	"github.com/troupe-sched/troupe/tools/troupe/view"
 )
@@ -17,7 +18,7 @@ It ends on an interrupt or SIGTERM. What runs on the nodes goes on meanwhile, an
 			"troupe master --nats nats://nats.example:4222 --store jetstream --http 127.0.0.1:8222"),
 		Args: names(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return app.serve(cmd, app.World.Master, func(p *view.Page, f Facts) {
+			return app.serve(cmd, app.World.Master, func(p *view.Page, f compose.Facts) {
 				p.Line("master of cell %s is up", f.Cell)
 				whereabouts(p, f)
 			})

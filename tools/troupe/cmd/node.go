@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"github.com/spf13/cobra"
+	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 	"github.com/troupe-sched/troupe/tools/troupe/view"
 )
@@ -23,7 +24,7 @@ It ends on an interrupt or SIGTERM. Attempts go on without it, and its next star
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return app.serve(cmd, app.World.Node, func(p *view.Page, f Facts) {
+			return app.serve(cmd, app.World.Node, func(p *view.Page, f compose.Facts) {
 				p.Line("node %s of cell %s is up", f.Node, f.Cell)
 				whereabouts(p, f)
 			})

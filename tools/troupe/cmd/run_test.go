@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
+	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -222,7 +223,7 @@ func TestServersSayWhereTheyAreAndEndOnASignal(t *testing.T) {
 	h := newHarness(t)
 	synctest.Test(t, func(t *testing.T) {
 		code, stdout, _ := h.interruptAt(time.Minute, "dev", "--json", "--nats-listen", "127.0.0.1:4333", "--cell", "main")
-		var facts Facts
+		var facts compose.Facts
 		if err := json.Unmarshal([]byte(stdout), &facts); err != nil || code != exitOK || facts.NATS != "nats://127.0.0.1:4333" || facts.Cell != "main" {
 			t.Errorf("exit %d, %v: %s", code, err, stdout)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 	"github.com/troupe-sched/troupe/tools/troupe/view"
 )
@@ -20,7 +21,7 @@ type opener func(context.Context, *config.Config, *slog.Logger) (Server, error)
 
 // serve is the body of a command that lasts: it opens the server, says where it is, and closes it when a signal comes
 // or when it fails. An end by signal is a good end.
-func (a *App) serve(cmd *cobra.Command, open opener, hello func(*view.Page, Facts)) error {
+func (a *App) serve(cmd *cobra.Command, open opener, hello func(*view.Page, compose.Facts)) error {
 	c, err := a.settings(cmd)
 	if err != nil {
 		return err
@@ -50,7 +51,7 @@ func (a *App) serve(cmd *cobra.Command, open opener, hello func(*view.Page, Fact
 }
 
 // hello says where a server is, once it is ready.
-func (a *App) hello(facts Facts, draw func(*view.Page, Facts)) error {
+func (a *App) hello(facts compose.Facts, draw func(*view.Page, compose.Facts)) error {
 	if a.json {
 		return view.JSONValue(a.Out, facts)
 	}
@@ -71,7 +72,7 @@ func (a *App) hurried(cancel func()) (stop func()) {
 }
 
 // whereabouts lists the facts of a server.
-func whereabouts(p *view.Page, f Facts) {
+func whereabouts(p *view.Page, f compose.Facts) {
 	pairs := [][2]string{{"  NATS", f.NATS}, {"  HTTP", f.HTTP}, {"  node", f.Node}}
 	for _, dir := range f.Dirs {
 		pairs = append(pairs, [2]string{"  data", dir})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 )
 
@@ -30,24 +31,10 @@ type Embedded interface {
 // Server is a part of a cell that lasts.
 type Server interface {
 	// Facts tell a person and programs where it is.
-	Facts() Facts
+	Facts() compose.Facts
 	// Done is closed when it has failed; Err tells why.
 	Done() <-chan struct{}
 	Err() error
 	// Close ends it; attempts go on where they can.
 	Close(ctx context.Context) error
-}
-
-// Facts of a server, as JSON too.
-type Facts struct {
-	Cell string `json:"cell"`
-	// Role is "dev", "master" or "node".
-	Role string `json:"role"`
-	// Node is the id of the node that runs here, if one does.
-	Node string `json:"node,omitempty"`
-	// NATS is the URL by which clients reach the cell, HTTP that of metrics and health.
-	NATS string `json:"nats"`
-	HTTP string `json:"http,omitempty"`
-	// Dirs are where it keeps what lasts.
-	Dirs []string `json:"dirs"`
 }

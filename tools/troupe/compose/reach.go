@@ -21,18 +21,17 @@ func ServersOf(c *config.Config) string {
 
 // Reach connects to the cell that the configuration names.
 func Reach(c *config.Config, log *slog.Logger) (*client.Client, error) {
-	cell, err := client.Dial(ServersOf(c), c.Cell.Name, log, connOptions(c)...)
+	cell, err := client.Dial(ServersOf(c), c.Cell.Name, log, append(credentials(c), nats.Name(c.NATS.Name))...)
 	if err != nil {
 		return nil, fmt.Errorf("%w (start a cell with \"troupe dev\", or name another by --nats or \"troupe context use\")", err)
 	}
 	return cell, nil
 }
 
-// connOptions are what the configuration says of NATS connections.
-func connOptions(c *config.Config) []nats.Option {
-	options := []nats.Option{nats.Name(c.NATS.Name)}
-	if c.NATS.Creds != "" {
-		options = append(options, nats.UserCredentials(c.NATS.Creds))
+// credentials are what opens the NATS servers, if the configuration names any.
+func credentials(c *config.Config) []nats.Option {
+	if c.NATS.Creds == "" {
+		return nil
 	}
-	return options
+	return []nats.Option{nats.UserCredentials(c.NATS.Creds)}
 }

@@ -40,9 +40,11 @@ func Count[T int | int64 | uint64](n T) string {
 	return sign + s
 }
 
-// Span writes a duration as people say it: "0.4s", "12s", "3m05s", "2h10m", "4d3h".
+// Span writes a duration as people say it: "40ms", "1.5s", "12s", "3m05s", "2h10m", "4d3h".
 func Span(d time.Duration) string {
 	switch d = max(d, 0); {
+	case d > 0 && d < time.Second:
+		return strconv.FormatInt(max(1, d.Milliseconds()), 10) + "ms"
 	case d < 9950*time.Millisecond:
 		return strings.TrimSuffix(strconv.FormatFloat(d.Seconds(), 'f', 1, 64), ".0") + "s"
 	case d < time.Minute:

@@ -21,7 +21,7 @@ func TestFormats(t *testing.T) {
 		{Bytes(int64(1<<20 - 1)), "1 MiB"}, {Bytes(int64(64 << 20)), "64 MiB"}, {Bytes(uint64(math.MaxInt64)), "8 EiB"},
 		{CPU(0), "0"}, {CPU(250), "0.25"}, {CPU(2000), "2"}, {CPU(10000), "10"}, {CPU(1), "0.001"},
 		{Count(0), "0"}, {Count(999), "999"}, {Count(1000), "1,000"}, {Count(uint64(math.MaxUint64)), "18,446,744,073,709,551,615"}, {Count(-1234), "-1,234"},
-		{Span(-time.Second), "0s"}, {Span(440 * time.Millisecond), "0.4s"}, {Span(9960 * time.Millisecond), "9s"}, {Span(12 * time.Second), "12s"},
+		{Span(-time.Second), "0s"}, {Span(440 * time.Millisecond), "440ms"}, {Span(time.Microsecond), "1ms"}, {Span(1540 * time.Millisecond), "1.5s"}, {Span(9960 * time.Millisecond), "9s"}, {Span(12 * time.Second), "12s"},
 		{Span(185 * time.Second), "3m05s"}, {Span(130 * time.Minute), "2h10m"}, {Span(99 * time.Hour), "4d3h"},
 		{Rate(0.25), "0.2/s"}, {Rate(4), "4/s"}, {Rate(4100.4), "4,100/s"}, {Rate(math.Inf(1)), "1,000,000,000,000,000/s"},
 	} {
