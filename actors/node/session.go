@@ -91,8 +91,8 @@ func (a *Actor) openSession(ctx *kit.Context, h *v1.Hello) {
 	a.welcome(ctx)
 	strangers := a.reconcile(ctx, h)
 	a.move(lifecycle.NodeHeard)
+	a.batch.flush(ctx, a) // first: the view counts no slot that was freed
 	ctx.Tell(a.env.Refs.Placer, a.view(ctx))
-	a.batch.flush(ctx, a)
 	a.tellInventories(ctx, strangers)
 	a.answerClaims(ctx)
 	a.sync(ctx)
