@@ -103,6 +103,21 @@ func TestTrap19_AFullMailboxDoesNotHoldUpStop(t *testing.T) {
 	}
 }
 
+func TestTrap19_OrdersToEndDoNotPileUp(t *testing.T) {
+	l := newLab(t, 1)
+	ref := l.spawn(l.noting("a"))
+	l.do(func(ctx *Context) {
+		for range 100 {
+			ctx.Tell(ref, Retire{})
+			ctx.Tell(ref, &Shutdown{})
+		}
+		if n := l.find("top/a").Mailbox; n != 1+int(lanes) {
+			t.Errorf("%d wait, want a Shutdown, and a mark of the Retire in each lane", n)
+		}
+	})
+	l.want(t, "+a", "-a", "ended a failed=false")
+}
+
 // A supervisor that fails while it stops its children is not restarted: it would start them all again.
 func TestTrap19_AFailureDuringShutdownDoesNotUndoIt(t *testing.T) {
 	for seed := range uint64(200) {

@@ -272,16 +272,19 @@ func TestTrap13_TimersEndWithTheActor(t *testing.T) {
 		switch m.(type) {
 		case Started:
 			ctx.After("t", time.Second, "x")
+			ctx.After("fires meanwhile", time.Second, "x")
 		case Stopping:
 			ctx.After("u", time.Second, "y")
 		case string:
 			t.Errorf("got %v", m)
 		}
 	}))
+	a := l.sys.root.children["top"].children["a"]
 	l.do(func(ctx *Context) { ctx.Stop(ref) })
 	if len(l.st.timers) != 0 {
 		t.Fatalf("%d timers left", len(l.st.timers))
 	}
+	(&fired{unit: a, name: "fires meanwhile", number: 2}).post()
 	l.pass(time.Hour)
 	if l.sys.DeadLetters() != 0 {
 		t.Fatal("a timer became a dead letter")
