@@ -208,6 +208,13 @@ func (r *Rig) Run(slot uint64, b Behaviour) driver.Outcome {
 	return r.AwaitEnd(r.Start(r.Task(slot, b)))
 }
 
+// Use has slots released at the end of the test that it did not start itself.
+func (r *Rig) Use(slots ...uint64) {
+	for _, slot := range slots {
+		r.slots[slot] = true
+	}
+}
+
 // errSeen ends the following of a log.
 var errSeen = errors.New("seen")
 

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -31,6 +32,8 @@ type Driver struct {
 	serving  sync.WaitGroup
 	closing  atomic.Bool
 	closed   chan struct{}
+	// patience is how long beyond the grace a shim may take to end its attempt before it is taken for broken and killed.
+	patience time.Duration
 
 	mu    sync.Mutex
 	slots map[uint64]*slot
@@ -42,7 +45,8 @@ func New(opt Options) (*Driver, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Driver{opt: opt, slots: map[uint64]*slot{}, spawning: make(chan struct{}, 8), closed: make(chan struct{})}, nil
+	return &Driver{opt: opt, slots: map[uint64]*slot{}, spawning: make(chan struct{}, 8), closed: make(chan struct{}),
+		patience: 10 * time.Second}, nil
 }
 
 // ShimMain runs a shim in this process and returns its exit status. A program that uses the driver calls it first thing

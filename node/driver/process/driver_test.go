@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/troupe-sched/troupe/node/driver"
 	"github.com/troupe-sched/troupe/node/driver/drivertest"
 	"github.com/troupe-sched/troupe/node/driver/process"
@@ -23,6 +25,11 @@ func TestMain(m *testing.M) {
 			os.Exit(process.ShimMain(os.Args[2:]))
 		case "agent":
 			os.Exit(agentMain(os.Args[2]))
+		case "nonblock":
+			if err := unix.SetNonblock(1, true); err != nil {
+				os.Exit(1)
+			}
+			os.Exit(0)
 		}
 	}
 	os.Exit(m.Run())
@@ -76,7 +83,7 @@ func options(dir string) process.Options {
 	return process.Options{Dir: dir, Shim: shimCommand(), LogSegment: 64 << 10, FollowEvery: 1e6}
 }
 
-func newDriver(t *testing.T, opt process.Options) driver.Driver {
+func newDriver(t testing.TB, opt process.Options) driver.Driver {
 	t.Helper()
 	d, err := process.New(opt)
 	if err != nil {

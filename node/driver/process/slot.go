@@ -5,6 +5,7 @@ package process
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -15,9 +16,6 @@ import (
 	"github.com/troupe-sched/troupe/node/driver/process/internal/wire"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
-
-// patience is how long beyond the grace a shim may take to end its attempt before it is taken for broken and killed.
-const patience = 10 * time.Second
 
 // slot is the agent's side of one slot. While there is a shim, one goroutine serves it: it hears what the shim tells
 // and sinks the events, so they are in order.
@@ -84,6 +82,8 @@ func (s *slot) start(t *driver.Task) (answer *driver.Event, ok bool) {
 		return refuse("slot %d is busy with the attempt of fence %d", s.number, s.id.Fence)
 	case s.releasing:
 		return refuse("slot %d is being released", s.number)
+	case t.Inputs != "" && !filepath.IsAbs(t.Inputs):
+		return refuse("inputs %q is not an absolute path", t.Inputs)
 	case t.Inputs == "" && t.Results != nil:
 		return refuse("inputs are in memory only; a process needs them in a directory")
 	}
@@ -165,10 +165,10 @@ func (s *slot) release(reason string) bool {
 // watch kills the shim if it does not do in time what it was told. Called with mu held.
 func (s *slot) watch() {
 	if s.watchdog == nil {
-		s.watchdog = time.AfterFunc(s.grace+patience, s.force)
+		s.watchdog = time.AfterFunc(s.grace+s.d.patience, s.force)
 		return
 	}
-	s.watchdog.Reset(s.grace + patience)
+	s.watchdog.Reset(s.grace + s.d.patience)
 }
 
 // force kills the shim; the goroutine that serves it then accounts for the attempt.

@@ -37,9 +37,9 @@ type attempt struct {
 	forced v1.AttemptPhase
 	reason string
 	// ended: the main process has been waited for; what remains of the attempt is being killed.
-	ended  bool
-	status syscall.WaitStatus
-	told   bool // as running, to the agent that is connected
+	ended bool
+	exit  syscall.WaitStatus
+	told  bool // as running, to the agent that is connected
 	// Deadlines; zero if there is none.
 	tellAt, timeoutAt, killAt, sweepUntil time.Time
 	sweepAt                               time.Time
@@ -127,15 +127,16 @@ func (s *shim) exited() {
 	if !ok {
 		return
 	}
-	a.ended, a.status = true, status
+	a.ended, a.exit = true, status
 	a.sweepUntil = time.Now().Add(sweepFor)
-	s.sweep()
+	// The group has just been killed. Only what survives that needs to be searched for.
+	s.sweep(false)
 }
 
 // sweep kills all that is left of the attempt; the attempt ends when nothing is, or when that took too long.
-func (s *shim) sweep() {
+func (s *shim) sweep(search bool) {
 	a := &s.attempt
-	left := a.sweep()
+	left := a.sweep(search)
 	now := time.Now()
 	if left > 0 && now.Before(a.sweepUntil) {
 		a.sweepAt = now.Add(sweepEvery)
@@ -150,11 +151,11 @@ func (s *shim) sweep() {
 
 // verdict is how the main process ended.
 func (a *attempt) verdict() (phase v1.AttemptPhase, code int32, reason string) {
-	phase, code = succeeded, int32(a.status.ExitStatus())
+	phase, code = succeeded, int32(a.exit.ExitStatus())
 	switch {
-	case a.status.Signaled():
-		phase, code, reason = failed, 128+int32(a.status.Signal()), "signal: "+a.status.Signal().String()
-		if a.status.CoreDump() {
+	case a.exit.Signaled():
+		phase, code, reason = failed, 128+int32(a.exit.Signal()), "signal: "+a.exit.Signal().String()
+		if a.exit.CoreDump() {
 			reason += " (core dumped)"
 		}
 	case code != 0:
@@ -212,7 +213,7 @@ func (s *shim) attemptTick(now time.Time) {
 	a := &s.attempt
 	if a.ended {
 		if !now.Before(a.sweepAt) {
-			s.sweep()
+			s.sweep(true)
 		}
 		return
 	}
@@ -228,9 +229,11 @@ func (s *shim) attemptTick(now time.Time) {
 	}
 }
 
-// tellProgress tells the attempt as running the first time, and later whenever its progress has changed.
+// tellProgress tells the attempt as running the first time, and later whenever its progress has changed. It is the
+// moment, too, to look after orphans.
 func (s *shim) tellProgress(now time.Time) {
 	a := s.state.Attempt
+	s.attempt.reapStrays()
 	progress := readProgress(a.ProgressMilli)
 	s.attempt.tellAt = now.Add(driver.ProgressEvery)
 	if s.attempt.told && progress == a.ProgressMilli {

@@ -10,7 +10,7 @@ import (
 // child is the main process of an attempt, leader of its process group. fd becomes readable when it has ended.
 type child struct {
 	pid, fd int
-	status  chan syscall.WaitStatus
+	exit    chan syscall.WaitStatus
 }
 
 // becomeReaper does nothing: this system has no way to adopt orphans. Processes that flee into a session of their own
@@ -29,7 +29,7 @@ func startChild(argv0 string, argv []string, attr *syscall.ProcAttr) (child, err
 		unix.Close(w)
 		return child{}, err
 	}
-	c := child{pid: pid, fd: r, status: make(chan syscall.WaitStatus, 1)}
+	c := child{pid: pid, fd: r, exit: make(chan syscall.WaitStatus, 1)}
 	go func() {
 		var status syscall.WaitStatus
 		for {
@@ -37,7 +37,7 @@ func startChild(argv0 string, argv []string, attr *syscall.ProcAttr) (child, err
 				break
 			}
 		}
-		c.status <- status
+		c.exit <- status
 		unix.Close(w)
 	}()
 	return c, nil
@@ -48,7 +48,7 @@ func (c *child) signal(sig syscall.Signal) { _ = unix.Kill(-c.pid, sig) }
 // reap takes the exit status and kills the group: its number stays taken while anybody is in it.
 func (c *child) reap() (syscall.WaitStatus, bool) {
 	select {
-	case status := <-c.status:
+	case status := <-c.exit:
 		_ = unix.Kill(-c.pid, unix.SIGKILL)
 		return status, true
 	default:
@@ -56,8 +56,11 @@ func (c *child) reap() (syscall.WaitStatus, bool) {
 	}
 }
 
+// reapStrays has nothing to do: orphans go to the first process of the system.
+func (c *child) reapStrays() {}
+
 // sweep kills what is left of the group and returns whether anything is. A group of zombies cannot be signalled.
-func (c *child) sweep() int {
+func (c *child) sweep(bool) int {
 	if unix.Kill(-c.pid, unix.SIGKILL) != nil {
 		return 0
 	}

@@ -13,6 +13,9 @@ import (
 // child is the main process of an attempt, leader of its process group. fd is its pidfd.
 type child struct {
 	pid, fd int
+	// reaped: the exit status was taken along with those of strays.
+	reaped bool
+	status syscall.WaitStatus
 }
 
 // becomeReaper makes the shim the parent of whatever its attempts leave behind, also of processes that fled into a
@@ -40,19 +43,37 @@ func (c *child) signal(sig syscall.Signal) { _ = unix.Kill(-c.pid, sig) }
 // again.
 func (c *child) reap() (syscall.WaitStatus, bool) {
 	_ = unix.Kill(-c.pid, unix.SIGKILL)
-	var status syscall.WaitStatus
+	if c.reaped {
+		return c.status, true
+	}
 	for {
-		pid, err := syscall.Wait4(c.pid, &status, syscall.WNOHANG, nil)
+		pid, err := syscall.Wait4(c.pid, &c.status, syscall.WNOHANG, nil)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
-		return status, err == nil && pid == c.pid
+		return c.status, err == nil && pid == c.pid
 	}
 }
 
-// sweep kills and reaps what the attempt left behind and returns how much there was. With no attempt running, every
-// child of the shim is such: usually there is none, which costs one call to learn.
-func (c *child) sweep() int {
+// reapStrays takes the exit of what the running attempt orphaned, so that a program that does so for months leaves no
+// heap of zombies.
+func (c *child) reapStrays() {
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, syscall.WNOHANG, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil || pid == 0:
+			return
+		case pid == c.pid:
+			c.reaped, c.status = true, status
+		}
+	}
+}
+
+// sweep reaps what the attempt left behind, kills it if search is set, and returns how much there was. With no attempt
+// running, every child of the shim is such: usually there is none, which costs one call to learn.
+func (c *child) sweep(search bool) int {
 	for {
 		pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
 		if errors.Is(err, unix.ECHILD) {
@@ -61,6 +82,9 @@ func (c *child) sweep() int {
 		if pid == 0 {
 			break
 		}
+	}
+	if !search {
+		return 1
 	}
 	all, err := host.List()
 	if err != nil {

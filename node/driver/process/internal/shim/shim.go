@@ -40,7 +40,6 @@ const (
 type shim struct {
 	log      *slog.Logger
 	idle     time.Duration
-	dir      string
 	file     *wire.StateFile
 	state    *v1.ShimState
 	plan     *v1.ShimPlan
@@ -93,7 +92,7 @@ func open(dir string, fd int, idle time.Duration, log *slog.Logger) (*shim, erro
 	if err := os.Chdir(dir); err != nil {
 		return nil, err
 	}
-	s := &shim{log: log, idle: idle, dir: dir, idleSince: time.Now()}
+	s := &shim{log: log, idle: idle, idleSince: time.Now()}
 	for i := range s.poll {
 		s.poll[i] = unix.PollFd{Fd: -1, Events: unix.POLLIN}
 	}

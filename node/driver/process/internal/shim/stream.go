@@ -41,12 +41,13 @@ type segment struct {
 const segmentsKept = 2
 
 func (s *shim) openStreams() error {
+	buf := make([]byte, chunk)
 	for i, name := range []string{wire.Stdout, wire.Stderr} {
 		r, w, err := pipe()
 		if err != nil {
 			return err
 		}
-		s.streams[i] = &stream{name: name, r: r, w: w, buf: make([]byte, chunk), fd: -1}
+		s.streams[i] = &stream{name: name, r: r, w: w, buf: buf, fd: -1}
 	}
 	return nil
 }
