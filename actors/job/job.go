@@ -124,7 +124,7 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 		a.slotsLost(ctx, m)
 	case *msg.NodeReset:
 		if !m.Told[a.uid()] && a.mode != ended {
-			a.inventory(ctx, &msg.Inventory{Node: m.Node})
+			a.inventory(ctx, &msg.Inventory{Node: m.Node, Order: m.Order})
 		}
 	case *msg.Claimed:
 		a.expect = m.Nodes
@@ -257,7 +257,7 @@ func (a *Actor) granted(ctx *kit.Context, m *msg.Granted) {
 		if a.slots[id] != nil {
 			continue
 		}
-		a.slots[id] = &slot{id: id, stage: st, node: m.Node, ref: m.NodeRef}
+		a.slots[id] = &slot{id: id, stage: st, node: m.Node, ref: m.NodeRef, granted: m.Order}
 		st.held++
 		st.idle = append(st.idle, a.slots[id])
 	}

@@ -78,6 +78,7 @@ func (a *Actor) finish(ctx *kit.Context, st *stage, node model.NodeID, ref kit.R
 	case phase == v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED && a.plan.Service && a.mode == active:
 		// A service is never done: it runs again, at the pace of its backoff.
 		a.work.settle(node, ref, fence)
+		st.outdated[index] = max(st.outdated[index], fence)
 		st.wait(index, ctx.Now().Add(st.plan.Backoff))
 	case phase == v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED && !a.plan.Service:
 		a.succeed(st, node, ref, s)
@@ -89,6 +90,7 @@ func (a *Actor) finish(ctx *kit.Context, st *stage, node model.NodeID, ref kit.R
 		st.wait(index, ctx.Now().Add(lostBackoff))
 	default: // stopped on request
 		a.work.settle(node, ref, fence)
+		st.outdated[index] = max(st.outdated[index], fence)
 		st.wait(index, ctx.Now())
 	}
 }
@@ -189,7 +191,7 @@ func (a *Actor) inventory(ctx *kit.Context, m *msg.Inventory) {
 		a.found(ctx, m, h)
 	}
 	for _, id := range sortedSlots(a.slots) {
-		if sl := a.slots[id]; sl.node == m.Node && !here[id] {
+		if sl := a.slots[id]; sl.node == m.Node && !here[id] && sl.granted < m.Order {
 			a.drop(ctx, sl)
 		}
 	}

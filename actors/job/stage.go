@@ -16,6 +16,8 @@ type slot struct {
 	node    model.NodeID
 	ref     kit.Ref // of the node's actor
 	attempt *attempt
+	// granted is the order of the grant: an older Inventory does not know of it.
+	granted uint64
 	// leaving: released, and not yet reported as freed.
 	leaving bool
 	gone    bool
@@ -45,8 +47,8 @@ type stage struct {
 	settling map[uint64]struct{}
 	// waiting are instances in retries.
 	waiting map[uint64]struct{}
-	// outdated is the greatest fence of an instance that was given up; an end with that fence or a smaller one is not
-	// accepted. Kept only for instances that lost an attempt.
+	// outdated is the greatest fence of an instance that was given up or has ended otherwise than by the journal; what is
+	// told of that fence or a smaller one is not accepted. Kept only for instances that have lost an attempt.
 	outdated map[uint64]model.Fence
 	idle     []*slot
 	held     uint64 // slots that are neither leaving nor gone

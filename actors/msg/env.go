@@ -79,5 +79,8 @@ func (i *IDs) UID() model.UID { return model.UID(i.uid.Add(1)) }
 // Slot is a new slot id.
 func (i *IDs) Slot() model.SlotID { return model.SlotID(model.NewID(i.epoch, i.n.Add(1))) }
 
+// Order is a number greater than all before: it puts what one actor says in different ways in order.
+func (i *IDs) Order() uint64 { return i.n.Add(1) }
+
 // Fence is a new fence.
 func (i *IDs) Fence() model.Fence { return model.Fence(model.NewID(i.epoch, i.n.Add(1))) }

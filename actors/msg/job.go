@@ -31,6 +31,8 @@ type Granted struct {
 	NodeRef kit.Ref
 	Stage   model.StageID
 	Slots   []model.SlotID
+	// Order is when the node said so; see Inventory.
+	Order uint64
 }
 
 // Reported tells a job what became of its attempts on one node.
@@ -59,11 +61,13 @@ type SlotsLost struct {
 }
 
 // Inventory tells a job all that one node holds of it. Slots that the job believes to hold there, and that are not
-// named, are gone.
+// named, are gone, unless they were granted later: Inventories come by way of the supervisor, grants do not.
 type Inventory struct {
 	Node    model.NodeID
 	NodeRef kit.Ref
 	Slots   []HeldSlot
+	// Order is when the node said so, by IDs.Order.
+	Order uint64
 }
 
 // NodeReset tells all jobs that a node's actor has restarted: what it holds has been told to the jobs in Told, and it
@@ -71,6 +75,8 @@ type Inventory struct {
 type NodeReset struct {
 	Node model.NodeID
 	Told map[model.UID]bool
+	// Order is when the node said so; see Inventory.
+	Order uint64
 }
 
 // HeldSlot is one slot that a node holds for a job.

@@ -227,7 +227,7 @@ func (a *Actor) open() bool {
 // reserve holds slots for a stage, as many as fit.
 func (a *Actor) reserve(ctx *kit.Context, m *msg.Reserve) {
 	a.through = m.Serial
-	granted := &msg.Granted{Node: a.id, NodeRef: ctx.Self(), Stage: m.Stage}
+	granted := &msg.Granted{Node: a.id, NodeRef: ctx.Self(), Stage: m.Stage, Order: a.env.IDs.Order()}
 	for _, id := range m.Slots {
 		if !a.open() || len(a.slots) >= slotsMax || !m.Each.Fits(a.capacity.Sub(a.held)) {
 			break
@@ -284,7 +284,7 @@ func (a *Actor) answerClaims(ctx *kit.Context) {
 
 // inventory is all that the node holds of one job.
 func (a *Actor) inventory(ctx *kit.Context, uid model.UID) *msg.Inventory {
-	inv := &msg.Inventory{Node: a.id, NodeRef: ctx.Self()}
+	inv := &msg.Inventory{Node: a.id, NodeRef: ctx.Self(), Order: a.env.IDs.Order()}
 	for _, id := range a.sorted() {
 		if sl := a.slots[id]; sl.stage.Job == uid && !sl.releasing {
 			inv.Slots = append(inv.Slots, msg.HeldSlot{Slot: id, Stage: sl.stage.Stage, Attempt: sl.state})

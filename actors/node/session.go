@@ -172,7 +172,7 @@ func (a *Actor) tellInventories(ctx *kit.Context, strangers map[model.UID]bool) 
 	}
 	if a.again {
 		a.again = false
-		ctx.Tell(a.env.Refs.Jobs, &msg.ToAllJobs{Message: &msg.NodeReset{Node: a.id, Told: told}})
+		ctx.Tell(a.env.Refs.Jobs, &msg.ToAllJobs{Message: &msg.NodeReset{Node: a.id, Told: told, Order: a.env.IDs.Order()}})
 	}
 }
 
