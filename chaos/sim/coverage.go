@@ -33,8 +33,6 @@ func (m Moment) String() string { return momentNames[m] }
 // Coverage counts faults by the moments in which they struck.
 type Coverage [Faults][Moments]uint64
 
-func (c *Coverage) init() {}
-
 // Add adds the counts of another run.
 func (c *Coverage) Add(o *Coverage) {
 	for f := range c {

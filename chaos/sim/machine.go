@@ -176,9 +176,11 @@ type platter struct {
 	ends     map[uint64]bool
 	launched map[uint64]uint64 // newest durable fence by slot
 	held     map[uint64]model.Resources
-	full     bool
-	slow     time.Duration
-	done     time.Time
+	// unsettled counts the ends that are there.
+	unsettled int
+	full      bool
+	slow      time.Duration
+	done      time.Time
 }
 
 type write struct {
@@ -238,6 +240,9 @@ func (p *platter) note(changes []ledger.Entry) {
 		case ledger.End:
 			if c.Value != nil {
 				p.ends[c.Key.A] = true
+				p.unsettled++
+			} else {
+				p.unsettled--
 			}
 		case ledger.Slot:
 			rec, _ := c.Value.(*v1.LedgerSlot)

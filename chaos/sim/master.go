@@ -24,6 +24,7 @@ type master struct {
 	state *model.State // belongs to the journal's actor; looked at between two steps
 	log   *logHandle
 	snap  *snapHandle
+	began time.Time
 	alive bool
 	// zombie: another one has begun since.
 	zombie bool
@@ -61,7 +62,7 @@ func (w *world) beginMaster() {
 }
 
 func (w *world) recoverMaster() (*master, error) {
-	m := &master{w: w, alive: true, log: &logHandle{d: w.disk, now: true}, snap: &snapHandle{d: w.disk}}
+	m := &master{w: w, alive: true, began: w.st.Now(), log: &logHandle{d: w.disk, now: true}, snap: &snapHandle{d: w.disk}}
 	state, err := w.disk.recover(m.log)
 	if err != nil {
 		return nil, err

@@ -30,9 +30,6 @@ func (w *world) play() {
 	w.finish()
 }
 
-func (w *world) beginFaults() {}
-func (w *world) strikeNow()   {}
-
 // allAsked reports whether the clients have nothing more to ask for.
 func (w *world) allAsked() bool { return w.load.next == len(w.load.order) && w.load.open == 0 }
 
@@ -48,8 +45,6 @@ func (w *world) heal() {
 		w.insist(&v1.DrainRequest{Id: m.id})
 	}
 }
-
-func (w *world) mend() {}
 
 // insist asks until the answer is yes.
 func (w *world) insist(call any) {

@@ -8,6 +8,8 @@ import (
 
 var seedFlag = flag.Uint64("seed", 0, "play this seed again")
 
+func first() uint64 { return max(*seedFlag, 1) }
+
 var focusFlag = flag.String("focus", "", "only these faults")
 var countFlag = flag.Uint64("count", 20, "so many")
 var verboseFlag = flag.Bool("messages", false, "every message")
@@ -20,7 +22,7 @@ func count() uint64 {
 }
 
 func TestSimOne(t *testing.T) {
-	for seed := *seedFlag; seed < *seedFlag+count(); seed++ {
+	for seed := first(); seed < first()+count(); seed++ {
 		o := Options{Seed: seed, Focus: *focusFlag}
 		if *seedFlag != 0 {
 			o.Timeline, o.Messages = os.Stdout, *verboseFlag

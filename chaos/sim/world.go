@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"reflect"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
@@ -48,11 +50,15 @@ type world struct {
 	checked  [Checks]uint64
 	broken   *Violation
 
-	hash  uint64
-	kinds map[reflect.Type]uint64
-	tail  []line
-	lines int
-	stats struct{ begun, reigns int }
+	// still is the step at which time moved last, busy what was handled since, once that is a lot.
+	still  uint64
+	moment time.Time
+	busy   map[string]int
+	hash   uint64
+	kinds  map[reflect.Type]uint64
+	tail   []line
+	lines  int
+	stats  struct{ begun, reigns int }
 }
 
 // part of a run.
@@ -97,7 +103,6 @@ func newWorld(o Options) *world {
 	}
 	w.clients.w, w.load.w = w, w
 	w.load.prepare()
-	w.coverage.init()
 	return w
 }
 
@@ -194,10 +199,43 @@ func (w *world) trace(t kit.Trace) {
 	w.mix(kind)
 	w.mix(hashOf(t.Actor))
 	w.mix(uint64(t.At.UnixNano()))
+	w.checkStill(t)
 	w.truth.heard(t)
 	if w.opts.Messages && w.opts.Timeline != nil {
 		fmt.Fprintf(w.opts.Timeline, "%v  from %s  %s\n", t, t.From, brief(t.Message))
 	}
+}
+
+// stillMax is how many messages may be handled while time stands still.
+const stillMax = 50_000
+
+// checkStill looks whether the actors come to rest between two moments.
+func (w *world) checkStill(t kit.Trace) {
+	if !t.At.Equal(w.moment) {
+		w.moment, w.still, w.busy = t.At, t.Step, nil
+		w.did(NothingStuck)
+		return
+	}
+	switch n := t.Step - w.still; {
+	case n > stillMax+1000:
+		w.fail(NothingStuck, "%d messages are handled at one moment; of the last thousand: %s", n, mostly(w.busy))
+	case n > stillMax:
+		if w.busy == nil {
+			w.busy = map[string]int{}
+		}
+		w.busy[fmt.Sprintf("%T at %s", t.Message, t.Actor)]++
+	}
+}
+
+// mostly names what is counted most.
+func mostly(count map[string]int) string {
+	keys := sortedKeys(count)
+	slices.SortStableFunc(keys, func(a, b string) int { return count[b] - count[a] })
+	var b strings.Builder
+	for _, k := range keys[:min(len(keys), 5)] {
+		fmt.Fprintf(&b, "%d %s; ", count[k], k)
+	}
+	return b.String()
 }
 
 // hashOf is FNV-1a: the same on every machine.
