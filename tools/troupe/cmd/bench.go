@@ -1,7 +1,11 @@
 package cmd
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 	"github.com/troupe-sched/troupe/tools/troupe/bench"
@@ -17,7 +21,7 @@ func newBenchCommand(app *App) *cobra.Command {
 Each figure comes with a limit that was taken in the same run: the machine's speed drifts, the ratio does not.`,
 		Example: example("troupe bench throughput --instances 1000000 --nodes 1000 --json", "troupe bench process --instances 2000 --json"),
 	}
-	c.AddCommand(newBenchThroughputCommand(app), newBenchProcessCommand(app))
+	c.AddCommand(newBenchThroughputCommand(app), newBenchProcessCommand(app), newBenchSubmitCommand(app))
 	return group(c)
 }
 
@@ -76,6 +80,57 @@ func newBenchProcessCommand(app *App) *cobra.Command {
 	c.Flags().Int64Var(&o.Slots, "slots", 8, "attempts at once")
 	c.Flags().IntVar(&o.Rounds, "rounds", 3, "how often cell and bare loop take turns; the median counts")
 	return c
+}
+
+func newBenchSubmitCommand(app *App) *cobra.Command {
+	var o bench.SubmitOptions
+	var store string
+	c := &cobra.Command{
+		Use:     "submit",
+		Short:   "Durable submits over NATS, by one client and by many",
+		Example: example("troupe bench submit --json", "troupe bench submit --clients 8 --store badger"),
+		Args:    names(),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			r, err := app.benchSubmit(cmd, o, store)
+			if err != nil {
+				return err
+			}
+			return app.figures(r, func(p *view.Page) {
+				p.Line("journal in %s; a submit is answered when it is durable", store)
+				p.Line("one client: p50 %.0f us, p99 %.0f us; a request that needs no disk: p50 %.0f us", r.AloneP50Us, r.AloneP99Us, r.PingP50Us)
+				p.Line("%d clients: %.0f submits/s, p50 %.0f us, p99 %.0f us", r.Clients, r.SubmitsPerS, r.P50Us, r.P99Us)
+			})
+		},
+	}
+	c.Flags().IntVar(&o.Clients, "clients", 64, "clients, each with a connection of its own")
+	c.Flags().IntVar(&o.Submits, "submits", 10_000, "submits of all clients together")
+	c.Flags().StringVar(&store, "store", "jetstream", "where the journal is kept: jetstream, badger or memory")
+	return c
+}
+
+// benchSubmit opens a whole cell with a NATS server in a directory of its own, and clients over TCP.
+func (a *App) benchSubmit(cmd *cobra.Command, o bench.SubmitOptions, store string) (r *bench.Submit, err error) {
+	c, err := a.settings(cmd)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "troupe-bench-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	c.Master.Dir, c.Node.Dir = filepath.Join(dir, "master"), filepath.Join(dir, "node")
+	c.Master.Listen, c.Master.Store, c.NATS.URL, c.HTTP.Listen = "127.0.0.1:0", store, "", ""
+	log := logger(c, a.Err, slog.LevelWarn)
+	server, err := a.World.Dev(cmd.Context(), c, log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.Close(context.WithoutCancel(cmd.Context()))) }()
+	c.NATS.URL, c.Cell.Name = server.Facts().NATS, server.Facts().Cell
+	return bench.RunSubmit(cmd.Context(), func() (bench.Submitter, func(), error) {
+		return a.World.Reach(cmd.Context(), c, log)
+	}, o)
 }
 
 // figures shows what was measured, for people or for programs.

@@ -25,12 +25,26 @@ func Main(app *App, args []string) int {
 	go func() {
 		<-signals
 		cancel(errInterrupted)
-		<-signals
+		again(signals)
 		close(hurry)
-		<-signals
+		again(signals)
 		os.Exit(exitInterrupted)
 	}()
 	return Run(ctx, app, args)
+}
+
+// doubled is the time within which a further signal is the same interrupt: whoever passes a signal on to the whole group
+// of processes, as timeout and make do, sends it twice.
+const doubled = time.Second
+
+// again waits for the next interrupt.
+func again(signals <-chan os.Signal) {
+	before := time.Now()
+	for range signals {
+		if time.Since(before) >= doubled {
+			return
+		}
+	}
 }
 
 // Run runs one command line until it is done or ctx ends, and returns the exit code. Errors have been told when it

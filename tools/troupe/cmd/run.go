@@ -18,8 +18,10 @@ import (
 const (
 	// stopMargin is what the stop of an interrupted job may take over the grace time of its attempts.
 	stopMargin = 10 * time.Second
-	// closeRunWithin bounds the end of the embedded cell.
+	// closeRunWithin bounds the end of the embedded cell, closeHurried that after a second interrupt: enough to tell all
+	// processes to end, not to wait for them.
 	closeRunWithin = 15 * time.Second
+	closeHurried   = 2 * time.Second
 )
 
 func newRunCommand(app *App) *cobra.Command {
@@ -96,7 +98,7 @@ func (r *run) embedded(ctx context.Context, dir string) (err error) {
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeRunWithin)
 		defer cancel()
-		defer r.app.hurried(cancel)()
+		defer r.app.hurried(func() { time.AfterFunc(closeHurried, cancel) })()
 		if failed := cell.Close(closing); failed != nil {
 			fmt.Fprintf(r.live, "troupe: closing the cell: %s\n", view.CleanText(failed.Error()))
 			if err == nil {

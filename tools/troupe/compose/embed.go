@@ -3,7 +3,7 @@ package compose
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -14,6 +14,7 @@ import (
 type Embedded struct {
 	*actors.Cell
 	process *Process
+	log     *slog.Logger
 	// temporary is the directory that goes with the cell; empty if it shall stay.
 	temporary string
 }
@@ -25,13 +26,14 @@ func Embed(ctx context.Context, e Env, dir string) (*Embedded, error) {
 	var taken func()
 	if dir == "" {
 		var err error
-		if dir, taken, err = temporaryDir(e); err != nil {
+		if dir, taken, err = temporaryDir(); err != nil {
 			return nil, err
 		}
 		temporary = dir
 	}
 	agent := agentOptions(e, filepath.Join(dir, "node"))
 	agent.StopAll = true
+	sweep := sweepDead(e)
 	p, err := openMaster(ctx, masterSpec{
 		Env: e, role: "run", dir: dir, taken: taken, own: true, lazily: temporary != "", store: "jetstream", agent: agent,
 	})
@@ -41,18 +43,20 @@ func Embed(ctx context.Context, e Env, dir string) (*Embedded, error) {
 		}
 		return nil, err
 	}
-	return &Embedded{Cell: p.cell, process: p, temporary: temporary}, nil
+	p.parts.add("sweep", sweep)
+	return &Embedded{Cell: p.cell, process: p, log: e.Log, temporary: temporary}, nil
 }
 
 // Close stops everything that runs in the cell and ends it; ctx bounds the wait. Data that shall not stay is removed,
-// unless processes are left that still end: the next cell of this user removes it then.
+// unless processes are left that still end: the next run of this user clears it away then.
 func (e *Embedded) Close(ctx context.Context) error {
 	err := e.process.Close(ctx)
-	if e.temporary == "" {
-		return err
+	switch {
+	case err != nil && ctx.Err() != nil:
+		e.log.Info("the cell did not end in time", "error", err)
+		err = errors.New("processes that have not ended yet were told to, and are killed after their grace time")
+	case err == nil && e.temporary != "":
+		return os.RemoveAll(e.temporary)
 	}
-	if err != nil {
-		return fmt.Errorf("%w\nits data is left in %s until the next run", err, e.temporary)
-	}
-	return os.RemoveAll(e.temporary)
+	return err
 }
