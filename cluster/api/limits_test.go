@@ -147,6 +147,7 @@ func TestAPanicIsOneErrorAndTheServiceLives(t *testing.T) {
 	if f := wire.FaultIn(w.ask("troupe.v1.dev._.cell.status", nil, nil)); f != nil {
 		t.Fatal(f)
 	}
+	w.close()
 	if c := w.service.Stats()["job-status"]; c.Failed != 1 || c.InFlight != 0 {
 		t.Fatalf("counted %+v", c)
 	}

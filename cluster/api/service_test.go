@@ -84,7 +84,9 @@ func TestX6_AnyNATSClientDiscoversAndCallsEveryEndpoint(t *testing.T) {
 	}
 	for _, e := range stats.Endpoints {
 		var c api.Counts
-		if err := json.Unmarshal(e.Data, &c); err != nil || c.Requests != 1 || c != w.service.Stats()[e.Name] {
+		err := json.Unmarshal(e.Data, &c)
+		c.InFlight = 0 // an answer leaves before its request counts as over
+		if err != nil || c != (api.Counts{Requests: 1}) {
 			t.Errorf("%s counted %+v, %v", e.Name, c, err)
 		}
 	}

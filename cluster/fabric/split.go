@@ -9,6 +9,9 @@ import (
 // pieceMax bounds one message of several items, in bytes before compression. NATS takes 1 MiB by default.
 const pieceMax = 512 << 10
 
+// headMax is the most that a message holds beside its items: a name, some numbers, usage.
+const headMax = 256
+
 // splitTo cuts a message that is too large into several that say the same: items are numbered, so each piece says where
 // it begins. A single large item stays whole.
 func splitTo(m *v1.ToAgent, most int) []*v1.ToAgent {
@@ -53,12 +56,12 @@ type span struct{ from, to int }
 // runs cuts items into runs of at most so many bytes, each of at least one item.
 func runs[M proto.Message](items []M, most int) []span {
 	var all []span
-	from, size := 0, 0
+	from, size := 0, headMax
 	for i, item := range items {
 		n := proto.Size(item) + 8 // and what frames it
 		if i > from && size+n > most {
 			all = append(all, span{from, i})
-			from, size = i, 0
+			from, size = i, headMax
 		}
 		size += n
 	}
