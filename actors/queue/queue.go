@@ -34,6 +34,7 @@ type Actor struct {
 	jobs    map[string]*entry // newest job of each name
 	keys    map[string]*v1.JobKey
 	dirty   bool
+	told    time.Time // when the supervisor was last told
 }
 
 // entry is what a queue knows of one job.
@@ -113,7 +114,7 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 		a.list(ctx, m)
 	case report:
 		if a.dirty {
-			a.dirty = false
+			a.dirty, a.told = false, ctx.Now()
 			ctx.Tell(a.env.Refs.Queues, &msg.QueueChanged{Status: a.status()})
 		}
 	}
@@ -122,12 +123,13 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 // report is the timer that tells the supervisor of changes.
 type report struct{}
 
-// changed makes sure that the supervisor hears of a change soon.
+// changed makes sure that the supervisor hears of a change soon: at once, if it was not told just now.
 func (a *Actor) changed(ctx *kit.Context) {
-	if !a.dirty {
-		a.dirty = true
-		ctx.After("report", reportEvery, report{})
+	if a.dirty {
+		return
 	}
+	a.dirty = true
+	ctx.After("report", max(a.told.Add(reportEvery).Sub(ctx.Now()), 0), report{})
 }
 
 func (a *Actor) restore(ctx *kit.Context, m *msg.QueueRead) {
@@ -205,7 +207,7 @@ func (a *Actor) admit(ctx *kit.Context, m *msg.Submit, sum [32]byte) {
 	}
 	a.jobs[id.Name] = &entry{uid: uid, key: m.Key, sum: sum, live: true, summary: &v1.JobSummary{
 		Queue: a.name, Name: id.Name, Uid: uint64(uid), Kind: m.Plan.Spec.GetKind(), Band: m.Plan.Spec.GetBand(),
-		Phase: "pending", Counts: &v1.Counts{}, SubmittedUnixMs: now.UnixMilli(), Labels: m.Plan.Spec.GetLabels(),
+		Phase: "pending", Counts: &v1.Counts{Wanted: instances(m.Plan), Waiting: instances(m.Plan)}, SubmittedUnixMs: now.UnixMilli(), Labels: m.Plan.Spec.GetLabels(),
 	}}
 	a.live++
 	a.changed(ctx)
@@ -217,6 +219,13 @@ func (a *Actor) admit(ctx *kit.Context, m *msg.Submit, sum [32]byte) {
 			{To: a.env.Refs.Jobs, Message: &msg.StartJob{ID: id, UID: uid, Fresh: true}},
 		},
 	})
+}
+
+func instances(p *model.Plan) (n uint64) {
+	for i := range p.Stages {
+		n += p.Stages[i].Instances
+	}
+	return n
 }
 
 func (a *Actor) jobEnded(ctx *kit.Context, m *msg.JobEnded) {
