@@ -1,6 +1,8 @@
 package node
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
@@ -43,9 +45,9 @@ type Actor struct {
 	capacity model.Resources
 	held     model.Resources
 	slots    map[model.SlotID]*slot
-	ends     map[model.Fence]model.SlotID // ends reported and not settled
-	claims   []*msg.Claim                 // wait for the first session
-	through  uint64                       // serial of the last Reserve handled
+	ends     map[model.Fence]*v1.AttemptState // reported and not settled
+	claims   []*msg.Claim                     // wait for the first session
+	through  uint64                           // serial of the last Reserve handled
 
 	session session
 	live    lifecycle.Liveness
@@ -86,13 +88,19 @@ type session struct {
 	asked     time.Time
 	spoke     time.Time // when something was sent last
 	differs   int       // digests in a row that did not match
+	// ends are so many of the first changes that the agent held from before; until they are taken nobody is told what this
+	// node holds, or that an attempt is lost whose end may be among them.
+	ends      uint64
+	told      bool
+	lost      []*missing
+	strangers map[model.UID]bool
 }
 
 // New makes the actor of one node.
 func New(env *msg.Env, fabric Fabric, id model.NodeID) *Actor {
 	return &Actor{
 		env: env, id: id, fabric: fabric, stash: kit.Stash{Max: stashMax},
-		slots: map[model.SlotID]*slot{}, ends: map[model.Fence]model.SlotID{},
+		slots: map[model.SlotID]*slot{}, ends: map[model.Fence]*v1.AttemptState{},
 	}
 }
 
@@ -268,8 +276,8 @@ func (a *Actor) drain(ctx *kit.Context, m *msg.DrainNode) {
 
 // claim answers what this node holds of a job; before the first session nobody knows.
 func (a *Actor) claim(ctx *kit.Context, m *msg.Claim) {
-	if a.session.open || a.live == lifecycle.NodeLost {
-		ctx.Tell(m.Job, a.inventory(ctx, m.UID))
+	if a.session.open && a.session.told || a.live == lifecycle.NodeLost {
+		a.answerClaim(ctx, m)
 		return
 	}
 	a.claims = append(a.claims, m)
@@ -277,9 +285,23 @@ func (a *Actor) claim(ctx *kit.Context, m *msg.Claim) {
 
 func (a *Actor) answerClaims(ctx *kit.Context) {
 	for _, m := range a.claims {
-		ctx.Tell(m.Job, a.inventory(ctx, m.UID))
+		a.answerClaim(ctx, m)
 	}
 	a.claims = nil
+}
+
+// answerClaim tells ends again before the inventory: the one who was told them may have died before he acted on them.
+func (a *Actor) answerClaim(ctx *kit.Context, m *msg.Claim) {
+	r := &msg.Reported{Node: a.id, NodeRef: ctx.Self()}
+	for _, fence := range slices.Sorted(maps.Keys(a.ends)) {
+		if s := a.ends[fence]; s.GetJobUid() == uint64(m.UID) {
+			r.Attempts = append(r.Attempts, s)
+		}
+	}
+	if len(r.Attempts) > 0 {
+		ctx.Tell(m.Job, r)
+	}
+	ctx.Tell(m.Job, a.inventory(ctx, m.UID))
 }
 
 // inventory is all that the node holds of one job.
@@ -287,10 +309,26 @@ func (a *Actor) inventory(ctx *kit.Context, uid model.UID) *msg.Inventory {
 	inv := &msg.Inventory{Node: a.id, NodeRef: ctx.Self(), Order: a.env.IDs.Order()}
 	for _, id := range a.sorted() {
 		if sl := a.slots[id]; sl.stage.Job == uid && !sl.releasing {
-			inv.Slots = append(inv.Slots, msg.HeldSlot{Slot: id, Stage: sl.stage.Stage, Attempt: sl.state})
+			inv.Slots = append(inv.Slots, msg.HeldSlot{Slot: id, Stage: sl.stage.Stage, Attempt: sl.newest()})
 		}
 	}
 	return inv
+}
+
+// newest is the attempt in a slot; nil if there is none. One that the agent has said nothing of is on its way to it.
+func (sl *slot) newest() *v1.AttemptState {
+	if sl.state != nil || sl.fence == 0 || sl.over {
+		return sl.state
+	}
+	return sl.attemptState(v1.AttemptPhase_ATTEMPT_PHASE_STARTING, "")
+}
+
+// attemptState is the newest attempt of a slot as it is known without the agent.
+func (sl *slot) attemptState(phase v1.AttemptPhase, reason string) *v1.AttemptState {
+	return &v1.AttemptState{
+		Slot: uint64(sl.id), Fence: uint64(sl.fence), JobUid: uint64(sl.stage.Job), Stage: sl.stage.Stage,
+		Index: sl.index, Attempt: sl.attempt, Phase: phase, Reason: reason, Queue: sl.job.Queue, Job: sl.job.Name,
+	}
 }
 
 func capacity(i *v1.NodeInfo) model.Resources {

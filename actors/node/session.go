@@ -42,8 +42,11 @@ func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
 		skip, ok := s.in.Take(m.GetFirst(), n)
 		s.owed = true // also for what came twice: its acknowledgement may be lost
 		if ok {
-			for _, c := range m.GetChanges()[skip:] {
+			for i, c := range m.GetChanges()[skip:] {
 				a.change(ctx, c)
+				if m.GetFirst()+uint64(skip+i) == s.ends {
+					a.begun(ctx)
+				}
 			}
 		}
 	}
@@ -84,19 +87,44 @@ func (a *Actor) openSession(ctx *kit.Context, h *v1.Hello) {
 	}
 	a.session = session{
 		number: h.GetSession(), open: true, out: stream.NewOutbox[*v1.Command](outboxMax), templates: map[model.StageID]bool{},
+		ends: h.GetEnds(),
 	}
 	a.capacity = capacity(h.GetInfo())
 	a.heard = ctx.Now()
-	a.ends = map[model.Fence]model.SlotID{}
+	a.ends = map[model.Fence]*v1.AttemptState{}
 	a.welcome(ctx)
-	strangers := a.reconcile(ctx, h)
+	a.session.strangers = a.reconcile(ctx, h)
 	a.move(lifecycle.NodeHeard)
 	a.batch.flush(ctx, a) // first: the view counts no slot that was freed
 	ctx.Tell(a.env.Refs.Placer, a.view(ctx))
-	a.tellInventories(ctx, strangers)
+	if a.session.ends == 0 {
+		a.begun(ctx)
+	}
+	a.note(ctx)
+}
+
+// begun tells what this node holds, once the ends that the agent held from before are here: who heard of a slot without
+// the end of its attempt would run that again.
+func (a *Actor) begun(ctx *kit.Context) {
+	s := &a.session
+	s.told = true
+	for _, m := range s.lost {
+		if a.ends[model.Fence(m.state.GetFence())] == nil {
+			a.batch.attempt(m.job, m.ref, m.state)
+		}
+	}
+	a.batch.flush(ctx, a) // first: ends go before the inventories that do not name them
+	a.tellInventories(ctx, s.strangers)
 	a.answerClaims(ctx)
 	a.sync(ctx)
-	a.note(ctx)
+	s.lost, s.strangers = nil, nil
+}
+
+// missing is an attempt that the agent does not have.
+type missing struct {
+	job   model.JobID
+	ref   kit.Ref
+	state *v1.AttemptState
 }
 
 // reconcile goes through both sides' slots. It returns the jobs with slots that this node did not know.
@@ -152,12 +180,13 @@ func (a *Actor) reconcileSlot(ctx *kit.Context, sl *slot, s *v1.SlotState) {
 	}
 }
 
-// loseAttempt reports the newest attempt of a slot as lost, unless its end is known.
+// loseAttempt makes the newest attempt of a slot be reported as lost, unless its end is known.
 func (a *Actor) loseAttempt(sl *slot) {
 	if sl.fence == 0 || sl.over {
 		return
 	}
-	a.batch.lost(sl, a.id)
+	state := sl.attemptState(v1.AttemptPhase_ATTEMPT_PHASE_LOST, "node "+string(a.id)+" does not have the attempt")
+	a.session.lost = append(a.session.lost, &missing{sl.job, sl.ref, state})
 }
 
 // tellInventories tells jobs what this node holds of them: those with slots it did not know, and after a restart of
@@ -199,7 +228,7 @@ func (a *Actor) attempt(ctx *kit.Context, s *v1.AttemptState) {
 	over := s.GetPhase() >= v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED
 	sl := a.slots[model.SlotID(s.GetSlot())]
 	if over {
-		a.ends[fence] = model.SlotID(s.GetSlot())
+		a.ends[fence] = s
 	}
 	if sl == nil {
 		// The slot is gone, the end of its attempt is not settled.
@@ -358,7 +387,7 @@ func (a *Actor) lose(ctx *kit.Context) {
 		a.tellJob(ctx, &jobBatch{id: j.id, uid: j.uid, ref: j.ref}, &msg.SlotsLost{Node: a.id, Slots: j.slots, Reason: "node lost"})
 	}
 	a.slots, a.held = map[model.SlotID]*slot{}, model.Resources{}
-	a.ends = map[model.Fence]model.SlotID{}
+	a.ends = map[model.Fence]*v1.AttemptState{}
 	ctx.Tell(a.env.Refs.Placer, a.view(ctx))
 	a.answerClaims(ctx)
 	a.sync(ctx)

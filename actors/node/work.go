@@ -45,12 +45,12 @@ func (a *Actor) work(ctx *kit.Context, m *msg.Work) {
 
 // settle forgets an end whose report is durable.
 func (a *Actor) settle(f model.Fence) {
-	id, known := a.ends[f]
-	if !known {
+	end := a.ends[f]
+	if end == nil {
 		return
 	}
 	delete(a.ends, f)
-	if sl := a.slots[id]; sl != nil && sl.state.GetFence() == uint64(f) {
+	if sl := a.slots[model.SlotID(end.GetSlot())]; sl != nil && sl.state.GetFence() == uint64(f) {
 		sl.state = nil
 	}
 }
@@ -230,13 +230,4 @@ type jobSlots struct {
 	uid   model.UID
 	ref   kit.Ref
 	slots []model.SlotID
-}
-
-// lost reports the newest attempt of a slot as lost.
-func (b *batch) lost(sl *slot, node model.NodeID) {
-	b.attempt(sl.job, sl.ref, &v1.AttemptState{
-		Slot: uint64(sl.id), Fence: uint64(sl.fence), JobUid: uint64(sl.stage.Job), Stage: sl.stage.Stage,
-		Index: sl.index, Attempt: sl.attempt, Phase: v1.AttemptPhase_ATTEMPT_PHASE_LOST, Reason: "node " + string(node) + " does not have the attempt",
-		Queue: sl.job.Queue, Job: sl.job.Name,
-	})
 }

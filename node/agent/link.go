@@ -140,7 +140,7 @@ func (l *linkActor) propose(ctx *kit.Context, inv *inventory) {
 	ctx.Cancel("survey")
 	l.epoch = max(l.epoch, inv.epoch)
 	l.phase = proposing
-	l.hello = &v1.Hello{Session: l.session, Info: l.cfg.Info, Slots: inv.slots, BootId: l.cfg.BootID}
+	l.hello = &v1.Hello{Session: l.session, Info: l.cfg.Info, Slots: inv.slots, BootId: l.cfg.BootID, Ends: uint64(len(inv.ends))}
 	l.out = newOutbox(l.cfg.Limits.Facts)
 	for _, end := range inv.ends {
 		l.fact(ctx, attemptFact(end).change)

@@ -920,7 +920,10 @@ type Hello struct {
 	// Live slots, sorted by slot.
 	Slots []*SlotState `protobuf:"bytes,3,rep,name=slots,proto3" json:"slots,omitempty"`
 	// Changes with every boot of the machine.
-	BootId        string `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	BootId string `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// So many of the first changes of the session are ends that are not settled. Before the master has taken them it does
+	// not know what this node holds.
+	Ends          uint64 `protobuf:"varint,5,opt,name=ends,proto3" json:"ends,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -981,6 +984,13 @@ func (x *Hello) GetBootId() string {
 		return x.BootId
 	}
 	return ""
+}
+
+func (x *Hello) GetEnds() uint64 {
+	if x != nil {
+		return x.Ends
+	}
+	return 0
 }
 
 // SlotState is one live slot and what it holds; a master that has just begun learns both from it.
@@ -1618,12 +1628,13 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\achanges\x18\x06 \x03(\v2\x11.troupe.v1.ChangeR\achanges\x12&\n" +
 	"\x05hello\x18\a \x01(\v2\x10.troupe.v1.HelloR\x05hello\x12&\n" +
 	"\x05usage\x18\b \x01(\v2\x10.troupe.v1.UsageR\x05usage\x12\x16\n" +
-	"\x06digest\x18\t \x01(\x04R\x06digest\"\x8f\x01\n" +
+	"\x06digest\x18\t \x01(\x04R\x06digest\"\xa3\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12'\n" +
 	"\x04info\x18\x02 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\x12*\n" +
 	"\x05slots\x18\x03 \x03(\v2\x14.troupe.v1.SlotStateR\x05slots\x12\x17\n" +
-	"\aboot_id\x18\x04 \x01(\tR\x06bootId\"\xc0\x02\n" +
+	"\aboot_id\x18\x04 \x01(\tR\x06bootId\x12\x12\n" +
+	"\x04ends\x18\x05 \x01(\x04R\x04ends\"\xc0\x02\n" +
 	"\tSlotState\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x04R\x04slot\x12\x17\n" +
 	"\ajob_uid\x18\x02 \x01(\x04R\x06jobUid\x12\x14\n" +
