@@ -2,6 +2,7 @@ package sim
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/model"
@@ -126,17 +127,34 @@ func (w *world) explainWaiting() {
 			for i := range j.stages {
 				done += len(j.stages[i].done)
 			}
-			w.fail(JobsEnd, "job %d %s/%s has not ended %v after the last fault, or after %d steps; %d instances are done", uid, j.queue, j.name, endWithin, stepsMax, done)
+			why := w.explain(j)
+			w.fail(JobsEnd, "job %d %s/%s (%v) has not ended %v after the last fault, or after %d steps; %d instances are done; %s", uid, j.queue, j.name, j.work, endWithin, stepsMax, done, why)
 			return
 		}
 	}
 	w.fail(NothingStuck, "the world does not come to rest")
 }
 
+// explain asks the cell why a job waits.
+func (w *world) explain(j *job) string {
+	r, err := fetch[*v1.ExplainReply](w, &v1.ExplainRequest{Queue: j.queue, Name: j.name})
+	if err != nil {
+		return "the cell does not say why: " + err.Error()
+	}
+	text := "the cell says: " + r.GetSummary()
+	for _, st := range r.GetStages() {
+		text += fmt.Sprintf("; stage %s: %s (wants %d, holds %d, %d nodes fit, %d go ahead)", st.GetStage(), st.GetSummary(), st.GetWantedSlots(), st.GetHeldSlots(), st.GetNodesFit(), st.GetAhead())
+	}
+	for _, m := range w.machines {
+		text += fmt.Sprintf("; %s has %d slots", m.id, len(m.slots))
+	}
+	return text
+}
+
 // stopServices makes room where services hold so much for ever that other jobs must wait.
 func (w *world) stopServices() {
 	for _, uid := range w.truth.uids {
-		if j := w.truth.jobs[uid]; j.phase == "" && j.isService() && !j.stop && !w.roomy() {
+		if j := w.truth.jobs[uid]; j.phase == "" && j.isService() && !j.stop {
 			w.insist(&v1.StopRequest{Queue: j.queue, Name: j.name, Reason: "to make room"})
 		}
 	}
