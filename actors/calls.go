@@ -151,8 +151,8 @@ func (c *Cell) CellTree(context.Context, *v1.CellTreeRequest) (*v1.CellTree, err
 		return nil, err
 	}
 	t := &v1.CellTree{Root: treeNode(r.sys.Tree()), DeadLetters: r.sys.DeadLetters()}
-	if c.local != nil {
-		t.Root.Children = append(t.Root.Children, treeNode(c.local.tree()))
+	if l := c.local.Load(); l != nil {
+		t.Root.Children = append(t.Root.Children, treeNode(l.tree()))
 	}
 	return t, nil
 }
@@ -197,8 +197,8 @@ func (c *Cell) Logs(ctx context.Context, req *v1.LogsRequest, fn func(*v1.LogChu
 }
 
 func (c *Cell) logsFrom(ctx context.Context, place *v1.LogPlace, req *v1.LogsRequest, fn func(*v1.LogChunk) error) error {
-	if c.local != nil && place.GetNode() == c.local.id {
-		return c.local.logs(ctx, place, req, fn)
+	if l := c.local.Load(); l != nil && place.GetNode() == l.id {
+		return l.logs(ctx, place, req, fn)
 	}
 	if c.opts.Fabric == nil {
 		return model.Unavailable("node %s is not reachable from here", place.GetNode())

@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/journal"
@@ -41,7 +42,7 @@ type Cell struct {
 	opts  Options
 	log   *slog.Logger
 	hub   hub
-	local *localAgent // nil if there is none
+	local atomic.Pointer[localAgent] // nil if there is none
 
 	mu     sync.Mutex
 	reign  *reign // nil while the master is being built
@@ -226,8 +227,8 @@ func (c *Cell) Close(ctx context.Context) error {
 	r := c.reign
 	c.mu.Unlock()
 	var err error
-	if c.local != nil {
-		err = c.local.close(ctx)
+	if l := c.local.Load(); l != nil {
+		err = l.close(ctx)
 	}
 	if r != nil {
 		err = errors.Join(err, r.sys.Stop(ctx))
@@ -274,9 +275,10 @@ func (c *Cell) Deliver(m *v1.FromAgent) {
 
 // Send implements the port of the node actors: to the agent in this process, or by the fabric.
 func (c *Cell) Send(m *v1.ToAgent) {
+	l := c.local.Load()
 	switch {
-	case c.local != nil && m.GetNode() == c.local.id:
-		c.local.deliver(m)
+	case l != nil && m.GetNode() == l.id:
+		l.node.Deliver(m)
 	case c.opts.Fabric != nil:
 		c.opts.Fabric.Send(m)
 	}

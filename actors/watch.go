@@ -2,10 +2,12 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
@@ -78,7 +80,7 @@ func (c *Cell) Ref(ctx context.Context, kind, key string) (kit.Ref, error) {
 	supervisors := map[string]kit.Ref{"queue": r.env.Refs.Queues, "job": r.env.Refs.Jobs, "node": r.env.Refs.Nodes}
 	to, known := supervisors[kind]
 	if !known {
-		return nil, unknownKind(kind)
+		return nil, model.Invalid(fmt.Sprintf("there is no kind of actor %q: it must be queue, job or node", kind))
 	}
 	found, err := askRef[*msg.Found](ctx, r, to, &msg.Find{Key: key})
 	if err != nil {
