@@ -55,7 +55,9 @@ type Service struct {
 	micro   micro.Service
 	rest    *nats.Subscription
 	table   map[string]*served
-	lanes   [numLanes]lane
+	// nobody stands for requests that no endpoint takes.
+	nobody served
+	lanes  [numLanes]lane
 
 	// ctx ends when the service closes.
 	ctx    context.Context
@@ -97,6 +99,7 @@ func Serve(c Config, cell Cell) (*Service, error) {
 		return nil, model.Invalid("wrong cell name", subject.CheckName("cell", c.Cell))
 	}
 	s := &Service{cell: cell, name: c.Cell, log: c.Log.With("cell", c.Cell), nc: c.Conn, table: map[string]*served{}}
+	s.nobody.Resource, s.nobody.Verb = "unknown", "subject"
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	for kind, limit := range map[Lane]LaneLimit{
 		Reads:  or(c.Reads, LaneLimit{256, 5 * time.Second}),
@@ -415,9 +418,9 @@ func (s *Service) account(e *served, err error) *model.Fault {
 	return &f
 }
 
-// Stats is what the service has done, by endpoint name.
+// Stats is what the service has done, by endpoint name; "unknown-subject" stands for all that no endpoint takes.
 func (s *Service) Stats() map[string]Counts {
-	all := make(map[string]Counts, len(s.table))
+	all := map[string]Counts{s.nobody.Name(): s.nobody.counts.snapshot()}
 	for _, e := range s.table {
 		all[e.Name()] = e.counts.snapshot()
 	}

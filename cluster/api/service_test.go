@@ -227,6 +227,9 @@ func TestKnownSubjectsAreAnsweredOnce(t *testing.T) {
 	if n, _, _ := sub.Pending(); n != 0 {
 		t.Fatalf("%d answers too many", n)
 	}
+	if c := w.service.Stats()["unknown-subject"]; c.Requests != 3 || c.Refused != 3 {
+		t.Fatalf("counted %+v", c)
+	}
 }
 
 func TestAnswersCannotBeLaunderedIntoTheCell(t *testing.T) {

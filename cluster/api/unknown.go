@@ -19,9 +19,10 @@ func (s *Service) unknown(m *nats.Msg) {
 	if m.Reply == "" || s.answered(m.Subject) {
 		return
 	}
-	nobody := &served{Endpoint: Endpoint{Resource: "unknown", Verb: "subject"}}
-	a := &answer{s: s, e: nobody, r: &request{subject: m.Subject, reply: m.Reply, header: m.Header, body: m.Data}}
+	s.nobody.counts.requests.Add(1)
+	a := &answer{s: s, e: &s.nobody, r: &request{subject: m.Subject, reply: m.Reply, header: m.Header, body: m.Data}}
 	if !subject.SafeReply(m.Reply) {
+		s.nobody.counts.mute.Add(1)
 		return
 	}
 	// A wrong content type is the smaller mistake here; the answer is in JSON then.
