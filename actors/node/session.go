@@ -85,15 +85,16 @@ func (a *Actor) openSession(ctx *kit.Context, h *v1.Hello) {
 	if h.GetSession() <= a.session.number && a.session.open {
 		return
 	}
+	before := a.session
 	a.session = session{
 		number: h.GetSession(), open: true, out: stream.NewOutbox[*v1.Command](outboxMax), templates: map[model.StageID]bool{},
-		ends: h.GetEnds(),
+		ends: h.GetEnds(), lost: before.lost, strangers: before.strangers, // of a session that ended before they were told
 	}
 	a.capacity = capacity(h.GetInfo())
 	a.heard = ctx.Now()
 	a.ends = map[model.Fence]*v1.AttemptState{}
 	a.welcome(ctx)
-	a.session.strangers = a.reconcile(ctx, h)
+	a.reconcile(ctx, h)
 	a.move(lifecycle.NodeHeard)
 	a.batch.flush(ctx, a) // first: the view counts no slot that was freed
 	ctx.Tell(a.env.Refs.Placer, a.view(ctx))
@@ -127,9 +128,11 @@ type missing struct {
 	state *v1.AttemptState
 }
 
-// reconcile goes through both sides' slots. It returns the jobs with slots that this node did not know.
-func (a *Actor) reconcile(ctx *kit.Context, h *v1.Hello) (strangers map[model.UID]bool) {
-	strangers = map[model.UID]bool{}
+// reconcile goes through both sides' slots, and notes the jobs with slots that this node did not know.
+func (a *Actor) reconcile(ctx *kit.Context, h *v1.Hello) {
+	if a.session.strangers == nil {
+		a.session.strangers = map[model.UID]bool{}
+	}
 	there := map[model.SlotID]bool{}
 	for _, s := range h.GetSlots() {
 		id := model.SlotID(s.GetSlot())
@@ -143,7 +146,7 @@ func (a *Actor) reconcile(ctx *kit.Context, h *v1.Hello) (strangers map[model.UI
 				fence: model.Fence(s.GetLastFence()),
 			}
 			a.add(sl)
-			strangers[sl.stage.Job] = true
+			a.session.strangers[sl.stage.Job] = true
 		}
 		a.reconcileSlot(ctx, sl, s)
 	}
@@ -158,7 +161,6 @@ func (a *Actor) reconcile(ctx *kit.Context, h *v1.Hello) (strangers map[model.UI
 			a.remove(ctx, sl)
 		}
 	}
-	return strangers
 }
 
 // reconcileSlot compares one slot that both sides have.

@@ -147,6 +147,9 @@ func (w *world) explain(j *job) string {
 	}
 	for _, m := range w.machines {
 		text += fmt.Sprintf("; %s has %d slots", m.id, len(m.slots))
+		for _, id := range sortedKeys(m.slots) {
+			text += fmt.Sprintf(", one of %v", m.slots[id].truth.place)
+		}
 	}
 	return text
 }
