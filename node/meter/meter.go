@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -31,6 +32,9 @@ func Host(dir string) *v1.NodeInfo {
 		info.MemoryBytes = memory
 	}
 	info.DiskBytes, _ = disk(dir)
+	for _, amount := range []*int64{&info.CpuMilli, &info.MemoryBytes, &info.DiskBytes, &info.NetBps} {
+		*amount = min(*amount, model.MaxAmount)
+	}
 	info.Attributes = map[string]string{"os": runtime.GOOS, "arch": runtime.GOARCH, "cpus": strconv.FormatInt(cpus, 10)}
 	if name, err := os.Hostname(); err == nil && name != "" {
 		info.Attributes["hostname"] = name

@@ -23,6 +23,14 @@ func TestB1_HostIsANodeThatMayJoin(t *testing.T) {
 	}
 }
 
+func TestBootIDStaysTheSame(t *testing.T) {
+	one, err := BootID()
+	two, again := BootID()
+	if err != nil || again != nil || one == "" || one != two {
+		t.Fatal(one, err, two, again)
+	}
+}
+
 func TestF19_UsageOfTheMachine(t *testing.T) {
 	m := New(t.TempDir())
 	u := m.Usage()

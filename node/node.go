@@ -1,0 +1,288 @@
+// Package node puts the agent of one machine together for a real process: the tree of actors of package agent, its
+// ledger on disk, the drivers, the meter and the inputs. What it is not given is how to reach the master: that is
+// Options.Connect.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/node/agent"
+	"github.com/troupe-sched/troupe/node/driver"
+	"github.com/troupe-sched/troupe/node/driver/gofunc"
+	"github.com/troupe-sched/troupe/node/driver/process"
+	"github.com/troupe-sched/troupe/node/ledger"
+	"github.com/troupe-sched/troupe/node/meter"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// ResultsFunc calls fn with every result of one stage of a job. fn's error ends it and is returned.
+type ResultsFunc func(ctx context.Context, uid uint64, queue, job, stage string, fn func(*v1.InstanceResult) error) error
+
+// Options of a node. Cell, ID and Connect are required.
+type Options struct {
+	// Cell is the name of the cell, ID that of this machine in it.
+	Cell, ID string
+	// Dir keeps ledger, slots, logs and inputs; one process at a time has it. If it is empty all is in memory, and only
+	// functions run.
+	Dir string
+	Log *slog.Logger
+	// Connect makes the way to the master, before the agent starts. What the master sends goes to Node.Deliver, requests
+	// for output to Node.Logs; both may be called at once. Close does not close it.
+	Connect func(n *Node) (agent.Uplink, error)
+	// Results reads results of the cell; nil means that stages after others cannot run here.
+	Results ResultsFunc
+	// Funcs are the Go functions that run here; nil means none.
+	Funcs *gofunc.Registry
+	// Process are options of driver process; Dir and Log in them are set by Open.
+	Process process.Options
+	// Capacity is what the node hands out; where it is zero, what the machine has.
+	Capacity model.Resources
+	// Attributes are added to those of the machine, and win over them.
+	Attributes map[string]string
+	// Limits of the agent; those that are zero are the default.
+	Limits agent.Limits
+	// Count is told of the agent's events; see agent.Ports.
+	Count func(event string)
+}
+
+// Node is the running agent of one machine.
+type Node struct {
+	info   *v1.NodeInfo
+	sys    *kit.System
+	agent  atomic.Pointer[agent.Agent]
+	store  ledger.Store
+	inputs *inputs
+	cancel context.CancelFunc
+
+	mu sync.Mutex
+	// early came before the agent had started: the answer to its Hello can be that fast.
+	early []*v1.ToAgent
+}
+
+// earlyMax bounds them; more are lost, and the master sends them again.
+const earlyMax = 64
+
+// Open opens the ledger and the drivers, which take over what still runs, and starts the agent. ctx bounds the opening.
+func Open(ctx context.Context, o Options) (*Node, error) {
+	if o.Connect == nil {
+		return nil, errors.New("node: Options.Connect is missing: it makes the way to the master")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	o.Log = o.Log.With("node", o.ID)
+	if o.Dir != "" {
+		dir, err := filepath.Abs(o.Dir)
+		if err != nil {
+			return nil, fmt.Errorf("node: Options.Dir %q: %w", o.Dir, err)
+		}
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return nil, fmt.Errorf("node: %w", err)
+		}
+		o.Dir = dir
+	}
+	boot, err := meter.BootID()
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	drivers, err := o.drivers()
+	if err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	n := &Node{info: o.info(drivers), sys: kit.New(kit.Config{Name: "agent", Log: o.Log})}
+	if problems := model.CheckNodeInfo(n.info); len(problems) > 0 {
+		return nil, fmt.Errorf("node: %w", model.Invalid("this machine cannot join", problems...))
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("node: %w", err)
+	}
+	if err := n.start(o, drivers, boot); err != nil {
+		return nil, errors.Join(fmt.Errorf("node: %w", err), n.release(context.WithoutCancel(ctx)))
+	}
+	return n, nil
+}
+
+func (n *Node) start(o Options, drivers map[string]driver.Driver, boot string) error {
+	var err error
+	if n.store, err = o.ledger(); err != nil {
+		return err
+	}
+	ports := agent.Ports{Ledger: n.store, Drivers: drivers, Meter: meter.New(o.disk()), Count: o.Count}
+	inputsCtx, cancel := context.WithCancel(context.Background())
+	n.cancel = cancel
+	if o.Results != nil {
+		n.inputs = newInputs(inputsCtx, o.below("inputs"), o.Results, o.Log)
+		if err := n.inputs.sweep(); err != nil {
+			return fmt.Errorf("inputs: %w", err)
+		}
+		ports.Inputs = n.inputs
+	}
+	if ports.Uplink, err = o.Connect(n); err != nil {
+		return fmt.Errorf("connect: %w", err)
+	}
+	a, err := agent.Start(n.sys, agent.Config{Cell: o.Cell, Info: n.info, BootID: boot, Limits: o.Limits}, ports)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.agent.Store(a)
+	for _, m := range n.early {
+		a.Deliver(m)
+	}
+	n.early = nil
+	return nil
+}
+
+// below is a path in Dir, or nothing if there is none.
+func (o *Options) below(name string) string {
+	if o.Dir == "" {
+		return ""
+	}
+	return filepath.Join(o.Dir, name)
+}
+
+// disk is a directory on the file system that attempts use.
+func (o *Options) disk() string {
+	if o.Dir == "" {
+		return os.TempDir()
+	}
+	return o.Dir
+}
+
+func (o *Options) ledger() (ledger.Store, error) {
+	if o.Dir == "" {
+		return ledger.Memory(), nil
+	}
+	store, err := ledger.Open(o.below("ledger"), o.Log)
+	if err != nil {
+		return nil, err
+	}
+	return store, nil
+}
+
+// survivor says of driver process what the agent must know: its shims outlive this process.
+type survivor struct{ *process.Driver }
+
+func (survivor) Survives() bool { return true }
+
+func (o *Options) drivers() (map[string]driver.Driver, error) {
+	drivers := map[string]driver.Driver{}
+	if o.Funcs != nil {
+		d, err := gofunc.New(gofunc.Options{Registry: o.Funcs, Log: o.Log})
+		if err != nil {
+			return nil, err
+		}
+		drivers[d.Name()] = d
+	}
+	if o.Dir != "" {
+		p := o.Process
+		p.Dir, p.Log = o.below("slots"), o.Log
+		d, err := process.New(p)
+		if err != nil {
+			return nil, err
+		}
+		drivers[d.Name()] = survivor{d}
+	}
+	if len(drivers) == 0 {
+		return nil, errors.New("nothing can run here: give Options.Dir for processes, or Options.Funcs")
+	}
+	return drivers, nil
+}
+
+// info is what the machine has, with what the options say instead.
+func (o *Options) info(drivers map[string]driver.Driver) *v1.NodeInfo {
+	info := meter.Host(o.disk())
+	info.Id = o.ID
+	for i, amount := range []*int64{&info.CpuMilli, &info.MemoryBytes, &info.DiskBytes, &info.NetBps} {
+		if o.Capacity[i] != 0 {
+			*amount = o.Capacity[i]
+		}
+	}
+	maps.Copy(info.Attributes, o.Attributes)
+	for _, name := range []string{"func", "process"} {
+		if drivers[name] != nil {
+			info.Drivers = append(info.Drivers, name)
+		}
+	}
+	return info
+}
+
+// Info is what the node says of its machine; it must not be changed.
+func (n *Node) Info() *v1.NodeInfo { return n.info }
+
+// Deliver hands in a frozen message of the master, from any goroutine; it never blocks. It may be called as soon as
+// Options.Connect is.
+func (n *Node) Deliver(m *v1.ToAgent) {
+	a := n.agent.Load()
+	if a == nil {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if a = n.agent.Load(); a == nil {
+			if len(n.early) < earlyMax {
+				n.early = append(n.early, m)
+			}
+			return
+		}
+	}
+	a.Deliver(m)
+}
+
+// Logs copies captured output of an attempt to fn; see driver.Driver.
+func (n *Node) Logs(ctx context.Context, req *v1.LogsRequest, fn func(*v1.LogChunk) error) error {
+	a := n.agent.Load()
+	if a == nil {
+		return model.Unavailable("node %s: the agent is starting", n.info.GetId())
+	}
+	return a.Logs(ctx, req, fn)
+}
+
+// Tree is the live tree of actors.
+func (n *Node) Tree() kit.Node { return n.sys.Tree() }
+
+// Done is closed when the agent has ended: after Close, or because its actors failed too often; Err says why.
+func (n *Node) Done() <-chan struct{} { return n.sys.Done() }
+
+// Err is why the agent has ended; nil while it runs.
+func (n *Node) Err() error { return n.sys.Err() }
+
+// Drain stops everything that runs, takes nothing new and waits until no slot is left, or until ctx, which needs a
+// deadline, ends. Follow it with Close.
+func (n *Node) Drain(ctx context.Context, reason string) error {
+	return n.agent.Load().Drain(ctx, reason)
+}
+
+// Close ends the agent. Attempts of driver process run on and are taken over by the next Open; functions are stopped.
+// ctx bounds the wait for the actors.
+func (n *Node) Close(ctx context.Context) error { return n.release(ctx) }
+
+// release gives back what was opened, last first.
+func (n *Node) release(ctx context.Context) error {
+	err := n.sys.Stop(ctx)
+	if err != nil {
+		n.sys.Kill() // drivers and ledger must not be closed under actors that run
+	}
+	if a := n.agent.Load(); a != nil {
+		err = errors.Join(err, a.Close())
+	}
+	if n.cancel != nil {
+		n.cancel()
+	}
+	if n.inputs != nil {
+		n.inputs.wait()
+	}
+	if n.store != nil {
+		err = errors.Join(err, n.store.Close())
+	}
+	return err
+}
