@@ -133,9 +133,19 @@ func (r *Rig) cleanUp() {
 	}
 }
 
+// sink holds every event to what the port promises: it is about an attempt or a release, and nothing but the same end
+// comes after an end.
 func (r *Rig) sink(e driver.Event) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if e.Released != (e.Fence == 0) || e.Released != (e.Outcome.Phase < running) {
+		r.T.Errorf("event without sense: %+v", e)
+	}
+	for _, before := range r.events {
+		if !e.Released && before.Fence == e.Fence && before.Outcome.IsFinal() && before.Outcome.Phase != e.Outcome.Phase {
+			r.T.Errorf("after its end %+v an attempt is %+v", before.Outcome, e.Outcome)
+		}
+	}
 	r.events = append(r.events, e)
 	close(r.changed)
 	r.changed = make(chan struct{})

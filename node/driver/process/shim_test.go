@@ -4,7 +4,10 @@ package process_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -39,14 +42,14 @@ func signal(t *testing.T, pid int, sig syscall.Signal) {
 	}
 }
 
-// family is a script that starts a child, and one that flees into a session of its own where the system can do that,
-// then says their process ids and goes on with rest.
+// family is a script that starts a child without any environment, and one that flees into a session of its own where
+// the system can do that, then says their process ids and goes on with rest.
 func family(rest string) string {
 	escape := ``
 	if path, err := exec.LookPath("setsid"); err == nil && runtime.GOOS == "linux" {
 		escape = path + ` sleep 1000 & echo $!; `
 	}
-	return `trap '' TERM; sleep 1000 & echo $!; ` + escape + `echo $$; echo ready; ` + rest
+	return `trap '' TERM; env -i sleep 1000 & echo $!; ` + escape + `echo $$; echo ready; ` + rest
 }
 
 // pids are the process ids that a family said.
@@ -81,7 +84,11 @@ func TestF13_ShimKilled(t *testing.T) {
 	r := drivertest.NewRig(t, subject())
 	task := r.StartReady(sh(r, 1, family(`wait`)))
 	family := pids(t, r, task)
-	signal(t, shimOf(t, r, 1), syscall.SIGKILL)
+	shim := shimOf(t, r, 1)
+	if p, err := host.Get(shim); err != nil || p.Session != shim {
+		t.Errorf("the shim is %+v, %v; want a session of its own", p, err)
+	}
+	signal(t, shim, syscall.SIGKILL)
 	o := r.AwaitEnd(task)
 	if o.Phase != v1.AttemptPhase_ATTEMPT_PHASE_LOST || !strings.Contains(o.Reason, "its shim died (signal: killed)") {
 		t.Errorf("outcome %+v", o)
@@ -167,8 +174,21 @@ func TestS12_DeafShimIsKilledOnRelease(t *testing.T) {
 // TestS12_ShimEndsBySignal: asked to end by SIGTERM, a shim stops its attempt first.
 func TestS12_ShimEndsBySignal(t *testing.T) {
 	r := drivertest.NewRig(t, subject())
-	task := r.StartReady(r.Task(1, drivertest.Hang))
-	signal(t, shimOf(t, r, 1), syscall.SIGHUP) // changes nothing
+	gate := filepath.Join(r.Dir, "gate")
+	if err := syscall.Mkfifo(gate, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	task := r.StartReady(sh(r, 1, `echo ready; read x <`+gate))
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		signal(t, shimOf(t, r, 1), sig) // they change nothing
+	}
+	if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if o := r.AwaitEnd(task); o.Phase != succeeded {
+		t.Errorf("outcome %+v", o)
+	}
+	task = r.StartReady(r.Task(1, drivertest.Hang))
 	signal(t, shimOf(t, r, 1), syscall.SIGTERM)
 	o := r.AwaitEnd(task)
 	if o.Phase != v1.AttemptPhase_ATTEMPT_PHASE_STOPPED || !strings.Contains(o.Reason, "asked to end by a signal") {
@@ -303,5 +323,125 @@ func TestS12_OptionsAreChecked(t *testing.T) {
 	}
 	if err := d.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// rawLink is a connection to a shim without a driver.
+type rawLink struct {
+	t    *testing.T
+	conn net.Conn
+	in   wire.Decoder
+}
+
+func dialShim(t *testing.T, r *drivertest.Rig, slot uint64) *rawLink {
+	t.Helper()
+	// Relative, for the path of a test's directory may be too long for a socket.
+	t.Chdir(slotDir(r, slot))
+	conn, err := net.Dial("unix", wire.SocketName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	return &rawLink{t: t, conn: conn}
+}
+
+func (l *rawLink) send(c *v1.ShimCommand) {
+	l.t.Helper()
+	frame, err := wire.AppendFrame(nil, 0, c)
+	if err == nil {
+		_, err = l.conn.Write(frame)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+func (l *rawLink) run(fence uint64) {
+	l.send(&v1.ShimCommand{Kind: &v1.ShimCommand_Run{Run: &v1.ShimRun{Fence: fence}}})
+}
+
+func (l *rawLink) next() *v1.AttemptState {
+	l.t.Helper()
+	for {
+		st := &v1.ShimState{}
+		ok, err := l.in.Next(st)
+		if ok {
+			return st.Attempt
+		}
+		n := 0
+		if err == nil {
+			n, err = l.conn.Read(l.in.Space())
+			l.in.Filled(n)
+		}
+		if err != nil {
+			l.t.Fatal(err)
+		}
+	}
+}
+
+// TestB46_NoFenceRunsTwice: a shim that is told the same fence again does not run it, and what an agent said just before
+// it died is done before the next agent is answered.
+func TestB46_NoFenceRunsTwice(t *testing.T) {
+	r := drivertest.NewRig(t, subject())
+	ran := filepath.Join(r.Dir, "ran")
+	task := r.Start(sh(r, 1, `echo "$TROUPE_FENCE" >>`+ran))
+	r.AwaitEnd(task)
+	shim := shimOf(t, r, 1)
+	if err := r.D.Close(); err != nil {
+		t.Fatal(err)
+	}
+	first := dialShim(t, r, 1)
+	if a := first.next(); a.Fence != task.Fence || a.Phase != succeeded {
+		t.Fatalf("state %v", a)
+	}
+	first.run(task.Fence)
+	first.run(100)
+	if a := first.next(); a.Fence != 100 {
+		t.Errorf("state %v", a)
+	}
+	signal(t, shim, syscall.SIGSTOP)
+	first.run(101)
+	if err := first.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := dialShim(t, r, 1)
+	signal(t, shim, syscall.SIGCONT)
+	if a := second.next(); a.Fence != 101 {
+		t.Errorf("the next agent is told %v", a)
+	}
+	for a := second.next(); !(&driver.Outcome{Phase: a.Phase}).IsFinal(); {
+		a = second.next()
+	}
+	if err := second.conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(ran); string(text) != fmt.Sprintf("%d\n100\n101\n", task.Fence) {
+		t.Errorf("ran %q, %v", text, err)
+	}
+	r.Open()
+}
+
+// TestS12_NonsenseEndsTheConnectionOnly: an agent that cannot be understood is hung up on; the attempt goes on.
+func TestS12_NonsenseEndsTheConnectionOnly(t *testing.T) {
+	r := drivertest.NewRig(t, subject())
+	task := r.StartReady(r.Task(1, drivertest.Hang))
+	if err := r.D.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l := dialShim(t, r, 1)
+	l.next()
+	if _, err := l.conn.Write([]byte(strings.Repeat("nonsense", 100))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.Copy(io.Discard, l.conn); err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("hung up with %v", err)
+	}
+	r.Open()
+	r.D.Stop(1, task.Fence, "enough")
+	if o := r.AwaitEnd(task); o.Phase != v1.AttemptPhase_ATTEMPT_PHASE_STOPPED {
+		t.Errorf("outcome %+v", o)
 	}
 }
