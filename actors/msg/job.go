@@ -37,6 +37,10 @@ type Granted struct {
 
 // Reported tells a job what became of its attempts on one node.
 type Reported struct {
+	// ID and UID of the job: its actor may be another one by now.
+	ID  model.JobID
+	UID model.UID
+
 	Node     model.NodeID
 	NodeRef  kit.Ref
 	Attempts []*v1.AttemptState
@@ -55,6 +59,9 @@ type Refused struct {
 
 // SlotsLost tells a job that slots are gone without a word: the node is lost, or has forgotten them.
 type SlotsLost struct {
+	ID  model.JobID
+	UID model.UID
+
 	Node   model.NodeID
 	Slots  []model.SlotID
 	Reason string

@@ -188,6 +188,8 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 		ctx.Log().Warn("message refused by a full mailbox", "to", kit.NameOf(m.To))
 		a.session.open = false
 		a.askHello(ctx)
+	case *kit.Lost:
+		a.undelivered(ctx, m)
 	case tick, ack, resend, report:
 		a.timer(ctx, m)
 	}
@@ -207,6 +209,27 @@ func (a *Actor) timer(ctx *kit.Context, m any) {
 	case report:
 		a.changed = false
 		ctx.Tell(a.env.Refs.Nodes, &msg.NodeChanged{Status: a.status(ctx)})
+	}
+}
+
+// undelivered finds another way for what a job's actor did not get, because it has retired or its supervisor has failed.
+func (a *Actor) undelivered(ctx *kit.Context, m *kit.Lost) {
+	for _, sl := range a.slots { //order: each for itself
+		if sl.ref != nil && sl.ref.Id == m.To.Id {
+			sl.ref = nil
+		}
+	}
+	switch lost := m.Message.(type) {
+	case *msg.Reported:
+		ctx.Tell(a.env.Refs.Jobs, &msg.ToJob{ID: lost.ID, UID: lost.UID, Message: lost})
+	case *msg.SlotsLost:
+		ctx.Tell(a.env.Refs.Jobs, &msg.ToJob{ID: lost.ID, UID: lost.UID, Message: lost})
+	case *msg.Granted:
+		for _, id := range lost.Slots {
+			if sl := a.slots[id]; sl != nil && sl.fence == 0 {
+				a.remove(ctx, sl) // whoever acts for the job now has asked for slots of its own
+			}
+		}
 	}
 }
 
@@ -292,7 +315,7 @@ func (a *Actor) answerClaims(ctx *kit.Context) {
 
 // answerClaim tells ends again before the inventory: the one who was told them may have died before he acted on them.
 func (a *Actor) answerClaim(ctx *kit.Context, m *msg.Claim) {
-	r := &msg.Reported{Node: a.id, NodeRef: ctx.Self()}
+	r := &msg.Reported{ID: m.ID, UID: m.UID, Node: a.id, NodeRef: ctx.Self()}
 	for _, fence := range slices.Sorted(maps.Keys(a.ends)) {
 		if s := a.ends[fence]; s.GetJobUid() == uint64(m.UID) {
 			r.Attempts = append(r.Attempts, s)

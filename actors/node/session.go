@@ -386,7 +386,7 @@ func (a *Actor) lose(ctx *kit.Context) {
 	a.session.open = false
 	ctx.Log().Warn("node lost", "slots", len(a.slots), "silent", ctx.Now().Sub(a.heard).Round(time.Millisecond))
 	for _, j := range a.sortedJobs() {
-		a.tellJob(ctx, &jobBatch{id: j.id, uid: j.uid, ref: j.ref}, &msg.SlotsLost{Node: a.id, Slots: j.slots, Reason: "node lost"})
+		a.tellJob(ctx, &jobBatch{id: j.id, uid: j.uid, ref: j.ref}, &msg.SlotsLost{ID: j.id, UID: j.uid, Node: a.id, Slots: j.slots, Reason: "node lost"})
 	}
 	a.slots, a.held = map[model.SlotID]*slot{}, model.Resources{}
 	a.ends = map[model.Fence]*v1.AttemptState{}

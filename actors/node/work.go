@@ -183,11 +183,11 @@ func (b *batch) flush(ctx *kit.Context, a *Actor) {
 	for _, j := range b.jobs {
 		r := j.reported
 		if len(r.Attempts)+len(r.Refused)+len(r.Freed) > 0 {
-			r.Node, r.NodeRef = a.id, ctx.Self()
+			r.ID, r.UID, r.Node, r.NodeRef = j.id, j.uid, a.id, ctx.Self()
 			a.tellJob(ctx, j, &r)
 		}
 		if len(j.lost) > 0 {
-			a.tellJob(ctx, j, &msg.SlotsLost{Node: a.id, Slots: j.lost, Reason: "the node does not hold the slot"})
+			a.tellJob(ctx, j, &msg.SlotsLost{ID: j.id, UID: j.uid, Node: a.id, Slots: j.lost, Reason: "the node does not hold the slot"})
 		}
 	}
 	for _, f := range b.freeds {
