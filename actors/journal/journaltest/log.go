@@ -60,9 +60,9 @@ func RunLog(t *testing.T, newStore func(t *testing.T) LogStore) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			l := &logTest{T: t, ctx: ctx, store: newStore(t)}
+			t.Cleanup(l.close)
 			l.open()
 			test.run(l)
-			l.close()
 		})
 	}
 }
@@ -72,7 +72,7 @@ type logTest struct {
 	*testing.T
 	ctx   context.Context
 	store LogStore
-	log   journal.Log
+	log   journal.Log // nil when closed
 }
 
 func (l *logTest) open() {
@@ -89,10 +89,11 @@ func (l *logTest) close() {
 	if l.log == nil {
 		return
 	}
-	if err := l.log.Close(); err != nil {
+	log := l.log
+	l.log = nil
+	if err := log.Close(); err != nil {
 		l.Fatalf("close: %v", err)
 	}
-	l.log = nil
 }
 
 // reopen is the restart of a process.
@@ -430,7 +431,7 @@ func (l *logTest) chain(n int) *model.State {
 	l.Helper()
 	state := model.NewState()
 	for i := range n {
-		if _, err := journal.Begin(l.ctx, l.log, state, "host", time.Unix(int64(i), 0)); err != nil {
+		if _, err := journal.Begin(l.ctx, l.log, state, fmt.Sprint("host", i+1), time.Unix(int64(i), 0)); err != nil {
 			l.Fatal(err)
 		}
 	}
@@ -517,7 +518,6 @@ func (l *logTest) closed() {
 	l.mustAppend(1, 3)
 	log := l.log
 	l.close()
-	l.log = nil
 	if err := l.append1(log, 4, byA(4)); !errors.Is(err, journal.ErrClosed) {
 		l.Fatalf("append: %v", err)
 	}

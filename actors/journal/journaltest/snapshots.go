@@ -44,9 +44,9 @@ func RunSnapshots(t *testing.T, newStore func(t *testing.T) SnapshotStore) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			s := &snapTest{T: t, ctx: ctx, store: newStore(t)}
+			t.Cleanup(s.close)
 			s.open()
 			test.run(s)
-			s.close()
 		})
 	}
 }
@@ -72,10 +72,11 @@ func (s *snapTest) close() {
 	if s.snaps == nil {
 		return
 	}
-	if err := s.snaps.Close(); err != nil {
+	snaps := s.snaps
+	s.snaps = nil
+	if err := snaps.Close(); err != nil {
 		s.Fatalf("close: %v", err)
 	}
-	s.snaps = nil
 }
 
 func (s *snapTest) reopen() {

@@ -227,29 +227,6 @@ func TestDamagedMarkIsDoneWithout(t *testing.T) {
 	}
 }
 
-// Appends that come while a write is under way share the next.
-func TestGroupCommit(t *testing.T) {
-	log, _ := begun(t, t.TempDir(), 0)
-	l := log.(owner).Log
-	const n = 500
-	done := make(chan error, n)
-	l.mu.Lock() // the writer cannot look before all are there
-	for seq := uint64(1); seq <= n; seq++ {
-		l.last = seq
-		l.waiting = append(l.waiting, entry{seq: seq, data: []byte("x"), done: func(err error) { done <- err }})
-	}
-	l.mu.Unlock()
-	if group := l.next(); len(group) != n {
-		t.Fatalf("%d of %d appends share a write", len(group), n)
-	} else if err := l.store(group); err != nil {
-		t.Fatal(err)
-	}
-	l.Append(n+1, []byte("y"), func(err error) { done <- err })
-	if err := <-done; err != nil || l.durable != n+1 {
-		t.Fatalf("record %d, %v", l.durable, err)
-	}
-}
-
 func BenchmarkAppend(b *testing.B) {
 	for _, window := range []int{1, 64, 1024} {
 		b.Run(fmt.Sprint("window=", window), func(b *testing.B) {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupe-sched/troupe/actors/journal"
 	"github.com/troupe-sched/troupe/cluster/store/badgerdb"
+	"github.com/troupe-sched/troupe/cluster/store/group"
 )
 
 const (
@@ -25,27 +26,20 @@ const (
 // Log is the journal in one badger database. It implements journal.Log. A record is a long value under the key
 // "log/" + sequence, big endian.
 type Log struct {
-	db   *badgerdb.DB
-	mark *mark
+	db     *badgerdb.DB
+	mark   *mark
+	writer *group.Writer
 
-	mu      sync.Mutex
-	wake    *sync.Cond
-	first   uint64 // the first record kept
-	durable uint64 // the last record on disk
-	last    uint64 // the last record taken, on disk or not
-	waiting []entry
-	refused error // what every append is refused with, once one was
-	closed  bool
-	gone    bool          // the writer has answered everything and ended
-	ended   chan struct{} // closed when it has
+	mu    sync.Mutex
+	first uint64 // the first record kept
+	last  uint64 // the last record on disk
 }
 
 var _ journal.Log = (*Log)(nil)
 
 // New opens the journal in db, which stays the caller's to close, after the Log. There must be one Log a database.
 func New(db *badgerdb.DB) (*Log, error) {
-	l := &Log{db: db, first: 1, ended: make(chan struct{})}
-	l.wake = sync.NewCond(&l.mu)
+	l := &Log{db: db, first: 1}
 	if err := l.findBounds(); err != nil {
 		return nil, fmt.Errorf("badgerlog: %w", err)
 	}
@@ -56,12 +50,11 @@ func New(db *badgerdb.DB) (*Log, error) {
 	switch seq, err := l.mark.read(); {
 	case err != nil:
 		return nil, errors.Join(fmt.Errorf("badgerlog: %w", err), l.mark.close())
-	case seq > l.durable:
-		err := fmt.Errorf("badgerlog: %w: records up to %d were stored in %s, but the log ends with record %d", journal.ErrCorrupt, seq, db.Dir(), l.durable)
+	case seq > l.last:
+		err := fmt.Errorf("badgerlog: %w: records up to %d were stored in %s, but the log ends with record %d", journal.ErrCorrupt, seq, db.Dir(), l.last)
 		return nil, errors.Join(err, l.mark.close())
 	}
-	l.last = l.durable
-	go l.write()
+	l.writer = group.New(l.last, groupMax, l.store)
 	return l, nil
 }
 
@@ -102,7 +95,7 @@ func (l *Log) findBounds() error {
 			if l.first, err = seqOf(k); err != nil {
 				return err
 			}
-			if l.durable, torn, err = findLast(txn, it); err != nil {
+			if l.last, torn, err = findLast(txn, it); err != nil {
 				return err
 			}
 			return nil
@@ -140,14 +133,46 @@ func findLast(txn *badger.Txn, forward *badger.Iterator) (last, torn uint64, err
 	return last, 0, nil
 }
 
+// Append implements journal.Log.
+func (l *Log) Append(seq uint64, data []byte, done func(error)) { l.writer.Append(seq, data, done) }
+
+// store brings records to disk.
+func (l *Log) store(first uint64, records [][]byte) error {
+	last := first + uint64(len(records)) - 1
+	err := l.db.Write(func(b *badgerdb.Batch) error {
+		for i, data := range records {
+			if err := b.SetLong(key(first+uint64(i)), data); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = l.mark.write(last)
+	}
+	if err != nil {
+		return fmt.Errorf("badgerlog: records %d to %d: %w", first, last, portError(err))
+	}
+	l.mu.Lock()
+	l.last = last
+	l.mu.Unlock()
+	return nil
+}
+
+// Close implements journal.Log. What was appended before is still brought to disk and answered.
+func (l *Log) Close() error {
+	l.writer.Close()
+	return l.mark.close()
+}
+
 // Bounds implements journal.Log.
 func (l *Log) Bounds(context.Context) (first, last uint64, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed {
+	if l.writer.Closed() {
 		return 0, 0, journal.ErrClosed
 	}
-	return l.first, l.durable, nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.first, l.last, nil
 }
 
 // Read implements journal.Log.
