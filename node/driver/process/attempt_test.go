@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/troupe-sched/troupe/node/driver"
@@ -37,12 +38,17 @@ func TestS12_ChildrenDieWithTheAttempt(t *testing.T) {
 	}
 }
 
-// TestS12_OrphansAreReaped: a program that orphans children for long leaves no zombies.
-func TestS12_OrphansAreReaped(t *testing.T) {
+// TestS12_LongLife: a program that orphans children for long leaves no zombies, and signals that end other programs do
+// not end its shim.
+func TestS12_LongLife(t *testing.T) {
 	r := drivertest.NewRig(t, subject())
 	task := r.Start(sh(r, 1, `for i in 1 2 3; do (sh -c 'exit 0' &); done; `+
-		`while :; do n=$((n%1000+1)); echo "$n 1000" >"$TROUPE_PROGRESS"; done`))
+		`while :; do n=$((n%1000+1)); echo "$n 1000" >>"$TROUPE_PROGRESS"; done`))
 	first := r.Await(1, "progress", func(e driver.Event) bool { return e.Outcome.ProgressMilli > 0 })
+	shim := shimOf(t, r, 1)
+	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
+		signal(t, shim, sig)
+	}
 	// The second report is a second later: the shim has looked after orphans by then.
 	r.Await(1, "more progress", func(e driver.Event) bool { return e.Outcome.ProgressMilli != first.Outcome.ProgressMilli })
 	all, err := host.List()
@@ -50,12 +56,14 @@ func TestS12_OrphansAreReaped(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range all {
-		if p.Zombie && p.Parent == shimOf(t, r, 1) {
+		if p.Zombie && p.Parent == shim {
 			t.Errorf("zombie %+v", p)
 		}
 	}
 	r.D.Stop(1, task.Fence, "enough")
-	r.AwaitEnd(task)
+	if o := r.AwaitEnd(task); o.Reason != "stopped: enough; signal: terminated" {
+		t.Errorf("outcome %+v", o)
+	}
 }
 
 // TestF13_WhyItDidNotStart: each way has a reason that says what to do.

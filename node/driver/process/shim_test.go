@@ -174,21 +174,7 @@ func TestS12_DeafShimIsKilledOnRelease(t *testing.T) {
 // TestS12_ShimEndsBySignal: asked to end by SIGTERM, a shim stops its attempt first.
 func TestS12_ShimEndsBySignal(t *testing.T) {
 	r := drivertest.NewRig(t, subject())
-	gate := filepath.Join(r.Dir, "gate")
-	if err := syscall.Mkfifo(gate, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	task := r.StartReady(sh(r, 1, `echo ready; read x <`+gate))
-	for _, sig := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT} {
-		signal(t, shimOf(t, r, 1), sig) // they change nothing
-	}
-	if err := os.WriteFile(gate, []byte("go\n"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if o := r.AwaitEnd(task); o.Phase != succeeded {
-		t.Errorf("outcome %+v", o)
-	}
-	task = r.StartReady(r.Task(1, drivertest.Hang))
+	task := r.StartReady(r.Task(1, drivertest.Hang))
 	signal(t, shimOf(t, r, 1), syscall.SIGTERM)
 	o := r.AwaitEnd(task)
 	if o.Phase != v1.AttemptPhase_ATTEMPT_PHASE_STOPPED || !strings.Contains(o.Reason, "asked to end by a signal") {
