@@ -27,6 +27,15 @@ var (
 
 // ask sends a request to a master that lives, and calls then once with the answer or why there is none.
 func (c *clients) ask(call any, timeout time.Duration, then func(reply any, err error)) {
+	if n := len(c.w.masters); n > 0 {
+		c.askOne(c.w.masters[c.w.rng.IntN(n)], call, timeout, then)
+		return
+	}
+	c.askOne(nil, call, timeout, then)
+}
+
+// askOne sends a request to one master; nil if there is none.
+func (c *clients) askOne(m *master, call any, timeout time.Duration, then func(reply any, err error)) {
 	w := c.w
 	over := false
 	finish := func(reply any, err error) {
@@ -36,11 +45,10 @@ func (c *clients) ask(call any, timeout time.Duration, then func(reply any, err 
 		over = true
 		then(reply, err)
 	}
-	if len(w.masters) == 0 {
+	if m == nil {
 		w.after(100*time.Millisecond, func() { finish(nil, errDown) })
 		return
 	}
-	m := w.masters[w.rng.IntN(len(w.masters))]
 	lossy := w.part == faults && w.p.drop > 0
 	w.after(timeout, func() {
 		if !over && w.p.focus == Calm {
@@ -179,7 +187,8 @@ type inputs struct{ a *agentLife }
 // Keep implements agent.Inputs.
 func (*inputs) Keep([]uint64) {}
 
-// Fetch implements agent.Inputs. It asks as often as it takes: an attempt must not fail for want of a master.
+// Fetch implements agent.Inputs. It asks as often as it takes: an attempt must not fail for want of a master. It asks the
+// master that reigns: what a deposed one serves may be old.
 func (i *inputs) Fetch(want agent.Wanted, done func(agent.Given, error)) {
 	w := i.a.m.w
 	got := map[string]map[uint64][]byte{}
@@ -202,7 +211,7 @@ func (i *inputs) Fetch(want agent.Wanted, done func(agent.Given, error)) {
 			got[name] = map[uint64][]byte{}
 		}
 		call := &v1.ResultsRequest{Queue: want.Queue, Name: want.Job, Stage: name, Uid: want.JobUID, From: from}
-		w.clients.ask(call, 2*time.Second, func(reply any, err error) {
+		w.clients.askOne(w.master, call, 2*time.Second, func(reply any, err error) {
 			r, ok := reply.(*v1.ResultsReply)
 			if fault := (*model.Fault)(nil); errors.As(err, &fault) && !fault.Temporary() {
 				done(agent.Given{}, err) // the job is gone

@@ -127,13 +127,19 @@ func (w *world) freeze() bool {
 	wait := w.between(100*time.Millisecond, 2*w.p.lost)
 	w.say("fault", "freeze of %s for %v", name, wait)
 	w.st.Freeze(sys)
-	w.after(wait, func() { w.st.Thaw(sys) })
+	w.frozen[sys] = true
+	w.after(wait, func() { w.thaw(sys) })
 	return true
+}
+
+func (w *world) thaw(sys *kit.System) {
+	w.st.Thaw(sys)
+	delete(w.frozen, sys)
 }
 
 func (w *world) hitMachine(f Fault, m *machine) bool {
 	down := w.between(10*time.Millisecond, 3*time.Second)
-	if w.p.focus == All && w.chance(200) {
+	if (w.p.focus == All || w.p.focus == Hosts) && w.chance(200) {
 		down = w.upTo(3 * w.p.lost)
 	}
 	switch f {
@@ -196,11 +202,11 @@ func (w *world) mend() {
 	for _, m := range w.machines {
 		m.ledger.full, m.ledger.slow = false, 0
 		if m.agent != nil {
-			w.st.Thaw(m.agent.sys)
+			w.thaw(m.agent.sys)
 		}
 	}
 	for _, m := range w.masters {
-		w.st.Thaw(m.sys)
+		w.thaw(m.sys)
 		m.log.failNext = false
 	}
 }

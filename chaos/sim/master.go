@@ -162,7 +162,7 @@ func (m *master) Send(to *v1.ToAgent) {
 // checkState compares what the reigning master has in memory with what the records make.
 func (w *world) checkState() {
 	m := w.master
-	if m == nil || m.env == nil || len(m.log.queue) > 0 || !w.st.Idle() || m.sys.Err() != nil {
+	if m == nil || m.env == nil || len(m.log.queue) > 0 || !w.st.Idle() || w.frozen[m.sys] || m.sys.Err() != nil {
 		return
 	}
 	w.did(LiveIsReplay)

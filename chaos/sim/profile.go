@@ -46,6 +46,7 @@ const (
 	Agents  = "agents"  // only processes of agents die
 	Actors  = "actors"  // only single actors crash
 	Network = "network" // only links fail
+	Hosts   = "hosts"   // processes, machines, disks and links, but no single actor
 	All     = "all"     // anything may fail
 )
 
@@ -55,6 +56,10 @@ var families = map[string][]Fault{
 	Agents:  {AgentCrash, SlowLedger},
 	Actors:  {ActorCrash},
 	Network: {Partition, OneWay, Storm},
+	Hosts: {
+		MasterCrash, AgentCrash, Reboot, Partition, OneWay, Storm, SlowLog, LogError, LogFull, SlowLedger, LedgerFull,
+		Usurp, Freeze, BadSnapshot, Flap,
+	},
 	All: {
 		MasterCrash, AgentCrash, Reboot, ActorCrash, Partition, OneWay, Storm, SlowLog, LogError, LogFull, SlowLedger,
 		LedgerFull, Usurp, Freeze, BadSnapshot, Flap,
@@ -89,7 +94,7 @@ func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
 func draw(o Options, r *rand.Rand) profile {
 	p := profile{
-		focus:  pick(r, Calm, Master, Agents, Actors, Network, All, All, All, All, All),
+		focus:  pick(r, Calm, Master, Agents, Actors, Network, Hosts, Hosts, Hosts, All, All, All),
 		agents: pick(r, 1, 2, 2, 3, 3, 4, 5),
 		steps:  uint64(4_000 + r.IntN(8_000)),
 		every:  pick(r, 60, 150, 300, 600, 1200),
@@ -114,11 +119,11 @@ func draw(o Options, r *rand.Rand) profile {
 	p.fifo = p.fifo || p.focus == Calm
 	p.lost = p.suspect * time.Duration(pick(r, 2, 3, 5))
 	p.settle = p.suspect * time.Duration(pick(r, 1, 3, 5))
-	if p.focus == Network || p.focus == All {
+	if p.focus == Network || p.focus == Hosts || p.focus == All {
 		p.drop, p.double = pick(r, 0, 0, 5, 50, 200), pick(r, 0, 0, 5, 50, 300)
 	}
 	for _, f := range families[p.focus] {
-		if p.focus != All || r.IntN(2) == 0 {
+		if p.focus != All && p.focus != Hosts || r.IntN(2) == 0 {
 			p.weight[f] = 1 + r.IntN(10)
 		}
 	}

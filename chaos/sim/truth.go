@@ -217,7 +217,8 @@ func (t *truth) accept(at place, result string) uint64 {
 	}
 	a.accepted = true
 	w.did(AcceptedIsValid)
-	if l := t.launched[at]; l.fence > fence && l.life == 1 && t.lives[l.by] == 1 {
+	mine := fmt.Sprintf("m%d/", t.epoch) // an earlier master may have known more
+	if l := t.launched[at]; l.fence > fence && l.life == 1 && t.lives[l.by] == 1 && strings.HasPrefix(l.by, mine) {
 		w.fail(AcceptedIsValid, "%v: attempt %d is accepted, though the same actor has replaced it by attempt %d", at, fence, l.fence)
 	}
 	return fence

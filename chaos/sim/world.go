@@ -46,6 +46,7 @@ type world struct {
 	strike   uint64 // step of the next fault
 	faulty   bool
 	dieIn    int // deliveries until an actor crashes; 0: none will
+	frozen   map[*kit.System]bool
 	coverage Coverage
 	checked  [Checks]uint64
 	broken   *Violation
@@ -88,7 +89,7 @@ var birth = time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
 func newWorld(o Options) *world {
 	w := &world{
 		opts: o, rng: rand.New(rand.NewPCG(o.Seed, 0x776f_726c_64)), st: kit.NewStepper(o.Seed, birth), began: birth,
-		buckets: map[int64]*bucket{}, kinds: map[reflect.Type]uint64{}, hash: 14695981039346656037,
+		buckets: map[int64]*bucket{}, kinds: map[reflect.Type]uint64{}, frozen: map[*kit.System]bool{}, hash: 14695981039346656037,
 	}
 	w.p = draw(o, w.rng)
 	w.limits = msg.DefaultLimits()
