@@ -16,6 +16,9 @@ type Demand struct {
 	Plan     *model.StagePlan
 }
 
+// QueueReset tells the placer that a queue's actor has restarted: what it demanded before is void until it says so again.
+type QueueReset struct{ Queue string }
+
 // NodeView tells the placer all of one node; it replaces what the placer thought.
 type NodeView struct {
 	Node    model.NodeID

@@ -115,6 +115,8 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.wake(ctx)
 	case *msg.Demand:
 		a.demand(ctx, m)
+	case *msg.QueueReset:
+		a.void(m.Queue)
 	case *msg.NodeView:
 		a.view(ctx, m)
 	case *msg.Reserved:
@@ -180,6 +182,16 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 	}
 	d.Demand, d.class, d.classed = *m, class, true
 	a.queue(ctx, d)
+}
+
+// void ends the demands of a queue that has restarted: those of jobs that still live come again.
+func (a *Actor) void(queue string) {
+	for _, d := range a.demands { //order: each for itself
+		if d.ID.Queue == queue {
+			d.Target = 0
+			a.forget(d)
+		}
+	}
 }
 
 // level finds or makes the level of a priority.

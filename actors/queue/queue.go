@@ -26,6 +26,7 @@ type Actor struct {
 	env   *msg.Env
 	name  string
 	ready bool
+	again bool // there was another actor of this queue before, in this master
 	stash kit.Stash
 
 	spec    *v1.QueueSpec
@@ -57,10 +58,8 @@ func New(env *msg.Env, name string) *Actor {
 func (a *Actor) Receive(ctx *kit.Context, message any) {
 	switch m := message.(type) {
 	case kit.Started:
+		a.again = a.again || m.Incarnation > 1
 		ctx.Tell(a.env.Refs.Journal, &msg.ReadQueue{Name: a.name})
-		if m.Incarnation > 1 {
-			ctx.Tell(a.env.Refs.Jobs, &msg.ToAllJobs{Message: &msg.WantRequest{Queue: a.name}})
-		}
 	case *msg.QueueRead:
 		a.restore(ctx, m)
 	case kit.Retire:
@@ -153,6 +152,11 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.QueueRead) {
 		if live {
 			a.live++
 		}
+	}
+	if a.again {
+		// What was demanded for jobs that have ended since must not stand, and the others must say again what they want.
+		ctx.Tell(a.env.Refs.Placer, &msg.QueueReset{Queue: a.name})
+		ctx.Tell(a.env.Refs.Jobs, &msg.ToAllJobs{Message: &msg.WantRequest{Queue: a.name}})
 	}
 	a.stash.Drain(ctx, a.handle)
 	if !a.removed {

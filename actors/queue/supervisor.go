@@ -13,6 +13,8 @@ import (
 type Supervisor struct {
 	env      *msg.Env
 	ready    bool
+	again    bool // this incarnation is not the first
+	founding bool // the default queue is being made
 	stash    kit.Stash
 	children kit.Children
 	names    []string // sorted
@@ -22,32 +24,34 @@ type Supervisor struct {
 // applySpec tells a queue its new spec; it answers the asker with its status.
 type applySpec struct{ spec *v1.QueueSpec }
 
-// queueSet tells the supervisor that a queue's spec is durable.
-type queueSet struct {
-	spec  *v1.QueueSpec
-	asker kit.Ref
-}
+// queueSet tells the supervisor, in the asker's name, that a queue's spec is durable.
+type queueSet struct{ spec *v1.QueueSpec }
 
 // queueRemoved tells the supervisor that a queue's removal is durable.
 type queueRemoved struct{ name string }
 
 // NewSupervisor makes the supervisor.
 func NewSupervisor(env *msg.Env) *Supervisor {
-	return &Supervisor{
-		env: env, stash: kit.Stash{Max: stashMax}, status: map[string]*v1.QueueStatus{},
-		children: kit.Children{
-			Max: env.Limits.Queues,
-			Spec: func(name string) kit.Spec {
-				return kit.Spec{New: func() kit.Behavior { return New(env, name) }, Mailbox: 32768}
-			},
+	s := &Supervisor{env: env, stash: kit.Stash{Max: stashMax}, status: map[string]*v1.QueueStatus{}}
+	s.children = kit.Children{
+		Max: env.Limits.Queues,
+		Spec: func(name string) kit.Spec {
+			again := s.again
+			return kit.Spec{Mailbox: 32768, New: func() kit.Behavior {
+				a := New(env, name)
+				a.again = again
+				return a
+			}}
 		},
 	}
+	return s
 }
 
 // Receive implements kit.Behavior.
 func (s *Supervisor) Receive(ctx *kit.Context, message any) {
 	switch m := message.(type) {
 	case kit.Started:
+		s.again = m.Incarnation > 1
 		ctx.Tell(s.env.Refs.Journal, &msg.ReadCell{})
 	case *msg.CellRead:
 		s.restore(ctx, m)
@@ -60,9 +64,15 @@ func (s *Supervisor) Receive(ctx *kit.Context, message any) {
 	default:
 		if s.ready {
 			s.handle(ctx, m)
-		} else if !s.stash.Add(ctx, m) {
-			ctx.Reply(model.Busy(retryAfter, "the cell is starting"))
+		} else {
+			s.later(ctx, m)
 		}
+	}
+}
+
+func (s *Supervisor) later(ctx *kit.Context, m any) {
+	if !s.stash.Add(ctx, m) {
+		ctx.Reply(model.Busy(retryAfter, "the cell is starting"))
 	}
 }
 
@@ -76,8 +86,9 @@ func (s *Supervisor) restore(ctx *kit.Context, m *msg.CellRead) {
 		}
 	}
 	if !slices.Contains(m.Queues, model.DefaultQueue) {
-		s.set(ctx, &v1.QueueSpec{Name: model.DefaultQueue, Description: "jobs that name no queue"}, nil)
-		return // ready when that is durable
+		s.founding = true // ready when that is durable
+		s.set(ctx, &v1.QueueSpec{Name: model.DefaultQueue, Description: "jobs that name no queue"}, ctx.Self())
+		return
 	}
 	s.open(ctx)
 }
@@ -87,14 +98,23 @@ func (s *Supervisor) open(ctx *kit.Context) {
 	s.stash.Drain(ctx, s.handle)
 }
 
+// queueSet tells a queue its spec, and makes it if it is new. One that an earlier incarnation has set waits for the list
+// of all queues.
 func (s *Supervisor) queueSet(ctx *kit.Context, m *queueSet) {
-	ref, err := s.start(ctx, m.spec.GetName())
-	if err != nil {
-		ctx.Log().Error("queue not started", "queue", m.spec.GetName(), "reason", err)
-	} else {
-		ctx.TellFrom(m.asker, ref, &applySpec{m.spec})
+	if !s.ready && !s.founding {
+		s.later(ctx, m)
+		return
 	}
-	if !s.ready {
+	name := m.spec.GetName()
+	// One that was removed just now and is still leaving gets a successor.
+	if _, err := s.children.Forward(ctx, name, &applySpec{m.spec}, true); err != nil {
+		ctx.Log().Error("queue not started", "queue", name, "reason", err)
+		ctx.Reply(model.Busy(retryAfter, "queue %s: %v", name, err))
+		return
+	}
+	s.know(name)
+	if s.founding {
+		s.founding = false
 		s.open(ctx)
 	}
 }
@@ -104,10 +124,19 @@ func (s *Supervisor) start(ctx *kit.Context, name string) (kit.Ref, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.know(name)
+	return ref, nil
+}
+
+func (s *Supervisor) knows(name string) bool {
+	_, found := slices.BinarySearch(s.names, name)
+	return found
+}
+
+func (s *Supervisor) know(name string) {
 	if i, found := slices.BinarySearch(s.names, name); !found {
 		s.names = slices.Insert(s.names, i, name)
 	}
-	return ref, nil
 }
 
 func (s *Supervisor) handle(ctx *kit.Context, message any) {
@@ -129,6 +158,8 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 			return
 		}
 		s.set(ctx, m.Spec, ctx.Sender())
+	case *queueSet:
+		s.queueSet(ctx, m)
 	case *queueRemoved:
 		s.forget(ctx, m.name)
 	case *msg.JobForgotten:
@@ -136,7 +167,9 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 	case *msg.DemandRequest:
 		s.children.Each(func(_ string, ref kit.Ref) { ctx.Tell(ref, m) })
 	case *msg.QueueChanged:
-		s.status[m.Status.GetSpec().GetName()] = m.Status
+		if name := m.Status.GetSpec().GetName(); s.knows(name) {
+			s.status[name] = m.Status
+		}
 	case *msg.ListQueues:
 		reply := &v1.ListQueuesReply{}
 		for _, name := range s.names {
@@ -162,7 +195,7 @@ func (s *Supervisor) refuse(ctx *kit.Context, name string, err error) {
 func (s *Supervisor) set(ctx *kit.Context, spec *v1.QueueSpec, asker kit.Ref) {
 	ctx.Tell(s.env.Refs.Journal, &msg.Commit{
 		Events: []*v1.Event{{Kind: &v1.Event_QueueSet{QueueSet: &v1.QueueSet{Spec: spec}}}},
-		Then:   []msg.Send{{To: ctx.Self(), Message: &queueSet{spec, asker}}},
+		Then:   []msg.Send{{To: ctx.Self(), From: asker, Message: &queueSet{spec}}},
 	})
 }
 
