@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/troupe-sched/troupe/node/driver"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
@@ -95,10 +97,13 @@ type Rig struct {
 	fence   uint64
 }
 
-// NewRig opens a driver in a fresh directory. At the end of the test every slot that was used is released.
+// NewRig opens a driver in a fresh directory. At the end of the test every slot that was used is released, the driver is
+// closed, and no goroutine may be left.
 func NewRig(t *testing.T, s *Subject) *Rig {
 	t.Helper()
 	r := &Rig{T: t, Dir: t.TempDir(), subject: s, slots: map[uint64]bool{}, changed: make(chan struct{})}
+	ignore := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, ignore) })
 	if found := r.Open(); len(found) != 0 {
 		t.Fatalf("a fresh driver found slots: %v", found)
 	}

@@ -289,6 +289,31 @@ func TestS12_ReleaseLeavesLogsOnly(t *testing.T) {
 	}
 }
 
+// TestS12_DescriptorsAreGivenBack: slots that come and go leave none open.
+func TestS12_DescriptorsAreGivenBack(t *testing.T) {
+	r := drivertest.NewRig(t, subject())
+	count := func() int {
+		t.Helper()
+		fds, err := os.ReadDir("/dev/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(fds)
+	}
+	for _, b := range []drivertest.Behaviour{drivertest.Succeed, drivertest.Print} {
+		r.Run(1, b)
+	}
+	before := count()
+	for slot := range uint64(10) {
+		r.Run(slot+2, drivertest.Print)
+		r.D.Release(slot+2, "done")
+		r.Await(slot+2, "released", func(e driver.Event) bool { return e.Released })
+	}
+	if after := count(); after > before {
+		t.Errorf("%d descriptors are open, %d were", after, before)
+	}
+}
+
 func TestS12_OptionsAreChecked(t *testing.T) {
 	for want, opt := range map[string]process.Options{
 		"dir is empty": {}, "log segment": {Dir: "x", LogSegment: 1}, "slots max": {Dir: "x", SlotsMax: -1},

@@ -201,10 +201,11 @@ func (s *slot) push() {
 	s.out = s.out[:copy(s.out, s.out[n:])]
 	if len(s.out) > 0 {
 		s.flushing = true
+		l := s.link
 		s.d.serving.Add(1)
 		go func() {
 			defer s.d.serving.Done()
-			s.flush(s.link)
+			s.flush(l)
 		}()
 	}
 }
@@ -224,6 +225,9 @@ func (s *slot) flush(l *link) {
 		}
 	}
 	s.flushing = false
+	if s.link != l {
+		s.push() // to the next shim, which had to wait for this
+	}
 }
 
 // letGo closes the connection, so that the goroutine that serves it ends.
