@@ -249,8 +249,13 @@ func (a *Actor) finishStopping(ctx *kit.Context) {
 		Queue: a.id.Queue, Name: a.id.Name, Uid: uint64(a.uid()), Phase: a.ending.phase, Reason: a.ending.reason,
 		TimeUnixNano: now.UnixNano(),
 	}}}}
+	sum := a.summary()
+	sum.Phase, sum.EndedUnixMs = a.ending.phase, now.UnixMilli()
+	// The others hear of the end with the commit: this actor may fail before it does.
 	ctx.Tell(a.env.Refs.Journal, &msg.Commit{Events: events, Then: []msg.Send{
 		{To: ctx.Self(), Message: &msg.Committed{Events: events}},
+		{To: a.env.Refs.Queues, Message: &msg.ToQueue{Name: a.id.Queue, Message: &msg.JobEnded{Summary: sum}}},
+		{To: a.env.Refs.Names, Message: &msg.Register{ID: a.id, UID: a.uid()}},
 	}})
 }
 
@@ -268,8 +273,6 @@ func (a *Actor) enterEnded(ctx *kit.Context) {
 	for _, timer := range []string{"heal", "due", "limit", "claim", "report"} {
 		ctx.Cancel(timer)
 	}
-	ctx.Tell(a.env.Refs.Queues, &msg.ToQueue{Name: a.id.Queue, Message: &msg.JobEnded{Summary: a.summary()}})
-	ctx.Tell(a.env.Refs.Names, &msg.Register{ID: a.id, UID: a.uid()})
 	a.fences = map[model.Fence]*attempt{}
 	for _, sc := range a.commit.stages {
 		for _, s := range sc.settles {

@@ -38,7 +38,8 @@ type Actor struct {
 	missing bool // there is no such job
 	plan    *model.Plan
 	mode    mode
-	again   bool // this incarnation is not the first
+	again   bool // the job had another actor before, in this master
+	late    bool // it was started when the nodes had said already what they hold
 	// freshUID is the job that was admitted just now, of which nothing can run anywhere.
 	freshUID model.UID
 
@@ -85,11 +86,14 @@ func New(env *msg.Env, id model.JobID) *Actor {
 func (a *Actor) Receive(ctx *kit.Context, message any) {
 	switch m := message.(type) {
 	case kit.Started:
-		a.again = m.Incarnation > 1
+		a.again = a.again || m.Incarnation > 1
 		a.read(ctx)
 	case *msg.JobRead:
 		a.restore(ctx, m)
 	case kit.Retire:
+		if a.mode != ended { // the name was used again just when it had asked to go
+			ctx.Tell(a.env.Refs.Jobs, &msg.StartJob{ID: a.id, UID: a.uid()})
+		}
 		ctx.StopSelf()
 	case *msg.CommitRefused:
 		panic(m.Reason) // what it was built on was not true: build again

@@ -29,7 +29,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	a.heard, a.expect = map[model.NodeID]bool{}, -1
 	if a.missing {
 		a.mode = ended
-		ctx.After("retire", retireAfter, retire{})
+		ctx.After("retire", 0, retire{}) // whoever asks about jobs that are not there must leave nothing behind
 		a.stash.Drain(ctx, a.handle)
 		return
 	}
@@ -66,8 +66,9 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 		a.recovered(ctx, false)
 	}
 	a.stash.Drain(ctx, a.handle)
-	if a.mode == recovering {
-		ctx.Tell(a.env.Refs.Nodes, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: a.again})
+	// An actor that failed when the job had just ended may not have settled and released everything.
+	if a.mode == recovering || a.mode == ended && a.again {
+		ctx.Tell(a.env.Refs.Nodes, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: a.again || a.late})
 	}
 	a.flush(ctx)
 }

@@ -60,6 +60,10 @@ type Claim struct {
 	Again bool
 }
 
+// JobsReset tells all nodes that the supervisor of jobs has restarted, and all its children: ends that are not settled
+// must be told again, by name. Jobs that live ask for the rest themselves.
+type JobsReset struct{}
+
 // ViewRequest asks all nodes to send their NodeView: the placer has restarted.
 type ViewRequest struct{}
 

@@ -166,6 +166,8 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 		a.work(ctx, m)
 	case *msg.Claim:
 		a.claim(ctx, m)
+	case *msg.JobsReset:
+		a.tellEnds()
 	case *msg.ViewRequest:
 		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
 	case *joined:
@@ -325,6 +327,14 @@ func (a *Actor) answerClaim(ctx *kit.Context, m *msg.Claim) {
 		ctx.Tell(m.Job, r)
 	}
 	ctx.Tell(m.Job, a.inventory(ctx, m.UID))
+}
+
+// tellEnds tells all ends again that are not settled.
+func (a *Actor) tellEnds() {
+	for _, fence := range slices.Sorted(maps.Keys(a.ends)) {
+		s := a.ends[fence]
+		a.batch.attempt(model.JobID{Queue: s.GetQueue(), Name: s.GetJob()}, nil, s)
+	}
 }
 
 // inventory is all that the node holds of one job.

@@ -106,6 +106,8 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 	case *msg.ViewRequest:
 		ctx.Reply(&msg.ViewsComing{Nodes: s.children.Len()})
 		s.children.Each(func(_ string, ref kit.Ref) { ctx.Forward(ref, m) })
+	case *msg.JobsReset:
+		s.children.Each(func(_ string, ref kit.Ref) { ctx.Tell(ref, m) })
 	case *msg.NodeChanged:
 		s.status[m.Status.GetInfo().GetId()] = m.Status
 	case *msg.ToNode:

@@ -85,7 +85,7 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 	case *msg.Want:
 		a.want(ctx, m)
 	case *msg.JobChanged:
-		if e := a.entry(m.Summary); e != nil {
+		if e := a.entry(m.Summary); e != nil && e.live {
 			e.summary = m.Summary
 			a.changed(ctx)
 		}
