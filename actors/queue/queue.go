@@ -49,6 +49,9 @@ type entry struct {
 	allowed map[uint32]uint64 // what the placer was last told, by stage
 }
 
+// untold is no target: what the placer was told must be said again.
+const untold = 1 << 63
+
 // New makes the actor of the queue of that name.
 func New(env *msg.Env, name string) *Actor {
 	return &Actor{env: env, name: name, stash: kit.Stash{Max: stashMax}, jobs: map[string]*entry{}, keys: map[string]*v1.JobKey{}}
@@ -255,11 +258,13 @@ func (a *Actor) want(ctx *kit.Context, m *msg.Want) {
 	if e == nil || e.uid != m.UID || !e.live {
 		return
 	}
-	first := e.want == nil
-	e.want = m
-	if first {
-		e.allowed = nil // a restarted job may have forgotten more than it says
+	if e.want != nil && e.want.Job.Id != m.Job.Id {
+		// The job has another actor since its supervisor failed: the placer must be told, whatever the targets are.
+		for stage := range e.allowed { //order: each for itself
+			e.allowed[stage] = untold
+		}
 	}
+	e.want = m
 	if a.spec.GetMaxSlots() > 0 {
 		a.allot(ctx)
 		return
