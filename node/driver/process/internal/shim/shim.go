@@ -244,7 +244,10 @@ func (s *shim) due() time.Time {
 func (s *shim) tick(now time.Time) {
 	if s.attempt.active {
 		s.attemptTick(now)
-		return
+		if s.attempt.active {
+			return
+		}
+		// It has just ended: nothing else may wake the loop again.
 	}
 	if s.quitting {
 		s.done = s.agent == nil || s.agent.flushed()
