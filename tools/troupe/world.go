@@ -39,6 +39,6 @@ func world() cmd.World {
 			}
 			return cell, nil
 		},
-		Dev: server(compose.Dev), Master: server(compose.Master),
+		Dev: server(compose.Dev), Master: server(compose.Master), Node: server(compose.Node),
 	}
 }

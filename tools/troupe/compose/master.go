@@ -102,7 +102,7 @@ func openMaster(ctx context.Context, s masterSpec) (opened *Process, err error) 
 		}
 	}
 	p.parts.add("lock", quiet(s.taken))
-	dial, err := p.nats(s)
+	dial, err := p.nats(ctx, s)
 	if err != nil {
 		return nil, err
 	}
@@ -115,18 +115,21 @@ func openMaster(ctx context.Context, s masterSpec) (opened *Process, err error) 
 	return p, nil
 }
 
-// nats opens the own server, or looks at the one that is named, and returns what opens connections.
-func (p *Process) nats(s masterSpec) (func(purpose string, opts ...nats.Option) (*nats.Conn, error), error) {
+// nats opens the own server, or looks for the one that is named, and returns what opens connections.
+func (p *Process) nats(ctx context.Context, s masterSpec) (dialFunc, error) {
 	if !s.own {
-		p.facts.NATS = s.Config.NATS.URL
-		return dialer(s.Env), nil
-	}
-	o := natsd.Options{Dir: filepath.Join(s.dir, "nats"), Name: s.Config.Cell.Name, SyncLazily: s.lazily, Log: s.Log}
-	if s.listen != "" {
-		var err error
-		if o.Host, o.Port, err = splitAddress(s.listen); err != nil {
+		p.facts.NATS = ServersOf(s.Config)
+		dial := dialer(s.Env)
+		nc, err := patient(ctx, s.Env, func() (*nats.Conn, error) { return dial("probe") })
+		if err != nil {
 			return nil, err
 		}
+		nc.Close()
+		return dial, nil
+	}
+	o, err := s.natsOptions()
+	if err != nil {
+		return nil, err
 	}
 	server, err := natsd.Start(o)
 	if err != nil {
@@ -139,8 +142,28 @@ func (p *Process) nats(s masterSpec) (func(purpose string, opts ...nats.Option) 
 	}, nil
 }
 
+// natsOptions are those of the own server.
+func (s *masterSpec) natsOptions() (natsd.Options, error) {
+	cell, cluster := s.Config.Cell.Name, s.Config.Master.Cluster
+	o := natsd.Options{Dir: filepath.Join(s.dir, "nats"), Name: cell + "-" + s.Config.Node.ID, SyncLazily: s.lazily, Log: s.Log}
+	var err error
+	if s.listen != "" {
+		if o.Host, o.Port, err = splitAddress("master.listen", s.listen); err != nil {
+			return o, err
+		}
+	}
+	if s.remote && cluster.Listen != "" {
+		o.Cluster = &natsd.Cluster{Name: cell, Routes: cluster.Routes}
+		o.Cluster.Host, o.Cluster.Port, err = splitAddress("master.cluster.listen", cluster.Listen)
+	}
+	return o, err
+}
+
+// dialFunc opens a connection for a purpose.
+type dialFunc func(purpose string, opts ...nats.Option) (*nats.Conn, error)
+
 // dialer opens connections to the servers that the configuration names.
-func dialer(e Env) func(purpose string, opts ...nats.Option) (*nats.Conn, error) {
+func dialer(e Env) dialFunc {
 	return func(purpose string, opts ...nats.Option) (*nats.Conn, error) {
 		name := e.Config.NATS.Name + "-" + purpose
 		return natsd.Dial(ServersOf(e.Config), name, e.Log, append(credentials(e.Config), opts...)...)
@@ -148,13 +171,13 @@ func dialer(e Env) func(purpose string, opts ...nats.Option) (*nats.Conn, error)
 }
 
 // splitAddress takes host:port apart; port 0 lets the system choose.
-func splitAddress(address string) (host string, port int, err error) {
+func splitAddress(key, address string) (host string, port int, err error) {
 	host, text, err := net.SplitHostPort(address)
 	if err == nil {
 		port, err = strconv.Atoi(text)
 	}
 	if err != nil {
-		return "", 0, fmt.Errorf("master.listen: %q is not an address; right would be host:port, such as 127.0.0.1:4222", address)
+		return "", 0, fmt.Errorf("%s: %q is not an address; right would be host:port, such as 127.0.0.1:4222", key, address)
 	}
 	if port == 0 {
 		port = natsd.RandomPort
@@ -169,7 +192,7 @@ func splitAddress(address string) (host string, port int, err error) {
 type masterParts struct {
 	spec    masterSpec
 	process *Process
-	dial    func(purpose string, opts ...nats.Option) (*nats.Conn, error)
+	dial    dialFunc
 
 	events *api.Publisher
 	fabric *fabric.Master
@@ -228,9 +251,7 @@ func (m *masterParts) openCell(ctx context.Context) error {
 	}
 	o := actors.Options{
 		Name: s.Config.Cell.Name, Host: host, Version: s.Version, Log: s.Log, Limits: s.Config.Limits.Actors(), Agent: s.agent,
-	}
-	if o.Journal, err = m.stores(); err != nil {
-		return err
+		Journal: m.stores(),
 	}
 	if m.fabric != nil {
 		o.Fabric, o.Events = m.fabric, m.events.Publish
@@ -268,14 +289,7 @@ func (m *masterParts) openAPI(context.Context) error {
 func (m *masterParts) openWeb(context.Context) error {
 	cell, name := m.process.cell, m.spec.Config.Cell.Name
 	return m.process.web(m.spec.Env, WebConfig{
-		Live: func() error {
-			select {
-			case <-cell.Done():
-				return fmt.Errorf("the cell has ended: %w", cell.Err())
-			default:
-				return nil
-			}
-		},
+		Live: func() error { return ended(cell.Done(), cell.Err) },
 		Ready: func(ctx context.Context) error {
 			_, err := cell.CellStatus(ctx, &v1.CellStatusRequest{})
 			return err

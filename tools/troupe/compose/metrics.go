@@ -25,32 +25,20 @@ type gauge struct {
 	value func(*v1.CellStatus) float64
 }
 
-// CellMetrics collects the status and the actor tree of a cell at every scrape. Actors are summed up by kind, so that
-// the number of series does not grow with that of jobs and nodes. Sums over actors are gauges, no counters: they fall
-// when an actor goes, and a counter that falls would count as one that began anew.
+// CellMetrics collects the status and the actor tree of a cell at every scrape.
 type CellMetrics struct {
 	cell   Observed
 	log    *slog.Logger
 	up     *prometheus.Desc
 	gauges []gauge
-
-	actors, restarts, mailbox, fullest, handled *prometheus.Desc
+	actors *treeMetrics
 }
 
 // NewCellMetrics makes the collector of a cell of that name.
 func NewCellMetrics(name string, cell Observed, log *slog.Logger) *CellMetrics {
 	labels := prometheus.Labels{"cell": name}
-	desc := func(name, help string, variable ...string) *prometheus.Desc {
-		return prometheus.NewDesc("troupe_"+name, help, variable, labels)
-	}
-	m := &CellMetrics{cell: cell, log: log,
-		up:       desc("up", "1 if the cell answered."),
-		actors:   desc("actors", "Live actors.", "kind"),
-		restarts: desc("actor_restarts", "Restarts after a crash of the actors that live now.", "kind"),
-		mailbox:  desc("actor_mailbox_messages", "Messages that wait in mailboxes.", "kind"),
-		fullest:  desc("actor_mailbox_fullest_ratio", "How full the fullest mailbox is, from 0 to 1.", "kind"),
-		handled:  desc("actor_messages", "Messages handled by the actors that live now.", "kind"),
-	}
+	desc := func(name, help string) *prometheus.Desc { return prometheus.NewDesc("troupe_"+name, help, nil, labels) }
+	m := &CellMetrics{cell: cell, log: log, up: desc("up", "1 if the cell answered."), actors: newTreeMetrics(labels)}
 	add := func(kind prometheus.ValueType, name, help string, value func(*v1.CellStatus) float64) {
 		m.gauges = append(m.gauges, gauge{desc(name, help), kind, value})
 	}
@@ -83,9 +71,8 @@ func (m *CellMetrics) Describe(out chan<- *prometheus.Desc) {
 	for _, g := range m.gauges {
 		out <- g.desc
 	}
-	for _, d := range []*prometheus.Desc{m.up, m.actors, m.restarts, m.mailbox, m.fullest, m.handled} {
-		out <- d
-	}
+	out <- m.up
+	m.actors.describe(out)
 }
 
 // Collect implements prometheus.Collector. A cell that does not answer shows as troupe_up 0 and nothing else.
@@ -106,43 +93,5 @@ func (m *CellMetrics) Collect(out chan<- prometheus.Metric) {
 	for _, g := range m.gauges {
 		out <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(status))
 	}
-	m.collectTree(out, tree)
-}
-
-// sums of the actors of one kind.
-type sums struct{ actors, restarts, mailbox, fullest, handled float64 }
-
-func (m *CellMetrics) collectTree(out chan<- prometheus.Metric, tree *v1.CellTree) {
-	kinds := map[string]*sums{}
-	var add func(*v1.TreeNode)
-	add = func(n *v1.TreeNode) {
-		s := kinds[n.GetKind()]
-		if s == nil {
-			s = &sums{}
-			kinds[n.GetKind()] = s
-		}
-		s.actors++
-		s.restarts += float64(n.GetRestarts())
-		s.mailbox += float64(n.GetMailbox())
-		s.handled += float64(n.GetHandled())
-		if n.GetMailboxMax() > 0 {
-			s.fullest = max(s.fullest, float64(n.GetMailbox())/float64(n.GetMailboxMax()))
-		}
-		for _, child := range n.GetChildren() {
-			add(child)
-		}
-	}
-	if tree.GetRoot() != nil {
-		add(tree.GetRoot())
-	}
-	for kind, s := range kinds {
-		send := func(d *prometheus.Desc, t prometheus.ValueType, v float64) {
-			out <- prometheus.MustNewConstMetric(d, t, v, kind)
-		}
-		send(m.actors, prometheus.GaugeValue, s.actors)
-		send(m.restarts, prometheus.GaugeValue, s.restarts)
-		send(m.mailbox, prometheus.GaugeValue, s.mailbox)
-		send(m.fullest, prometheus.GaugeValue, s.fullest)
-		send(m.handled, prometheus.GaugeValue, s.handled)
-	}
+	m.actors.collect(out, tree.GetRoot())
 }

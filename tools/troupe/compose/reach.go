@@ -3,6 +3,8 @@ package compose
 import (
 	"fmt"
 	"log/slog"
+	"net/url"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 
@@ -34,4 +36,15 @@ func credentials(c *config.Config) []nats.Option {
 		return nil
 	}
 	return []nats.Option{nats.UserCredentials(c.NATS.Creds)}
+}
+
+// redacted is a list of servers without what opens them.
+func redacted(servers string) string {
+	list := strings.Split(servers, ",")
+	for i, server := range list {
+		if u, err := url.Parse(strings.TrimSpace(server)); err == nil {
+			list[i] = u.Redacted()
+		}
+	}
+	return strings.Join(list, ",")
 }

@@ -1,0 +1,72 @@
+package compose
+
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/cluster/fabric"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// nodeMetrics collect what an agent does: its actors, its link to the master, and the events that it counts.
+type nodeMetrics struct {
+	tree   func() kit.Node
+	link   func() fabric.Stats
+	actors *treeMetrics
+	// messages by what became of them, events by name.
+	messages, events *prometheus.Desc
+
+	mu      sync.Mutex
+	counted map[string]uint64
+}
+
+func newNodeMetrics(cell, node string) *nodeMetrics {
+	labels := prometheus.Labels{"cell": cell, "node": node}
+	return &nodeMetrics{
+		actors:   newTreeMetrics(labels),
+		messages: prometheus.NewDesc("troupe_link_messages_total", "Messages of the link to the master.", []string{"fate"}, labels),
+		events:   prometheus.NewDesc("troupe_agent_events_total", "Signs of trouble, harmless one by one.", []string{"event"}, labels),
+		counted:  map[string]uint64{},
+	}
+}
+
+// count takes an event of the agent; their names are a handful of constants.
+func (m *nodeMetrics) count(event string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.counted[event]++
+}
+
+// Describe implements prometheus.Collector.
+func (m *nodeMetrics) Describe(out chan<- *prometheus.Desc) {
+	m.actors.describe(out)
+	out <- m.messages
+	out <- m.events
+}
+
+// Collect implements prometheus.Collector.
+func (m *nodeMetrics) Collect(out chan<- prometheus.Metric) {
+	m.actors.collect(out, protoTree(m.tree()))
+	s := m.link()
+	for fate, n := range map[string]uint64{
+		"sent": s.Sent, "received": s.Received, "full": s.Full, "down": s.Down, "oversized": s.Oversized,
+		"misaddressed": s.Misaddressed, "poison": s.Poison, "foreign": s.Foreign, "slow": s.Slow,
+	} {
+		out <- prometheus.MustNewConstMetric(m.messages, prometheus.CounterValue, float64(n), fate)
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for event, n := range m.counted {
+		out <- prometheus.MustNewConstMetric(m.events, prometheus.CounterValue, float64(n), event)
+	}
+}
+
+func protoTree(n kit.Node) *v1.TreeNode {
+	t := &v1.TreeNode{Name: n.Name, Restarts: n.Restarts, Handled: n.Handled, Mailbox: uint64(n.Mailbox), MailboxMax: uint64(n.MailboxMax)}
+	for _, child := range n.Children {
+		t.Children = append(t.Children, protoTree(child))
+	}
+	return t
+}
