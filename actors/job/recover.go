@@ -68,7 +68,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	a.stash.Drain(ctx, a.handle)
 	// An actor that failed when the job had just ended may not have settled and released everything.
 	if a.mode == recovering || a.mode == ended && a.again {
-		ctx.Tell(a.env.Refs.Nodes, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: a.again || a.late})
+		ctx.Tell(a.env.Refs.Nodes, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: a.again || a.late, Mark: a.env.IDs.Fence()})
 	}
 	a.flush(ctx)
 }

@@ -186,9 +186,16 @@ func (a *Actor) adopt(st *stage, node model.NodeID, ref kit.Ref, s *v1.AttemptSt
 func (a *Actor) inventory(ctx *kit.Context, m *msg.Inventory) {
 	a.heard[m.Node] = true
 	here := map[model.SlotID]bool{}
+	doubt := false
 	for _, h := range m.Slots {
 		here[h.Slot] = true
+		if sl := a.slots[h.Slot]; sl != nil && sl.attempt != nil && sl.attempt.fence > h.Fence {
+			doubt = !a.unheard(ctx, m, sl) || doubt
+		}
 		a.found(ctx, m, h)
+	}
+	if doubt {
+		ctx.Tell(m.NodeRef, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: true, Mark: a.env.IDs.Fence()})
 	}
 	for _, id := range sortedSlots(a.slots) {
 		if sl := a.slots[id]; sl.node == m.Node && !here[id] && sl.granted < m.Order {
@@ -201,29 +208,48 @@ func (a *Actor) inventory(ctx *kit.Context, m *msg.Inventory) {
 	a.note(ctx)
 }
 
+// unheard takes back a launch that the node has not heard of, because its actor failed over it. It returns false if the
+// launch may still be under way to it: then the node is asked again, and answers after it.
+func (a *Actor) unheard(ctx *kit.Context, m *msg.Inventory, sl *slot) bool {
+	at := sl.attempt
+	if at.fence > m.Mark {
+		return false
+	}
+	sl.stage.outdate(at)
+	a.forget(at)
+	sl.stage.wait(at.index, ctx.Now())
+	return true
+}
+
 // found takes in one slot that a node holds for this job.
 func (a *Actor) found(ctx *kit.Context, m *msg.Inventory, h msg.HeldSlot) {
 	if a.mode == ended || a.mode == stopping || int(h.Stage) >= len(a.stages) {
-		if a.slots[h.Slot] == nil {
+		if !h.Releasing {
 			a.work.release(m.Node, m.NodeRef, h.Slot)
-			if a.mode == stopping && int(h.Stage) < len(a.stages) {
-				a.slots[h.Slot] = &slot{id: h.Slot, stage: a.stages[h.Stage], node: m.Node, ref: m.NodeRef, leaving: true}
-			}
+		}
+		if a.slots[h.Slot] == nil && a.mode == stopping && int(h.Stage) < len(a.stages) {
+			a.slots[h.Slot] = &slot{id: h.Slot, stage: a.stages[h.Stage], node: m.Node, ref: m.NodeRef, leaving: true}
 		}
 		return
 	}
 	st := a.stages[h.Stage]
 	sl := a.slots[h.Slot]
 	if sl == nil {
-		sl = &slot{id: h.Slot, stage: st, node: m.Node, ref: m.NodeRef}
+		sl = &slot{id: h.Slot, stage: st, node: m.Node, ref: m.NodeRef, leaving: h.Releasing}
 		a.slots[h.Slot] = sl
-		st.held++
+		if !h.Releasing {
+			st.held++
+		}
 		if a.life == lifecycle.JobPending {
 			a.move(lifecycle.JobSchedule)
 		}
 	}
 	if s := h.Attempt; s != nil && a.fences[model.Fence(s.GetFence())] == nil && !over(s.GetPhase()) {
 		a.stranger(ctx, m.Node, m.NodeRef, s)
+	}
+	sl.ref = m.NodeRef
+	if sl.leaving && !h.Releasing {
+		a.work.release(m.Node, m.NodeRef, sl.id) // the node has failed over it
 	}
 	if sl.attempt == nil && !sl.leaving {
 		st.idle = append(st.idle, sl)

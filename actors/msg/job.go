@@ -75,6 +75,8 @@ type Inventory struct {
 	Slots   []HeldSlot
 	// Order is when the node said so, by IDs.Order.
 	Order uint64
+	// Mark is that of the Claim that it answers, else 0: a launch with a smaller fence that it does not name was lost.
+	Mark model.Fence
 }
 
 // NodeReset tells all jobs that a node's actor has restarted: what it holds has been told to the jobs in Told, and it
@@ -90,8 +92,12 @@ type NodeReset struct {
 type HeldSlot struct {
 	Slot  model.SlotID
 	Stage uint32
-	// Attempt is the newest in it; nil if there is none.
+	// Attempt is the newest in it; nil if there is none, or its end is settled.
 	Attempt *v1.AttemptState
+	// Fence of the newest attempt that the node knows; 0 if there was none.
+	Fence model.Fence
+	// Releasing: the slot is being given back.
+	Releasing bool
 }
 
 // Claimed answers Claim: Inventories of so many nodes follow or have come.

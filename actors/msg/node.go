@@ -58,14 +58,20 @@ type Claim struct {
 	Job kit.Ref
 	// Again says that the actor has restarted within this master: Inventories sent before are lost to it.
 	Again bool
+	// Mark is greater than every fence that the job has sent before, see Inventory.
+	Mark model.Fence
 }
 
 // JobsReset tells all nodes that the supervisor of jobs has restarted, and all its children: ends that are not settled
 // must be told again, by name. Jobs that live ask for the rest themselves.
 type JobsReset struct{}
 
-// ViewRequest asks all nodes to send their NodeView: the placer has restarted.
-type ViewRequest struct{}
+// ViewRequest asks nodes to send their NodeView: all of them when the placer has restarted, or one.
+type ViewRequest struct {
+	// Through is the serial of the last Reserve that the node was sent before this; what the node does not know of it by
+	// now was lost.
+	Through uint64
+}
 
 // ViewsComing tells the placer how many NodeViews answer its ViewRequest.
 type ViewsComing struct{ Nodes int }

@@ -28,7 +28,9 @@ type NodeView struct {
 	Open bool
 	// Gone says that the node is lost or removed: forget it.
 	Gone bool
-	Held []HeldStage
+	// Again says that the node's actor has restarted: it may have failed over a Reserve.
+	Again bool
+	Held  []HeldStage
 	// Through is the serial of the last Reserve that Held takes into account.
 	Through uint64
 }

@@ -125,7 +125,7 @@ type drained struct {
 func (a *Actor) Receive(ctx *kit.Context, message any) {
 	switch m := message.(type) {
 	case kit.Started:
-		a.again = m.Incarnation > 1
+		a.again = a.again || m.Incarnation > 1
 		a.began = ctx.Now()
 		ctx.Tell(a.env.Refs.Journal, &msg.ReadNode{ID: a.id})
 	case *msg.NodeRead:
@@ -169,6 +169,7 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 	case *msg.JobsReset:
 		a.tellEnds()
 	case *msg.ViewRequest:
+		a.through = max(a.through, m.Through)
 		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
 	case *joined:
 		if a.joining == m.hello {
@@ -326,7 +327,9 @@ func (a *Actor) answerClaim(ctx *kit.Context, m *msg.Claim) {
 	if len(r.Attempts) > 0 {
 		ctx.Tell(m.Job, r)
 	}
-	ctx.Tell(m.Job, a.inventory(ctx, m.UID))
+	inv := a.inventory(ctx, m.UID)
+	inv.Mark = m.Mark
+	ctx.Tell(m.Job, inv)
 }
 
 // tellEnds tells all ends again that are not settled.
@@ -341,8 +344,10 @@ func (a *Actor) tellEnds() {
 func (a *Actor) inventory(ctx *kit.Context, uid model.UID) *msg.Inventory {
 	inv := &msg.Inventory{Node: a.id, NodeRef: ctx.Self(), Order: a.env.IDs.Order()}
 	for _, id := range a.sorted() {
-		if sl := a.slots[id]; sl.stage.Job == uid && !sl.releasing {
-			inv.Slots = append(inv.Slots, msg.HeldSlot{Slot: id, Stage: sl.stage.Stage, Attempt: sl.newest()})
+		if sl := a.slots[id]; sl.stage.Job == uid {
+			inv.Slots = append(inv.Slots, msg.HeldSlot{
+				Slot: id, Stage: sl.stage.Stage, Attempt: sl.newest(), Fence: sl.fence, Releasing: sl.releasing,
+			})
 		}
 	}
 	return inv
@@ -370,7 +375,7 @@ func capacity(i *v1.NodeInfo) model.Resources {
 
 // view is all of this node for the placer.
 func (a *Actor) view(ctx *kit.Context) *msg.NodeView {
-	v := &msg.NodeView{Node: a.id, NodeRef: ctx.Self(), Open: a.open(), Through: a.through}
+	v := &msg.NodeView{Node: a.id, NodeRef: ctx.Self(), Open: a.open(), Through: a.through, Again: a.again}
 	if a.hard == nil || a.live == lifecycle.NodeLost || a.live == lifecycle.NodeUnknown {
 		v.Gone = true
 		return v

@@ -390,6 +390,9 @@ func (a *Actor) lose(ctx *kit.Context) {
 	}
 	a.slots, a.held = map[model.SlotID]*slot{}, model.Resources{}
 	a.ends = map[model.Fence]*v1.AttemptState{}
+	if a.again { // what the actor before it held is not known here, and gone
+		a.tellInventories(ctx, nil)
+	}
 	ctx.Tell(a.env.Refs.Placer, a.view(ctx))
 	a.answerClaims(ctx)
 	a.sync(ctx)

@@ -16,6 +16,7 @@ type Supervisor struct {
 	env      *msg.Env
 	fabric   Fabric
 	ready    bool
+	again    bool // this incarnation is not the first
 	stash    kit.Stash
 	children kit.Children
 	settled  bool
@@ -31,22 +32,29 @@ type settleOver struct{}
 
 // NewSupervisor makes the supervisor.
 func NewSupervisor(env *msg.Env, fabric Fabric) *Supervisor {
-	return &Supervisor{
+	s := &Supervisor{
 		env: env, fabric: fabric, stash: kit.Stash{Max: stashMax},
 		unsynced: map[model.NodeID]bool{}, status: map[string]*v1.NodeStatus{},
-		children: kit.Children{
-			Max: env.Limits.Nodes,
-			Spec: func(id string) kit.Spec {
-				return kit.Spec{New: func() kit.Behavior { return New(env, fabric, model.NodeID(id)) }}
-			},
+	}
+	s.children = kit.Children{
+		Max: env.Limits.Nodes,
+		Spec: func(id string) kit.Spec {
+			again := s.again
+			return kit.Spec{New: func() kit.Behavior {
+				a := New(env, fabric, model.NodeID(id))
+				a.again = again
+				return a
+			}}
 		},
 	}
+	return s
 }
 
 // Receive implements kit.Behavior.
 func (s *Supervisor) Receive(ctx *kit.Context, message any) {
 	switch m := message.(type) {
 	case kit.Started:
+		s.again = m.Incarnation > 1
 		ctx.Tell(s.env.Refs.Journal, &msg.ReadCell{})
 	case *msg.CellRead:
 		s.restore(ctx, m)

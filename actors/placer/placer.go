@@ -26,9 +26,8 @@ type Actor struct {
 	nodes   map[model.NodeID]*node
 	demands map[model.StageID]*demand
 	levels  []*level // by priority
-	serial  uint64
-	woken   bool // a grant is on its way to this actor itself
-	views   int  // views still to come after a restart
+	woken   bool     // a grant is on its way to this actor itself
+	views   int      // views still to come after a restart
 	found   []place.Assignment
 }
 
@@ -132,7 +131,9 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.facts(m)
 		ctx.Forward(a.env.Refs.Journal, m)
 	case *kit.Busy:
-		a.busy(ctx, m)
+		a.undelivered(ctx, m.Message)
+	case *kit.Lost:
+		a.undelivered(ctx, m.Message)
 	}
 }
 
@@ -273,12 +274,12 @@ func (a *Actor) reserve(ctx *kit.Context, d *demand, n int) (placed int) {
 	each := d.Plan.Resources
 	for _, f := range a.found {
 		nd := a.nodes[a.fleet.ID(f.Node)]
-		a.serial++
-		r := &msg.Reserve{Serial: a.serial, Stage: d.Stage, ID: d.ID, Job: d.Job, Each: each, Slots: make([]model.SlotID, f.Count)}
+		// The serial grows over restarts of this actor: a node must not take a Reserve for one that it knows.
+		r := &msg.Reserve{Serial: a.env.IDs.Order(), Stage: d.Stage, ID: d.ID, Job: d.Job, Each: each, Slots: make([]model.SlotID, f.Count)}
 		for i := range r.Slots {
 			r.Slots[i] = a.env.IDs.Slot()
 		}
-		nd.pending = append(nd.pending, pending{a.serial, d.Stage, each, f.Count})
+		nd.pending = append(nd.pending, pending{r.Serial, d.Stage, each, f.Count})
 		a.take(nd, d, each, f.Count)
 		ctx.Tell(nd.ref, r)
 		placed += f.Count
@@ -326,14 +327,26 @@ func (a *Actor) reserved(ctx *kit.Context, m *msg.Reserved) {
 	if i < 0 {
 		return // a later view has answered already
 	}
-	p := nd.pending[i]
-	nd.pending = slices.Delete(nd.pending, i, i+1)
+	p, lost := nd.pending[i], nd.pending[:i]
+	nd.pending = slices.Clone(nd.pending[i+1:])
+	for _, p := range lost { // a node answers in order, unless it failed over one
+		a.giveBack(ctx, nd, p.stage, p.each, p.count)
+	}
 	if m.Refused == 0 {
 		return
 	}
 	a.giveBack(ctx, nd, p.stage, p.each, m.Refused)
 	a.fleet.SetSchedulable(nd.id, false)
-	ctx.Tell(nd.ref, &msg.ViewRequest{})
+	a.askView(ctx, nd)
+}
+
+// askView asks a node for all it holds, after all that it was asked to reserve.
+func (a *Actor) askView(ctx *kit.Context, nd *node) {
+	r := &msg.ViewRequest{}
+	if n := len(nd.pending); n > 0 {
+		r.Through = nd.pending[n-1].serial
+	}
+	ctx.Tell(nd.ref, r)
 }
 
 func (a *Actor) giveBack(ctx *kit.Context, nd *node, stage model.StageID, each model.Resources, n int) {
@@ -391,6 +404,9 @@ func (a *Actor) view(ctx *kit.Context, m *msg.NodeView) {
 	for _, p := range nd.pending {
 		a.take(nd, a.record(p.stage), p.each, p.count)
 	}
+	if m.Again && len(nd.pending) > 0 {
+		a.askView(ctx, nd)
+	}
 	a.wake(ctx)
 }
 
@@ -413,9 +429,9 @@ func compareStages(x, y model.StageID) int {
 	return int(x.Stage) - int(y.Stage)
 }
 
-// busy takes back what a full mailbox of a node refused.
-func (a *Actor) busy(ctx *kit.Context, m *kit.Busy) {
-	r, ok := m.Message.(*msg.Reserve)
+// undelivered takes back what did not reach a node: its mailbox was full, or its actor has ended with its supervisor.
+func (a *Actor) undelivered(ctx *kit.Context, m any) {
+	r, ok := m.(*msg.Reserve)
 	if !ok {
 		return
 	}
