@@ -115,7 +115,7 @@ func (a *attemptsActor) stranger(ctx *kit.Context, slot uint64) {
 	}
 	a.strangers[slot] = true
 	a.count(CountStranger)
-	ctx.Log().Warn("slot is not in the ledger: it is released", "node", a.cfg.Info.GetId(), "slot", slot)
+	ctx.Log().Warn("slot is not in the ledger: it is released", "slot", slot)
 	a.rig.Release(slot, "not in the agent's ledger")
 }
 
@@ -147,7 +147,7 @@ func (a *attemptsActor) pass(ctx *kit.Context, slot uint64, message any, start b
 // busy: a message to a slot is lost. All duties are asked for again, and what the master wants.
 func (a *attemptsActor) busy(ctx *kit.Context, err error) {
 	a.count(CountMailboxFull)
-	ctx.Log().Warn("a slot's actor did not take a message", "node", a.cfg.Info.GetId(), "err", err)
+	ctx.Log().Warn("a slot's actor did not take a message", "err", err)
 	ctx.After("repeat", repeatAfter, &repeat{})
 }
 

@@ -154,7 +154,7 @@ func (l *ledgerActor) written(ctx *kit.Context, err error) {
 		l.failed(ctx, err)
 	} else {
 		if l.book.full != "" {
-			ctx.Log().Info("ledger can be written again", "node", l.cfg.Info.GetId())
+			ctx.Log().Info("ledger can be written again")
 			l.book.full = ""
 			l.queue = append(l.stuck, l.queue...)
 			l.stuck = nil
@@ -202,7 +202,7 @@ func (l *ledgerActor) failed(ctx *kit.Context, err error) {
 	batch := l.batch
 	l.out, l.batch = nil, nil
 	if l.book.full == "" {
-		ctx.Log().Error("ledger cannot be written: launches are refused until it can", "node", l.cfg.Info.GetId(), "err", err)
+		ctx.Log().Error("ledger cannot be written: launches are refused until it can", "err", err)
 		l.queue = append(batch, l.queue...)
 	} else {
 		l.stuck = append(batch, l.stuck...)

@@ -127,7 +127,7 @@ func (l *linkActor) renew(ctx *kit.Context, why string) {
 		ctx.Cancel(timer)
 	}
 	l.count(CountSession)
-	ctx.Log().Info("new session with the master", "node", l.cfg.Info.GetId(), "session", l.session, "epoch", l.epoch, "why", why)
+	ctx.Log().Info("new session with the master", "session", l.session, "epoch", l.epoch, "why", why)
 	ctx.Tell(l.kin.ledger, &survey{l.session})
 	ctx.After("survey", surveyMax, &newSession{"the ledger did not answer"})
 }

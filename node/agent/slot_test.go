@@ -277,3 +277,23 @@ func TestF13_Drain(t *testing.T) {
 	w.driver.hang = false
 	w.settles()
 }
+
+// An end and the release of its slot meet, in any order: the slot goes, and what was learned of the end is told.
+func TestF13_EndMeetsRelease(t *testing.T) {
+	ended := map[v1.AttemptPhase]int{}
+	for seed := range seeds(t, 40) {
+		w := opened(t, seed)
+		slot, fence := w.slotAndFence()
+		w.driver.hang = false
+		s := w.master.slots[slot]
+		s.releasing = true
+		w.st.AfterFunc(time.Duration(w.rng.IntN(8000))*time.Microsecond, func() { w.driver.end(slot, fence, simOutcome()) })
+		w.master.release(slot)
+		w.master.pump()
+		ended[w.ends(fence).GetPhase()]++
+		w.settles()
+	}
+	if ended[v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED] == 0 {
+		t.Errorf("ended as %v", ended)
+	}
+}
