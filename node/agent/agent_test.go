@@ -2,8 +2,12 @@ package agent
 
 import (
 	"flag"
+	"path"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/troupe-sched/troupe/actors/kit"
 )
 
 var more = flag.Uint64("more", 1, "so many times the usual number of seeds")
@@ -132,6 +136,43 @@ func TestW6_F13_ActorsCrash(t *testing.T) {
 	for _, at := range []string{"uplink", "store", "stop", "release", "inputs", "attempts"} {
 		if crashes["panic "+at] == 0 {
 			t.Errorf("nothing ever crashed in %s: %v", at, crashes)
+		}
+	}
+}
+
+// Any actor may crash before, while or after it handles any message, also with writes under way.
+func TestW6_F13_ActorsCrashAtAnyMessage(t *testing.T) {
+	crashes := map[string]int{}
+	for seed := range seeds(t, 40) {
+		w := newWorld(t, seed, faults{drop: 20})
+		w.master.template.Spec.After = []string{"before"}
+		w.master.stops, w.master.releases = 50, 50
+		w.boots()
+		healed := false
+		w.st.OnFate(func(actor string, message any) kit.Fate {
+			name := path.Base(actor)
+			if name == "agent" { // the top: when it fails the process ends
+				return kit.Lives
+			}
+			if healed || !w.chance(30) || !w.mayCrash() {
+				return kit.Lives
+			}
+			if strings.Contains(name, "~") {
+				name = "slot"
+			}
+			crashes[name]++
+			return kit.Fate(w.rng.IntN(4) - 1)
+		})
+		for range 10 {
+			w.master.wants(4)
+			w.run(5 * time.Second)
+		}
+		healed = true
+		w.settles()
+	}
+	for _, name := range []string{"ledger", "attempts", "link", "slot"} {
+		if crashes[name] == 0 {
+			t.Errorf("%s never crashed: %v", name, crashes)
 		}
 	}
 }
