@@ -37,10 +37,14 @@ func (a *Actor) readQueue(name string) *msg.QueueRead {
 	if queue == nil {
 		return r
 	}
-	r.State = queue.Clone()
+	r.State, r.Sums = queue.Clone(), map[model.UID][32]byte{}
 	for _, job := range a.state.Jobs() {
-		if job.ID.Queue == name {
-			r.Jobs = append(r.Jobs, Summary(job))
+		if job.ID.Queue != name {
+			continue
+		}
+		r.Jobs = append(r.Jobs, Summary(job))
+		if !job.Ended() {
+			r.Sums[job.UID] = model.SpecSum(job.Spec)
 		}
 	}
 	return r

@@ -50,6 +50,8 @@ type ReadQueue struct{ Name string }
 type QueueRead struct {
 	State *model.QueueState
 	Jobs  []*v1.JobSummary
+	// Sums are the hashes of the specs of those that live, by uid.
+	Sums map[model.UID][32]byte
 }
 
 // ReadNode asks for a node; answered by NodeRead.

@@ -42,7 +42,7 @@ type Actor struct {
 type entry struct {
 	uid     model.UID
 	key     string
-	sum     [32]byte // of the spec; zero if not known, then equal to none
+	sum     [32]byte // of the spec, while the job lives
 	summary *v1.JobSummary
 	live    bool
 	want    *msg.Want
@@ -145,13 +145,9 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.QueueRead) {
 		a.spec = m.State.Spec
 		a.keys = m.State.Keys()
 	}
-	sums := map[uint64][32]byte{}
-	for _, k := range a.keys { //order: fills a map
-		sums[k.GetUid()] = [32]byte(k.GetSpecSha256())
-	}
 	for _, s := range m.Jobs { // by uid: the newest of a name comes last
 		live := s.GetEndedUnixMs() == 0
-		a.jobs[s.GetName()] = &entry{uid: model.UID(s.GetUid()), summary: s, live: live, sum: sums[s.GetUid()]}
+		a.jobs[s.GetName()] = &entry{uid: model.UID(s.GetUid()), summary: s, live: live, sum: m.Sums[model.UID(s.GetUid())]}
 		if live {
 			a.live++
 		}
