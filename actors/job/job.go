@@ -1,10 +1,10 @@
 package job
 
 import (
-	"fmt"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -182,9 +182,7 @@ func (a *Actor) timer(ctx *kit.Context, m any) {
 	case claimOver:
 		a.recovered(ctx, true)
 	case timeLimit:
-		if a.mode < stopping && a.ending == nil {
-			a.end(ctx, model.PhaseFailed, fmt.Sprintf("time limit of %s is over", model.FormatDuration(a.plan.TimeLimit)))
-		}
+		a.limitOver(ctx)
 	}
 }
 
@@ -398,7 +396,9 @@ func (a *Actor) drop(ctx *kit.Context, sl *slot) {
 	if at := sl.attempt; at != nil {
 		sl.stage.outdate(at)
 		a.forget(at)
-		sl.stage.wait(at.index, ctx.Now().Add(lostBackoff))
+		if !plant.Is(plant.RetryForgotten) {
+			sl.stage.wait(at.index, ctx.Now().Add(lostBackoff))
+		}
 	}
 }
 

@@ -1,9 +1,11 @@
 package job
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -57,8 +59,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 		ctx.After("claim", a.env.Settle+a.env.Lost, claimOver{})
 		ctx.After("heal", healEvery, heal{})
 		if a.plan.TimeLimit > 0 {
-			left := time.Unix(0, a.hard.SubmittedUnixNano).Add(a.plan.TimeLimit).Sub(ctx.Now())
-			ctx.After("limit", max(left, time.Millisecond), timeLimit{})
+			ctx.After("limit", a.timeLeft(ctx), timeLimit{})
 		}
 	}
 	if a.freshUID == a.uid() && !a.again && a.mode == recovering {
@@ -78,7 +79,7 @@ func (a *Actor) recovered(ctx *kit.Context, over bool) {
 	if a.mode != recovering {
 		return
 	}
-	if !over && (a.expect < 0 || len(a.heard) < a.expect) {
+	if !over && !plant.Is(plant.RecoveryNotAwaited) && (a.expect < 0 || len(a.heard) < a.expect) {
 		return
 	}
 	if over {
@@ -89,11 +90,23 @@ func (a *Actor) recovered(ctx *kit.Context, over bool) {
 	switch {
 	case a.ending != nil:
 		a.beginStopping(ctx)
-	case a.hard.StopRequested:
+	case a.hard.StopRequested && !plant.Is(plant.StopForgotten):
 		a.end(ctx, model.PhaseStopped, a.hard.StopReason)
 	default:
 		a.review(ctx)
 		a.want(ctx, true)
+	}
+}
+
+// timeLeft is how much of the time limit is left.
+func (a *Actor) timeLeft(ctx *kit.Context) time.Duration {
+	return time.Unix(0, a.hard.SubmittedUnixNano).Add(a.plan.TimeLimit).Sub(ctx.Now())
+}
+
+// limitOver ends the job if it has not ended in time.
+func (a *Actor) limitOver(ctx *kit.Context) {
+	if a.mode < stopping && a.ending == nil {
+		a.end(ctx, model.PhaseFailed, fmt.Sprintf("time limit of %s is over", model.FormatDuration(a.plan.TimeLimit)))
 	}
 }
 
