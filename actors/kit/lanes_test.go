@@ -117,7 +117,7 @@ func TestRingKeepsOrderWhileItGrowsAndGivesMemoryBack(t *testing.T) {
 		pop(i % 11)
 	}
 	push(ringKeep)
-	for _, v := range []int{1, 2, r.n - 3} {
+	for _, v := range []int{1, 2, int(r.n) - 3} {
 		pop(v)
 	}
 	if r.n != 0 || r.buf != nil {

@@ -74,7 +74,9 @@ func (m *mailbox) UserMessageCount() int {
 	return m.waiting()
 }
 
-func (m *mailbox) waiting() int { return m.lane[Normal].n + m.lane[Control].n + m.lane[Bulk].n }
+func (m *mailbox) waiting() int {
+	return int(m.lane[Normal].n) + int(m.lane[Control].n) + int(m.lane[Bulk].n)
+}
 
 // PostSystemMessage implements actor.Mailbox. The engine bounds these: a handful for each child and each failure.
 func (m *mailbox) PostSystemMessage(message any) {
@@ -114,7 +116,7 @@ func (m *mailbox) PostUserMessage(message any) {
 		m.unit.system.lost(to, inner, sender)
 		return
 	}
-	if !always && m.lane[lane].n >= m.unit.limit(lane) {
+	if !always && int(m.lane[lane].n) >= m.unit.limit(lane) {
 		m.refused++
 		m.mu.Unlock()
 		m.unit.system.refuse(to, inner, sender)

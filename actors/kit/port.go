@@ -60,12 +60,26 @@ var (
 	ErrGone = errors.New("kit: no such actor")
 )
 
-const askName = "ask"
+// asker is where one Ask waits: it takes the first answer, and drops others.
+type asker chan any
+
+// SendUserMessage implements actor.Process.
+func (a asker) SendUserMessage(_ *actor.PID, message any) {
+	_, m, _ := actor.UnwrapEnvelope(message)
+	select {
+	case a <- m:
+	default:
+	}
+}
+
+// SendSystemMessage implements actor.Process.
+func (asker) SendSystemMessage(*actor.PID, any) {}
+
+// Stop implements actor.Process.
+func (asker) Stop(*actor.PID) {}
 
 // isAsk reports whether ref is where an Ask waited: an answer that comes too late is nobody's fault.
-func (s *System) isAsk(ref Ref) bool {
-	return ref != nil && strings.HasPrefix(ref.Id, s.name+"/port/"+askName+"-")
-}
+func (s *System) isAsk(ref Ref) bool { return ref != nil && strings.HasPrefix(ref.Id, s.askPrefix) }
 
 // Ask sends a message and waits for the first reply; a reply that is an error is Ask's error. It is for the edges, never
 // for actors; ctx must have a deadline. Under a stepper nothing would move while it waits: use TellFrom and a Port there.
@@ -76,14 +90,9 @@ func (s *System) Ask(ctx context.Context, to Ref, message any) (any, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		return nil, errors.New("kit: ask without a deadline")
 	}
-	answer := make(chan any, 1)
-	ref := s.Port(askName, func(m any, _ Ref) {
-		select {
-		case answer <- m:
-		default: // only the first reply counts
-		}
-	})
-	defer s.ClosePort(ref)
+	answer := make(asker, 1)
+	ref, _ := s.engine.ProcessRegistry.Add(answer, s.askPrefix+strconv.FormatUint(s.serial.Add(1), 10))
+	defer s.engine.ProcessRegistry.Remove(ref)
 	s.send(to, message, ref)
 	select {
 	case m := <-answer:

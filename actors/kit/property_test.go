@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -220,7 +221,7 @@ func TestS16_NoMessageIsLostSilently(t *testing.T) {
 		if waiting != 0 || !st.Idle() || len(st.timers) != 0 {
 			t.Fatalf("at rest, but %d messages wait and %d timers are set", waiting, len(st.timers))
 		}
-		if err := sys.Stop(nil); err != nil { //nolint:staticcheck // under a stepper Stop only asks
+		if err := sys.Stop(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 		for st.Step(epoch.Add(2 * time.Hour)) {

@@ -113,7 +113,7 @@ func (sh *shell) last(m any) {
 
 // crashed ends an incarnation that panicked.
 func (sh *shell) crashed(reason, message any) {
-	if sh.current != nil {
+	if _, message, _ = actor.UnwrapEnvelope(message); sh.current != nil {
 		message = sh.current
 	}
 	sh.failed = true

@@ -35,7 +35,10 @@ type Config struct {
 
 // System is one process's set of actors. It is started once, and ends once.
 type System struct {
-	name    string
+	name string
+	// askPrefix begins the address of every Ask.
+	askPrefix string
+
 	engine  *actor.ActorSystem
 	log     *slog.Logger
 	clock   Clock
@@ -73,6 +76,7 @@ func New(c Config) *System {
 	if s.name == "" {
 		s.name = "troupe"
 	}
+	s.askPrefix = s.name + "/ask/"
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
@@ -113,17 +117,26 @@ func (s *System) Start(spec Spec) (Ref, error) {
 	}
 	select {
 	case r := <-root.started:
-		if r.err != nil {
-			s.await()
-			return nil, r.err
-		}
-		s.mu.Lock()
-		s.top = r.ref
-		s.mu.Unlock()
-		return r.ref, nil
+		return s.begun(r)
 	case <-s.done:
+	}
+	select {
+	case r := <-root.started: // it was started, and has ended at once
+		return s.begun(r)
+	default:
 		return nil, s.Err()
 	}
+}
+
+func (s *System) begun(r startResult) (Ref, error) {
+	if r.err != nil {
+		s.await()
+		return nil, r.err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.top = r.ref
+	return r.ref, nil
 }
 
 // await waits for the end of the tree.

@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -329,5 +330,51 @@ func TestATopThatFailsAtOnceEndsTheSystem(t *testing.T) {
 	hear(t, sys.Done())
 	if !errors.Is(sys.Err(), errBoom) {
 		t.Fatalf("got %v", sys.Err())
+	}
+}
+
+func TestAwait(t *testing.T) {
+	ready := make(chan struct{})
+	sys, top := realSystem(t, spec("top", func(ctx *Context, m any) {
+		switch m {
+		case "ready":
+			close(ready)
+		case "end":
+			ctx.StopSelf()
+		}
+	}))
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := sys.Await(gone, ready); !errors.Is(err, context.Canceled) {
+		t.Fatalf("got %v", err)
+	}
+	sys.Tell(top, "ready")
+	if err := sys.Await(soon(t), ready); err != nil {
+		t.Fatal(err)
+	}
+	sys.Tell(top, "end")
+	if err := sys.Await(soon(t), make(chan struct{})); !errors.Is(err, ErrEnded) {
+		t.Fatalf("got %v", err)
+	}
+}
+
+func TestAwaitStepsWithoutMovingTime(t *testing.T) {
+	l := newLab(t, 1)
+	ready := make(chan struct{})
+	ref := l.spawn(spec("a", func(ctx *Context, m any) {
+		switch m {
+		case "now":
+			close(ready)
+		case "later":
+			ctx.After("t", time.Second, "now")
+		}
+	}))
+	l.sys.Tell(ref, "later")
+	if err := l.sys.Await(t.Context(), ready); err == nil || l.st.Now() != epoch {
+		t.Fatalf("got %v at %s", err, l.st.Now())
+	}
+	l.sys.Tell(ref, "now")
+	if err := l.sys.Await(t.Context(), ready); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -58,6 +58,9 @@ func (u *unit) box() actor.Mailbox { return &u.mailbox }
 // nameMax bounds the name of an actor; names of tenants are much shorter.
 const nameMax = 512
 
+// mailboxMax bounds the limits of a mailbox: more could not be meant.
+const mailboxMax = 1 << 24
+
 // check refuses what would fail later, and elsewhere.
 func (s *Spec) check() error {
 	switch {
@@ -65,9 +68,9 @@ func (s *Spec) check() error {
 		return fmt.Errorf("kit: Spec.Name has %d bytes, want 1 to %d", len(s.Name), nameMax)
 	case s.New == nil:
 		return fmt.Errorf("kit: Spec.New of %s is nil, want a function that makes a Behavior", s.Name)
-	case s.Mailbox < 0 || s.Control < 0:
-		return fmt.Errorf("kit: Spec.Mailbox and Spec.Control of %s are %d and %d, want 0 (default) or more",
-			s.Name, s.Mailbox, s.Control)
+	case min(s.Mailbox, s.Control) < 0 || max(s.Mailbox, s.Control) > mailboxMax:
+		return fmt.Errorf("kit: Spec.Mailbox and Spec.Control of %s are %d and %d, want 0 (default) to %d",
+			s.Name, s.Mailbox, s.Control, mailboxMax)
 	case s.Limit.Max < 0 || s.Limit.Per < 0:
 		return fmt.Errorf("kit: Spec.Limit of %s is %d in %s, want 0 (default) or more", s.Name, s.Limit.Max, s.Limit.Per)
 	case s.Restart > Escalating:
