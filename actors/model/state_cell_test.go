@@ -127,6 +127,18 @@ func TestB42_OneKeyMakesOneJob(t *testing.T) {
 	}
 }
 
+// Uids are given out before they are committed, so they may come in another order.
+func TestUidsMayComeInAnyOrder(t *testing.T) {
+	c := newCell(t)
+	c.mustApply(queueSet("q"), submitted(9, "q", "a", ""), submitted(5, "q", "b", ""))
+	if c.NextUID() != 10 {
+		t.Fatalf("next uid is %d, and 9 was used", c.NextUID())
+	}
+	if _, err := LoadState(c.Entries()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestNamesAreUsedAgain(t *testing.T) {
 	c := newCell(t)
 	id := JobID{Queue: "q", Name: "a"}

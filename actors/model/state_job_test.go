@@ -217,14 +217,23 @@ func TestS16_ResultsAreFrozen(t *testing.T) {
 		}
 		read <- same
 	}()
+	type copied struct{ held, want []Result }
+	var handedOut []copied
 	for _, i := range order[500:] {
 		finish(job, uint64(i), "original")
 		finish(clone, uint64(i), "clone")
+		list := job.Results(0)
+		handedOut = append(handedOut, copied{list, slices.Clone(list)})
 	}
 	if !<-read {
 		t.Fatal("a list that was handed out has changed")
 	}
-	for _, r := range job.Results(0)[:] {
+	for n, c := range handedOut {
+		if !slices.EqualFunc(c.held, c.want, func(a, b Result) bool { return a.Index == b.Index }) {
+			t.Fatalf("the list handed out after %d results has changed since", 501+n)
+		}
+	}
+	for _, r := range job.Results(0) {
 		if string(r.Data) == "clone" {
 			t.Fatal("the clone has written into its original")
 		}

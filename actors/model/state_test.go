@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/troupe-sched/troupe/actors/journal"
@@ -32,6 +33,9 @@ func TestS5_F30_SnapshotAndTailEqualReplay(t *testing.T) {
 			if restored.Digest() != state.Digest() || restored.LiveJobs() != state.LiveJobs() || restored.EndedJobs() != state.EndedJobs() {
 				t.Fatalf("the snapshot of record %d is not its state", cut)
 			}
+			if got, want := facts(restored), facts(state); got != want {
+				t.Fatalf("the snapshot of record %d has lost something:\n%s\n%s", cut, got, want)
+			}
 			for i, s := range stored[cut:] {
 				if err := journal.Replay(restored, uint64(cut+i+1), s.Data); err != nil {
 					t.Fatalf("snapshot %d: %v", cut, err)
@@ -47,6 +51,33 @@ func TestS5_F30_SnapshotAndTailEqualReplay(t *testing.T) {
 			}
 		}
 	})
+}
+
+// facts is all that a state says of itself, by other ways than its snapshot.
+func facts(s *model.State) string {
+	var b strings.Builder
+	fmt.Fprintln(&b, s.Seq(), s.Epoch(), s.Head(), s.NextUID(), s.LiveJobs(), s.EndedJobs())
+	for _, q := range s.Queues() {
+		fmt.Fprintln(&b, q.Spec.GetName(), q.Spec.GetMaxJobs(), q.LiveJobs())
+		for _, key := range []string{"k0", "k1", "k2", "k3"} {
+			fmt.Fprintln(&b, key, q.Key(key).GetUid(), q.Key(key).GetName(), q.Key(key).GetSpecSha256())
+		}
+	}
+	for _, n := range s.Nodes() {
+		fmt.Fprintln(&b, n.ID, n.Info.GetId(), n.Info.GetCpuMilli(), n.Info.GetAttributes(), n.Drained, n.DrainReason)
+	}
+	for _, j := range s.Jobs() {
+		fmt.Fprintln(&b, j.UID, j.ID, j.Key, j.SubmittedUnixNano, j.StopRequested, j.StopReason, j.Phase, j.Reason, j.EndedUnixNano,
+			j.Spec.GetLabels(), s.Newest(j.ID).UID, s.Job(j.UID) == j)
+		for stage := range j.Stages() {
+			fmt.Fprintln(&b, j.Counts(stage), j.StageDone(stage), j.Results(stage))
+			for i := range j.Counts(stage).Instances {
+				last := j.LastFailure(stage, i)
+				fmt.Fprint(&b, j.Done(stage, i), j.Dead(stage, i), j.Failures(stage, i), last.GetNode(), last.GetTimeUnixNano(), last.GetExitCode())
+			}
+		}
+	}
+	return b.String()
 }
 
 // A clone is a state of its own, and an event that is refused leaves no trace.
