@@ -106,7 +106,7 @@ func (d *Driver) begin(a adopted) {
 		if a.first != nil {
 			sink(d, *a.first)
 		}
-		a.slot.serve(a.link)
+		a.slot.live(a.link)
 	}()
 }
 

@@ -14,23 +14,25 @@ import (
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
-// serveNew starts a shim and serves it.
-func (s *slot) serveNew() {
-	l, err := s.d.spawn(s.dir)
-	if err != nil {
-		s.over(ended(failed, "shim cannot be started: "+err.Error()))
-		return
+// live serves shims of the slot, one after the other, until there is none and none is needed: first the one that l leads
+// to, or a new one if l is nil.
+func (s *slot) live(l *link) {
+	for again := true; again; l = nil {
+		var err error
+		if l == nil {
+			l, err = s.d.spawn(s.dir)
+		}
+		if err != nil {
+			again = s.over(ended(failed, "shim cannot be started: "+err.Error()))
+			continue
+		}
+		again = s.serve(l)
 	}
-	s.serve(l)
 }
 
-// serve hears what the shim tells until it is gone, or the driver is closed.
-func (s *slot) serve(l *link) {
-	if !s.attach(l) {
-		_ = l.conn.Close()
-		return
-	}
-	for {
+// serve hears what the shim tells until it is gone, or the driver is closed. It says whether a new one is needed.
+func (s *slot) serve(l *link) bool {
+	for s.attach(l) {
 		st, err := l.next()
 		if err != nil {
 			s.d.opt.Log.Debug("shim hung up", "slot", s.number, "cause", err)
@@ -40,12 +42,25 @@ func (s *slot) serve(l *link) {
 	}
 	_ = l.conn.Close()
 	if s.d.closing.Load() {
-		if l.process != nil {
-			_ = l.process.Release()
-		}
-		return
+		s.leave(l)
+		return false
 	}
-	s.bury(l)
+	return s.bury(l)
+}
+
+// leave lets the shim live on, if it has ever been told anything.
+func (s *slot) leave(l *link) {
+	s.mu.Lock()
+	up := s.up
+	s.mu.Unlock()
+	switch {
+	case l.process == nil:
+	case up:
+		_ = l.process.Release()
+	default:
+		_ = l.process.Kill()
+		_, _ = l.process.Wait()
+	}
 }
 
 // attach makes l the way to the shim; it is false if the driver was closed meanwhile.
@@ -124,8 +139,11 @@ func (s *slot) tell(id wire.LogID, logBytes int64, events []driver.Event) {
 }
 
 // bury accounts for a shim that is gone: it is reaped, what runs in its session is killed, and the attempt that it left
-// unfinished ends as its last words on disk say, or else as LOST.
-func (s *slot) bury(l *link) {
+// unfinished ends as its last words on disk say, or else as LOST. It says whether a new shim is needed.
+func (s *slot) bury(l *link) bool {
+	s.mu.Lock()
+	shim, up := s.shim, s.up
+	s.mu.Unlock()
 	status := ""
 	if l.process != nil {
 		_ = l.process.Kill()
@@ -133,51 +151,53 @@ func (s *slot) bury(l *link) {
 			status = " (" + state.String() + ")"
 		}
 	} else {
-		s.mu.Lock()
-		shim := s.shim
-		s.mu.Unlock()
 		shim.kill()
 	}
-	s.mu.Lock()
-	up := s.up
-	s.mu.Unlock()
 	if !up && l.process != nil {
-		s.over(ended(failed, "shim did not start"+status+": "+shimLogTail(s.dir)))
-		return
+		return s.over(ended(failed, "shim did not start"+status+": "+shimLogTail(s.dir)))
 	}
-	s.over(ended(lost, "its shim died"+status))
+	return s.over(ended(lost, "its shim died"+status))
 }
 
-// over ends the service of the slot. If the attempt is still busy, it ended as is found on disk, or as otherwise says.
-func (s *slot) over(otherwise driver.Outcome) {
+// over ends the service of a shim. If the attempt is still busy, it ended as is found on disk, or as otherwise says. A
+// new shim is needed if the next attempt came as an answer to that.
+func (s *slot) over(otherwise driver.Outcome) (again bool) {
 	s.mu.Lock()
-	s.up, s.link, s.out = false, nil, nil
+	s.up, s.link, s.template = false, nil, nil
 	shim, id, busy := s.shim, s.id, s.busy
 	s.mu.Unlock()
-	var st *v1.ShimState
-	if busy { // without the lock: it may take a while, and to whoever calls meanwhile the slot is just busy
-		var left string
-		if st, left = account(s.dir, shim, id.Fence); left != "" {
+	if busy {
+		// Without the lock, for it may take a while: whoever calls meanwhile finds the slot busy.
+		st, left := account(s.dir, shim, id.Fence)
+		if left != "" {
 			otherwise.Reason += "; " + left
 		}
+		s.lose(st, otherwise)
 	}
 	s.mu.Lock()
-	var events []driver.Event
-	if busy {
-		e, ok := s.learn(st)
-		if !ok || !e.Outcome.IsFinal() {
-			e = s.event(otherwise)
-		}
-		s.d.opt.Log.Warn("shim is gone", "slot", s.number, "fence", id.Fence, "phase", e.Outcome.Phase, "reason", e.Outcome.Reason)
-		events = append(events, e)
-	}
-	s.serving, s.out = false, nil
-	releasing := s.releasing
+	again = s.busy
+	s.serving = again
+	releasing := s.releasing && !again
 	s.mu.Unlock()
-	s.tell(id, diskBytes(filepath.Join(s.d.opt.Dir, wire.LogsDir, id.String())), events)
 	if releasing {
 		s.vanish()
 	}
+	return again
+}
+
+// lose ends the attempt of a shim that is gone.
+func (s *slot) lose(st *v1.ShimState, otherwise driver.Outcome) {
+	s.mu.Lock()
+	s.out = nil
+	e, ok := s.learn(st)
+	if !ok || !e.Outcome.IsFinal() {
+		otherwise.Started = e.Outcome.Started
+		e = s.event(otherwise)
+	}
+	id := s.id
+	s.mu.Unlock()
+	s.d.opt.Log.Warn("shim is gone", "slot", s.number, "fence", id.Fence, "phase", e.Outcome.Phase, "reason", e.Outcome.Reason)
+	s.tell(id, diskBytes(filepath.Join(s.d.opt.Dir, wire.LogsDir, id.String())), []driver.Event{e})
 }
 
 // vanish removes the slot and reports it released.

@@ -87,9 +87,6 @@ func (s *slot) start(t *driver.Task) (answer *driver.Event, ok bool) {
 	case t.Inputs == "" && t.Results != nil:
 		return refuse("inputs are in memory only; a process needs them in a directory")
 	}
-	if !s.serving {
-		s.template = nil // a new shim has no plan
-	}
 	if s.template != t.Template || s.template == nil {
 		plan, err := s.d.plan(t, s.dir)
 		if err == nil {
@@ -113,7 +110,7 @@ func (s *slot) start(t *driver.Task) (answer *driver.Event, ok bool) {
 		s.d.serving.Add(1)
 		go func() {
 			defer s.d.serving.Done()
-			s.serveNew()
+			s.live(nil)
 		}()
 	}
 	s.push()
@@ -242,17 +239,22 @@ func (s *slot) letGo() {
 	}
 }
 
-// kill ends the very shim, if it still runs.
+// kill ends the very shim, if it still runs, and waits for it if it is a child of this process: an agent that was closed
+// and opened again has children that it does not remember.
 func (i identity) kill() {
-	if i.isAlive() {
-		if p, err := os.FindProcess(i.pid); err == nil {
-			_ = p.Kill()
-			_ = p.Release()
-		}
-	}
-}
-
-func (i identity) isAlive() bool {
 	boot, err := host.BootID()
-	return err == nil && boot == i.boot && i.pid > 0 && host.Alive(i.pid, i.start)
+	if err != nil || boot != i.boot || i.pid <= 0 {
+		return
+	}
+	p, err := host.Get(i.pid)
+	if err != nil || p.Start != i.start {
+		return
+	}
+	if process, err := os.FindProcess(i.pid); err == nil {
+		_ = process.Kill()
+		if p.Parent == os.Getpid() {
+			_, _ = process.Wait()
+		}
+		_ = process.Release()
+	}
 }

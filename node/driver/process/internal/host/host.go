@@ -31,16 +31,12 @@ func Self() (pid int, start uint64, boot string, err error) {
 	return p.PID, p.Start, boot, nil
 }
 
-// Alive says whether the very process still runs.
-func Alive(pid int, start uint64) bool {
-	p, err := Get(pid)
-	return err == nil && p.Start == start && !p.Zombie
-}
-
-// KillAll sends SIGKILL to every process that matches, until none is left; new ones are born while it looks. It gives
-// up after the time and returns how many remain.
+// KillAll sends SIGKILL to every process that matches, until none is left: new ones are born while it looks, and those
+// that were killed take a moment to die, in which they no longer match. It gives up after the time and returns how many
+// remain.
 func KillAll(match func(Process) bool, within time.Duration) (int, error) {
 	deadline := time.Now().Add(within)
+	killed := map[int]uint64{} // start by process id
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		all, err := List()
 		if err != nil {
@@ -48,10 +44,13 @@ func KillAll(match func(Process) bool, within time.Duration) (int, error) {
 		}
 		left := 0
 		for _, p := range all {
-			if !p.Zombie && match(p) {
-				left++
-				kill(p)
+			start, dying := killed[p.PID]
+			if dying = dying && start == p.Start; p.Zombie || !dying && !match(p) {
+				continue
 			}
+			left++
+			kill(p)
+			killed[p.PID] = p.Start
 		}
 		if left == 0 || time.Now().After(deadline) {
 			return left, nil

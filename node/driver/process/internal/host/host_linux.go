@@ -22,20 +22,21 @@ func Get(pid int) (Process, error) {
 	if err != nil {
 		return Process{}, err
 	}
-	// The name, in parentheses, may hold anything; the fields after the last one are plain: state, parent, group,
-	// session, …, start time as the 20th.
+	// The name, in parentheses, may hold anything; the fields after it are plain. They are numbered as in proc(5).
 	f := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(f) < 20 {
-		return Process{}, fmt.Errorf("/proc/%d/stat has %d fields, want 20 or more", pid, len(f))
+	const first, state, parent, session, start = 3, 3, 4, 6, 22
+	if len(f) <= start-first {
+		return Process{}, fmt.Errorf("/proc/%d/stat has %d fields, want %d or more", pid, len(f), start-first+1)
 	}
-	p := Process{PID: pid, Zombie: f[0][0] == 'Z' || f[0][0] == 'X'}
-	if p.Parent, err = strconv.Atoi(string(f[1])); err != nil {
+	field := func(n int) string { return string(f[n-first]) }
+	p := Process{PID: pid, Zombie: field(state) == "Z" || field(state) == "X"}
+	if p.Parent, err = strconv.Atoi(field(parent)); err != nil {
 		return Process{}, err
 	}
-	if p.Session, err = strconv.Atoi(string(f[3])); err != nil {
+	if p.Session, err = strconv.Atoi(field(session)); err != nil {
 		return Process{}, err
 	}
-	p.Start, err = strconv.ParseUint(string(f[19]), 10, 64)
+	p.Start, err = strconv.ParseUint(field(start), 10, 64)
 	return p, err
 }
 
