@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
-	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -396,9 +395,7 @@ func (a *Actor) drop(ctx *kit.Context, sl *slot) {
 	if at := sl.attempt; at != nil {
 		sl.stage.outdate(at)
 		a.forget(at)
-		if !plant.Is(plant.RetryForgotten) {
-			sl.stage.wait(at.index, ctx.Now().Add(lostBackoff))
-		}
+		sl.stage.wait(at.index, ctx.Now().Add(lostBackoff))
 	}
 }
 

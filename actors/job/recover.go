@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
-	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -79,7 +78,7 @@ func (a *Actor) recovered(ctx *kit.Context, over bool) {
 	if a.mode != recovering {
 		return
 	}
-	if !over && !plant.Is(plant.RecoveryNotAwaited) && (a.expect < 0 || len(a.heard) < a.expect) {
+	if !over && (a.expect < 0 || len(a.heard) < a.expect) {
 		return
 	}
 	if over {
@@ -90,8 +89,10 @@ func (a *Actor) recovered(ctx *kit.Context, over bool) {
 	switch {
 	case a.ending != nil:
 		a.beginStopping(ctx)
-	case a.hard.StopRequested && !plant.Is(plant.StopForgotten):
+	case a.hard.StopRequested:
 		a.end(ctx, model.PhaseStopped, a.hard.StopReason)
+	case a.plan.TimeLimit > 0 && a.timeLeft(ctx) <= 0:
+		a.limitOver(ctx)
 	default:
 		a.review(ctx)
 		a.want(ctx, true)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/troupe-sched/troupe/actors/kit"
-	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -112,9 +111,6 @@ func (a *Actor) succeed(st *stage, node model.NodeID, ref kit.Ref, s *v1.Attempt
 	st.accepted++
 	sc.done = append(sc.done, index)
 	sc.settles = append(sc.settles, settle{node, ref, model.Fence(s.GetFence())})
-	if plant.Is(plant.SettleBeforeCommit) {
-		a.work.settle(node, ref, model.Fence(s.GetFence()))
-	}
 }
 
 func (a *Actor) fail(ctx *kit.Context, st *stage, node model.NodeID, ref kit.Ref, s *v1.AttemptState, reason string) {
@@ -147,7 +143,7 @@ func (a *Actor) stranger(ctx *kit.Context, node model.NodeID, ref kit.Ref, s *v1
 	switch {
 	case a.commit.holds(st.number, fence):
 		// Its end is on its way through the journal; it is settled after.
-	case a.mode == ended, known, onItsWay, fence <= st.outdated[index] && !plant.Is(plant.OutdatedAccepted), current != nil && current.fence > fence:
+	case a.mode == ended, known, onItsWay, fence <= st.outdated[index], current != nil && current.fence > fence:
 		a.dismiss(node, ref, s)
 	case over(s.GetPhase()):
 		if current != nil { // older than this one
@@ -189,9 +185,6 @@ func (a *Actor) adopt(st *stage, node model.NodeID, ref kit.Ref, s *v1.AttemptSt
 // inventory takes in all that one node holds of this job.
 func (a *Actor) inventory(ctx *kit.Context, m *msg.Inventory) {
 	a.heard[m.Node] = true
-	if plant.Is(plant.InventoryIgnored) {
-		m = &msg.Inventory{Node: m.Node, NodeRef: m.NodeRef}
-	}
 	here := map[model.SlotID]bool{}
 	doubt := false
 	for _, h := range m.Slots {
