@@ -64,7 +64,7 @@ func (c *clients) askOne(m *master, call any, timeout time.Duration, then func(r
 			return
 		}
 		port := m.sys.Port("client", func(reply any, _ kit.Ref) {
-			c.observe(call, reply)
+			c.observe(m, call, reply)
 			if lossy && w.chance(w.p.drop/2) {
 				return
 			}
@@ -96,7 +96,7 @@ func readReply(reply any) (any, error) {
 }
 
 // observe checks what an answer promises, at the moment in which it leaves the master.
-func (c *clients) observe(call, reply any) {
+func (c *clients) observe(m *master, call, reply any) {
 	w := c.w
 	switch r := reply.(type) {
 	case *v1.SubmitReply:
@@ -118,7 +118,9 @@ func (c *clients) observe(call, reply any) {
 			w.fail(AckedIsDurable, "the stop of %s is acknowledged as %q, and no durable record tells of it", ref.GetName(), r.GetPhase())
 		}
 	case *v1.JobStatus:
-		c.status(r)
+		if !m.zombie { // what a deposed master knows is old
+			c.status(r)
+		}
 	case *v1.ResultsReply:
 		c.results(call.(*v1.ResultsRequest), r)
 	}

@@ -104,7 +104,8 @@ func (c *clients) submit(k *work, done func()) {
 func (c *clients) submitted(k *work, r *v1.SubmitReply) {
 	w := c.w
 	w.did(OneKeyOneJob)
-	if old := w.truth.jobs[k.uid]; old != nil && !old.forgotten && k.key != "" && k.uid != r.GetUid() {
+	old, now := w.truth.jobs[k.uid], w.truth.jobs[r.GetUid()]
+	if old != nil && !old.forgotten && !now.forgotten && k.key != "" && old != now {
 		w.fail(OneKeyOneJob, "key %s was answered by job %d and then by job %d", k.key, k.uid, r.GetUid())
 	}
 	k.uid, k.refused = r.GetUid(), ""
