@@ -44,7 +44,7 @@ func RunSnapshots(t *testing.T, newStore func(t *testing.T) SnapshotStore) {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 			defer cancel()
 			s := &snapTest{T: t, ctx: ctx, store: newStore(t)}
-			t.Cleanup(s.close)
+			defer s.close() // before what the store has put up for the test comes down
 			s.open()
 			test.run(s)
 		})

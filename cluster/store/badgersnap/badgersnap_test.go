@@ -45,36 +45,64 @@ func mustClose(t testing.TB, s owner) {
 	}
 }
 
+// damages are the ways in which a generation can be spoiled.
+var damages = []struct {
+	name string
+	do   func(b *badgerdb.Batch, id uint64) error
+}{
+	{"an entry is changed", func(b *badgerdb.Batch, id uint64) error {
+		return b.Set(append(key(id, 0), 0, 0, 0, 0), []byte{0, 'c', 'h', 'a', 'n', 'g', 'e', 'd'})
+	}},
+	{"an entry is lost", func(b *badgerdb.Batch, id uint64) error { return b.Delete(append(key(id, 0), 0, 0, 0, 0)) }},
+	{"an entry is one too many", func(b *badgerdb.Batch, id uint64) error { return b.SetLong(key(id, 1<<30), []byte("x")) }},
+	{"an entry lacks its last part", func(b *badgerdb.Batch, id uint64) error {
+		return b.Set(append(key(id, 0), 0, 0, 0, 0), []byte{1})
+	}},
+}
+
+func TestS5_EveryDamageIsFound(t *testing.T) {
+	for _, damage := range damages {
+		t.Run(damage.name, func(t *testing.T) {
+			s := mustOpen(t, t.TempDir())
+			defer mustClose(t, s)
+			for seq := uint64(1); seq <= 2; seq++ {
+				if err := s.Save(t.Context(), seq, [][]byte{[]byte("one"), []byte("two")}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			list, err := s.generations()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.db.Write(func(b *badgerdb.Batch) error { return damage.do(b, list[0].ID) }); err != nil {
+				t.Fatal(err)
+			}
+			if seq, _, err := s.Load(t.Context()); err != nil || seq != 1 {
+				t.Fatalf("loaded the snapshot of record %d, %v; the newest is spoiled, the one before is not", seq, err)
+			}
+		})
+	}
+}
+
 func TestSnapshots(t *testing.T) {
 	journaltest.RunSnapshots(t, func(t *testing.T) journaltest.SnapshotStore {
 		dir := t.TempDir()
-		damages := 0
+		n := 0
 		return journaltest.SnapshotStore{
 			Open: func() (journal.Snapshots, error) { return open(dir) },
 			Damage: func(t *testing.T, generation int) {
 				s := mustOpen(t, dir)
+				defer mustClose(t, s)
 				list, err := s.generations()
 				if err != nil {
 					t.Fatal(err)
 				}
-				// Now one way, now another: an entry is changed, is lost, is one too many, lacks its last part.
-				first := append(key(list[generation].ID, 0), 0, 0, 0, 0)
-				err = s.db.Write(func(b *badgerdb.Batch) error {
-					switch damages++; damages % 4 {
-					case 0:
-						return b.Set(first, []byte{0, 'c', 'h', 'a', 'n', 'g', 'e', 'd'})
-					case 1:
-						return b.Delete(first)
-					case 2:
-						return b.SetLong(key(list[generation].ID, 1<<30), []byte("one too many"))
-					default:
-						return b.Set(first, []byte{1})
-					}
-				})
-				if err != nil {
+				// Now one way, now another.
+				damage := damages[n%len(damages)]
+				n++
+				if err := s.db.Write(func(b *badgerdb.Batch) error { return damage.do(b, list[generation].ID) }); err != nil {
 					t.Fatal(err)
 				}
-				mustClose(t, s)
 			},
 			Crash: func(t *testing.T, seq uint64) {
 				s := mustOpen(t, dir)

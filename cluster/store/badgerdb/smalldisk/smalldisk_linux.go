@@ -1,4 +1,3 @@
-// Package smalldisk gives tests a file system of their own that is soon full.
 package smalldisk
 
 import (

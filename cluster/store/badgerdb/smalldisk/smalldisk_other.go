@@ -1,6 +1,5 @@
 //go:build !linux
 
-// Package smalldisk gives tests a file system of their own that is soon full.
 package smalldisk
 
 import "testing"
