@@ -7,9 +7,9 @@
 //	│  └ <slot> one live slot and what runs in it
 //	└ link      the session with the master
 //
-// Three things lie outside of the actors and outlive a crash of any of them: the ledger's store, the rig (what each
-// slot was given last, and what its driver said last) and each actor's book of addresses. Everything in an actor can be
-// built again from them, so an actor that crashes is restarted alone.
+// Two things lie outside of the actors and outlive a crash of any of them: the ledger's store, and the rig (what each
+// slot was given last, and what its driver said last). Everything in an actor can be built again from them, so an actor
+// that crashes is restarted alone.
 //
 // How it flows, all in one direction:
 //

@@ -226,6 +226,7 @@ type simStore struct {
 	pending []*simWrite
 	full    bool
 	gen     int
+	read    *book // what is durable, if it was read since the last write
 }
 
 type simWrite struct {
@@ -270,6 +271,7 @@ func (s *simStore) store(changes []ledger.Entry, done func(error)) {
 			s.w.settled[c.Key.A] = s.w.session
 		}
 	}
+	s.read = nil
 	s.mem.Write(changes, done)
 }
 
@@ -282,14 +284,18 @@ func (s *simStore) crash() {
 	s.gen++
 }
 
-// durable is what a restart would find.
+// durable is what a restart would find; it is only to be read.
 func (s *simStore) durable() *book {
+	if s.read != nil {
+		return s.read
+	}
 	entries, err := s.mem.Load()
 	if err != nil {
 		s.w.fatalf("load: %v", err)
 	}
 	b := newBook(&Config{Info: s.w.info}, 0, nil)
 	b.load(entries)
+	s.read = b
 	return b
 }
 
