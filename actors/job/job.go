@@ -47,8 +47,9 @@ type Actor struct {
 	fences  map[model.Fence]*attempt
 	work    works
 	commit  commit
-	heard   map[model.NodeID]bool // nodes that sent an Inventory while recovering
-	expect  int                   // nodes that will; -1 before Claimed
+	heard   map[model.NodeID]bool   // nodes that sent an Inventory while recovering
+	removed map[model.NodeID]uint64 // order of the newest news from a node that slots have gone
+	expect  int                     // nodes that will; -1 before Claimed
 	ending  *ending
 	places  places
 	changed bool

@@ -27,7 +27,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	a.hard, a.missing, a.changed, a.stopAsked = m.State, m.State == nil, false, false
 	a.stages, a.commit, a.ending = nil, commit{}, nil
 	a.slots, a.fences = map[model.SlotID]*slot{}, map[model.Fence]*attempt{}
-	a.heard, a.expect = map[model.NodeID]bool{}, -1
+	a.heard, a.removed, a.expect = map[model.NodeID]bool{}, map[model.NodeID]uint64{}, -1
 	if a.missing {
 		a.mode = ended
 		ctx.After("retire", 0, retire{}) // whoever asks about jobs that are not there must leave nothing behind

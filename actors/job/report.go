@@ -30,6 +30,9 @@ func (a *Actor) reported(ctx *kit.Context, m *msg.Reported) {
 			a.drop(ctx, sl)
 		}
 	}
+	if len(m.Freed)+len(m.Refused) > 0 {
+		a.removed[m.Node] = max(a.removed[m.Node], m.Order)
+	}
 	for _, id := range m.Freed {
 		if sl := a.slots[id]; sl != nil {
 			a.drop(ctx, sl)
@@ -184,6 +187,10 @@ func (a *Actor) adopt(st *stage, node model.NodeID, ref kit.Ref, s *v1.AttemptSt
 
 // inventory takes in all that one node holds of this job.
 func (a *Actor) inventory(ctx *kit.Context, m *msg.Inventory) {
+	if len(m.Slots) > 0 && m.Order < a.removed[m.Node] {
+		ctx.Tell(m.NodeRef, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: true, Mark: a.env.IDs.Fence()})
+		return // the answer comes straight from the node, in its order
+	}
 	a.heard[m.Node] = true
 	here := map[model.SlotID]bool{}
 	doubt := false

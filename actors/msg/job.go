@@ -48,6 +48,8 @@ type Reported struct {
 	Refused []Refused
 	// Freed are slots that are released and gone.
 	Freed []model.SlotID
+	// Order is when the node said so; see Inventory.
+	Order uint64
 }
 
 // Refused is a launch that the agent did not admit.
@@ -68,7 +70,8 @@ type SlotsLost struct {
 }
 
 // Inventory tells a job all that one node holds of it. Slots that the job believes to hold there, and that are not
-// named, are gone, unless they were granted later: Inventories come by way of the supervisor, grants do not.
+// named, are gone, unless they were granted later: Inventories come by way of the supervisor, grants do not. One that
+// was overtaken by the news that a slot has gone is asked for again, or the slot would come back as a ghost.
 type Inventory struct {
 	Node    model.NodeID
 	NodeRef kit.Ref

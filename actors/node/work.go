@@ -183,7 +183,7 @@ func (b *batch) flush(ctx *kit.Context, a *Actor) {
 	for _, j := range b.jobs {
 		r := j.reported
 		if len(r.Attempts)+len(r.Refused)+len(r.Freed) > 0 {
-			r.ID, r.UID, r.Node, r.NodeRef = j.id, j.uid, a.id, ctx.Self()
+			r.ID, r.UID, r.Node, r.NodeRef, r.Order = j.id, j.uid, a.id, ctx.Self(), a.env.IDs.Order()
 			a.tellJob(ctx, j, &r)
 		}
 		if len(j.lost) > 0 {
