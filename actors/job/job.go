@@ -264,6 +264,7 @@ func (a *Actor) granted(ctx *kit.Context, m *msg.Granted) {
 		st.idle = append(st.idle, a.slots[id])
 	}
 	a.assign(ctx, st)
+	a.setDue(ctx)
 	a.want(ctx, false)
 	a.note(ctx)
 }
@@ -273,6 +274,7 @@ func (a *Actor) assignAll(ctx *kit.Context) {
 	for _, st := range a.stages {
 		a.assign(ctx, st)
 	}
+	a.setDue(ctx)
 	a.want(ctx, false)
 }
 
@@ -293,12 +295,14 @@ func (a *Actor) assign(ctx *kit.Context, st *stage) {
 		}
 		a.launch(st, sl, index)
 	}
-	a.setDue(ctx)
 }
 
 // setDue wakes the job when the next retry of any of its stages is due. One that is due already waits for a slot, and
 // needs no timer.
 func (a *Actor) setDue(ctx *kit.Context) {
+	if a.mode != active || a.ending != nil {
+		return
+	}
 	next := time.Duration(-1)
 	for _, st := range a.stages {
 		if len(st.retries) == 0 {
