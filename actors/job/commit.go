@@ -37,8 +37,12 @@ type settle struct {
 	fence model.Fence
 }
 
-// commitBytesMax bounds the results in one commit; the rest goes with the next.
-const commitBytesMax = 256 << 10
+const (
+	// commitBytesMax bounds one commit; the rest goes with the next.
+	commitBytesMax = 256 << 10
+	// doneBytes is the most that an instance takes in a commit, as a range of its own.
+	doneBytes = 12
+)
 
 func (c *commit) of(number int) *stageCommit {
 	for i := range c.stages {

@@ -43,13 +43,17 @@ func (a *Actor) reported(ctx *kit.Context, m *msg.Reported) {
 	a.note(ctx)
 }
 
-// dismiss ends what nobody wants: an end is forgotten, a running attempt stopped.
+// dismiss ends what nobody wants: an end is forgotten, a running attempt stopped, with its slot if the job holds that
+// for nothing else.
 func (a *Actor) dismiss(node model.NodeID, ref kit.Ref, s *v1.AttemptState) {
-	fence := model.Fence(s.GetFence())
-	if over(s.GetPhase()) {
+	id, fence := model.SlotID(s.GetSlot()), model.Fence(s.GetFence())
+	switch sl := a.slots[id]; {
+	case over(s.GetPhase()):
 		a.work.settle(node, ref, fence)
-	} else {
-		a.work.stop(node, ref, msg.Stop{Slot: model.SlotID(s.GetSlot()), Fence: fence})
+	case sl != nil && sl.attempt == nil:
+		a.release(sl)
+	default:
+		a.work.stop(node, ref, msg.Stop{Slot: id, Fence: fence})
 	}
 }
 
@@ -113,6 +117,7 @@ func (a *Actor) succeed(st *stage, node model.NodeID, ref kit.Ref, s *v1.Attempt
 	st.settling[index] = struct{}{}
 	st.accepted++
 	sc.done = append(sc.done, index)
+	sc.bytes += doneBytes
 	sc.settles = append(sc.settles, settle{node, ref, model.Fence(s.GetFence())})
 }
 
@@ -159,10 +164,11 @@ func (a *Actor) stranger(ctx *kit.Context, node model.NodeID, ref kit.Ref, s *v1
 	}
 }
 
-// giveUp stops an attempt because a later one of the same instance was found.
+// giveUp stops an attempt because a later one of the same instance was found. Its slot goes back: when it will be free
+// again is not known.
 func (a *Actor) giveUp(at *attempt) {
 	at.slot.stage.outdate(at)
-	a.work.stop(at.slot.node, at.slot.ref, msg.Stop{Slot: at.slot.id, Fence: at.fence})
+	a.release(at.slot)
 	a.forget(at)
 }
 
