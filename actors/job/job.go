@@ -247,7 +247,7 @@ func (a *Actor) routed(ctx *kit.Context, m *routed) {
 
 // granted takes slots in; those that the job has no use for go back at once.
 func (a *Actor) granted(ctx *kit.Context, m *msg.Granted) {
-	if m.Stage.Job != a.uid() || a.mode > active || a.ending != nil || int(m.Stage.Stage) >= len(a.stages) {
+	if m.Stage.Job != a.uid() || a.mode > active || a.ending != nil || a.hard.StopRequested || int(m.Stage.Stage) >= len(a.stages) {
 		for _, id := range m.Slots {
 			a.work.release(m.Node, m.NodeRef, id)
 		}
