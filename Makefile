@@ -25,7 +25,7 @@ RACE     ?= auto
 .PHONY: help
 help: ## show this list
 	@sed -n 's/^\([a-z][a-z-]*\):.*## /\1	/p' $(firstword $(MAKEFILE_LIST)) | \
-		while IFS='	' read -r name text; do printf '  make %-9s %s\n' "$$name" "$$text"; done
+		while IFS='	' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 .PHONY: build
 build: ## build bin/troupe: one static binary
@@ -52,6 +52,10 @@ race: ## run the tests of the actors, the cluster and the node under the race de
 .PHONY: sim
 sim: ## run the seeded world: fresh seeds and all kept ones, or SEED=n again
 	$(GO) test ./chaos/sim -count=1 -v -run TestSim $(if $(SEED),-seed=$(SEED))
+
+.PHONY: sim-planted
+sim-planted: ## plant bugs into the actors, one after another: the seeded world must find each
+	$(GO) test -tags planted ./chaos/sim -count=1 -v -run Planted -timeout 20m
 
 .PHONY: bench
 bench: build ## measure throughput, processes and durable submits

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -400,7 +401,9 @@ func (a *Actor) drop(ctx *kit.Context, sl *slot) {
 	if at := sl.attempt; at != nil {
 		sl.stage.outdate(at)
 		a.forget(at)
-		sl.stage.wait(at.index, ctx.Now().Add(lostBackoff))
+		if !plant.Is(plant.RetryForgotten) {
+			sl.stage.wait(at.index, ctx.Now().Add(lostBackoff))
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -78,7 +79,7 @@ func (a *Actor) recovered(ctx *kit.Context, over bool) {
 	if a.mode != recovering {
 		return
 	}
-	if !over && (a.expect < 0 || len(a.heard) < a.expect) {
+	if !over && !plant.Is(plant.RecoveryNotAwaited) && (a.expect < 0 || len(a.heard) < a.expect) {
 		return
 	}
 	if over {
@@ -89,7 +90,7 @@ func (a *Actor) recovered(ctx *kit.Context, over bool) {
 	switch {
 	case a.ending != nil:
 		a.beginStopping(ctx)
-	case a.hard.StopRequested:
+	case a.hard.StopRequested && !plant.Is(plant.StopForgotten):
 		a.end(ctx, model.PhaseStopped, a.hard.StopReason)
 	case a.plan.TimeLimit > 0 && a.timeLeft(ctx) <= 0:
 		a.limitOver(ctx)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -119,6 +120,9 @@ func (a *Actor) succeed(st *stage, node model.NodeID, ref kit.Ref, s *v1.Attempt
 	sc.done = append(sc.done, index)
 	sc.bytes += doneBytes
 	sc.settles = append(sc.settles, settle{node, ref, model.Fence(s.GetFence())})
+	if plant.Is(plant.SettleBeforeCommit) {
+		a.work.settle(node, ref, model.Fence(s.GetFence()))
+	}
 }
 
 func (a *Actor) fail(ctx *kit.Context, st *stage, node model.NodeID, ref kit.Ref, s *v1.AttemptState, reason string) {
@@ -151,7 +155,7 @@ func (a *Actor) stranger(ctx *kit.Context, node model.NodeID, ref kit.Ref, s *v1
 	switch {
 	case a.commit.holds(st.number, fence):
 		// Its end is on its way through the journal; it is settled after.
-	case a.mode == ended, known, onItsWay, fence <= st.outdated[index], current != nil && current.fence > fence:
+	case a.mode == ended, known, onItsWay, fence <= st.outdated[index] && !plant.Is(plant.OutdatedAccepted), current != nil && current.fence > fence:
 		a.dismiss(node, ref, s)
 	case over(s.GetPhase()):
 		if current != nil { // older than this one
@@ -198,6 +202,9 @@ func (a *Actor) inventory(ctx *kit.Context, m *msg.Inventory) {
 		return // the answer comes straight from the node, in its order
 	}
 	a.heard[m.Node] = true
+	if plant.Is(plant.InventoryIgnored) {
+		m = &msg.Inventory{Node: m.Node, NodeRef: m.NodeRef}
+	}
 	here := map[model.SlotID]bool{}
 	doubt := false
 	for _, h := range m.Slots {

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -344,6 +345,9 @@ func (a *Actor) maybeSnapshot() {
 	}
 	a.held = &snapshot{a.state.Seq(), a.state.Entries()}
 	a.sinceRecords, a.sinceBytes = 0, 0
+	if plant.Is(plant.SnapshotAhead) {
+		a.cfg.Snap.Save(a.held.seq, a.held.entries, func(error) {})
+	}
 }
 
 func (a *Actor) save(ctx *kit.Context) {

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -26,7 +27,7 @@ func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
 		return
 	}
 	s := &a.session
-	if !s.open || m.GetSession() != s.number {
+	if !s.open || (m.GetSession() != s.number && !plant.Is(plant.SessionUnchecked)) {
 		a.askHello(ctx)
 		return
 	}
@@ -298,7 +299,7 @@ func (a *Actor) resend(ctx *kit.Context) {
 	if !s.open || s.out.Len() == 0 {
 		return
 	}
-	if !s.progress {
+	if !s.progress && !plant.Is(plant.NeverResent) {
 		s.out.Rewind()
 	}
 	s.progress = false

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -61,7 +62,7 @@ func stopCommand(sl *slot, reason string) *v1.Command {
 
 // release frees a slot: at once if the agent has never heard of it, else when the agent says so.
 func (a *Actor) release(ctx *kit.Context, sl *slot, reason string) {
-	if sl.fence == 0 {
+	if sl.fence == 0 || plant.Is(plant.ReleaseUnconfirmed) {
 		a.remove(ctx, sl)
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -143,7 +144,9 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.QueueRead) {
 		a.removed = true
 	} else {
 		a.spec = m.State.Spec
-		a.keys = m.State.Keys()
+		if !plant.Is(plant.KeyForgotten) {
+			a.keys = m.State.Keys()
+		}
 	}
 	for _, s := range m.Jobs { // by uid: the newest of a name comes last
 		live := s.GetEndedUnixMs() == 0
@@ -215,6 +218,9 @@ func (a *Actor) admit(ctx *kit.Context, m *msg.Submit, sum [32]byte) {
 	a.live++
 	a.changed(ctx)
 	reply := &v1.SubmitReply{Queue: a.name, Name: id.Name, Uid: uint64(uid), Created: true}
+	if plant.Is(plant.AckBeforeCommit) {
+		ctx.Reply(reply)
+	}
 	ctx.Tell(a.env.Refs.Journal, &msg.Commit{
 		Events: []*v1.Event{event},
 		Then: []msg.Send{

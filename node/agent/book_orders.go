@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/node/ledger"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -157,7 +158,7 @@ func (b *book) shortage(t *v1.Template) string {
 		if need < 0 || need > model.MaxAmount {
 			return fmt.Sprintf("template: %s is %d, must be 0 to %d", name, need, model.MaxAmount)
 		}
-		if need > free {
+		if need > free && !plant.Is(plant.AdmissionOff) {
 			return fmt.Sprintf("short of %s: need %d, free %d of %d", name, need, max(free, 0), b.capacity[i])
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/node/ledger"
 )
 
@@ -137,6 +138,9 @@ func (l *ledgerActor) write(ctx *kit.Context) {
 	if len(changes) == 0 {
 		l.release(ctx)
 		return
+	}
+	if plant.Is(plant.StartBeforePersisted) {
+		l.release(ctx)
 	}
 	l.writing = true
 	l.number++

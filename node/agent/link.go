@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/policy/stream"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
@@ -165,9 +166,9 @@ func (l *linkActor) receive(ctx *kit.Context, m *v1.ToAgent) {
 	switch {
 	case m.GetNode() != l.cfg.Info.GetId():
 		l.count(CountForeignNode)
-	case m.GetEpoch() < l.epoch:
+	case m.GetEpoch() < l.epoch && !plant.Is(plant.EpochUnchecked):
 		l.count(CountStaleEpoch)
-	case m.GetEpoch() == l.epoch:
+	case m.GetEpoch() <= l.epoch:
 		l.handle(ctx, m)
 	case !l.raising: // else it is lost, as on a fabric that loses: who sent it sends again
 		l.raising = true

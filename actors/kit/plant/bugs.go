@@ -1,0 +1,47 @@
+// Package plant holds bugs that can be planted into the production actors, one at a time, to show that the seeded world
+// finds each. Only builds with the tag "planted" have them; in all others Is is constantly false and the compiler
+// removes what depends on it.
+package plant
+
+// Bug is one planted bug.
+type Bug uint8
+
+// The bugs.
+const (
+	None                 Bug = iota
+	AckBeforeCommit          // a queue answers a submit before it is durable
+	KeyForgotten             // a queue forgets its idempotency keys when it is built again
+	SettleBeforeCommit       // a job lets the agent forget an end that is not durable yet
+	RetryForgotten           // a job forgets instances whose slot was lost
+	InventoryIgnored         // a restarted job does not take over what runs
+	OutdatedAccepted         // a job accepts an attempt that it had given up
+	RecoveryNotAwaited       // a restarted job launches before the nodes have said what they hold
+	StopForgotten            // a restarted job does not know that it was asked to stop
+	SessionUnchecked         // a node takes messages of an old session
+	ReleaseUnconfirmed       // a node frees a slot before the agent has
+	NeverResent              // a node does not send again what was lost
+	SnapshotAhead            // the journal saves a snapshot whose last record is not durable
+	RefusalCountedTwice      // the placer takes back twice what a node refused
+	EpochUnchecked           // an agent obeys a deposed master
+	StartBeforePersisted     // an agent starts what its ledger does not hold yet
+	AdmissionOff             // an agent admits more than its machine has
+	bugs
+)
+
+var names = [bugs]string{
+	"none", "ack-before-commit", "key-forgotten", "settle-before-commit", "retry-forgotten", "inventory-ignored", "outdated-accepted",
+	"recovery-not-awaited", "stop-forgotten", "session-unchecked", "release-unconfirmed", "never-resent", "snapshot-ahead",
+	"epoch-unchecked", "start-before-persisted", "admission-off",
+}
+
+// String is the name of a bug.
+func (b Bug) String() string { return names[b] }
+
+// All are the bugs that can be planted.
+func All() []Bug {
+	list := make([]Bug, 0, bugs-1)
+	for b := None + 1; b < bugs; b++ {
+		list = append(list, b)
+	}
+	return list
+}
