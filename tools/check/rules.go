@@ -130,6 +130,7 @@ func houseRooms() []room {
 			{"actors/model/...", "plain values"},
 			{"actors/msg/...", "what actors are told"},
 			{"actors/policy/...", "the same decisions on both sides"},
+			{"cluster/store/badgerdb/...", "the ledger lives in badger, behind the same guard for the disk"},
 			{"protos/...", "what master and agent say"},
 		}},
 		{[]string{"chaos/..."}, []grant{
