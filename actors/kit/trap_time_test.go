@@ -95,21 +95,23 @@ func TestTrap11_AskUnderAStepperIsRefused(t *testing.T) {
 
 func TestTrap11_AskLeavesNothingBehind(t *testing.T) {
 	sys, top := realSystem(t, spec("top", echo(1)))
-	count := func() (n int) {
-		for _, b := range sys.engine.ProcessRegistry.LocalPIDs.LocalPIDs {
-			n += b.Count()
-		}
-		return n
-	}
-	before := count()
+	before := addresses(sys)
 	for range 20 {
 		if _, err := sys.Ask(soon(t), top, "question"); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if after := count(); after != before {
+	if after := addresses(sys); after != before {
 		t.Fatalf("%d addresses, %d before", after, before)
 	}
+}
+
+// addresses counts what the engine's registry holds.
+func addresses(sys *System) (n int) {
+	for _, b := range sys.engine.ProcessRegistry.LocalPIDs.LocalPIDs {
+		n += b.Count()
+	}
+	return n
 }
 
 func TestAskTellsBusyGoneAndErrors(t *testing.T) {
@@ -143,13 +145,16 @@ func TestAskTellsBusyGoneAndErrors(t *testing.T) {
 
 func TestAClosedPortIsADeadLetterEvenForOldAddresses(t *testing.T) {
 	l := newLab(t, 1)
-	heard := 0
+	heard, before := 0, addresses(l.sys)
 	port := l.sys.Port("edge", func(any, Ref) { heard++ })
 	l.do(func(ctx *Context) { ctx.Tell(port, "one") })
 	l.sys.ClosePort(port)
 	l.sys.ClosePort(port)
 	l.sys.ClosePort(l.top) // is no port: nothing happens
 	l.sys.ClosePort(nil)
+	if after := addresses(l.sys); after != before {
+		t.Fatalf("%d addresses, %d before", after, before)
+	}
 	l.do(func(ctx *Context) { ctx.Tell(port, "two") })
 	l.want(t, "lost edge-"+NameOf(port)[len("edge-"):]+" two")
 	if heard != 1 || l.sys.DeadLetters() != 1 {
