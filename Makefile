@@ -7,6 +7,8 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 SEED     ?=
+FOCUS    ?=
+SEEDS    ?= 1000
 FUZZTIME ?= 10s
 
 # Builds are the same for everyone: flags and workspaces of the environment stay out, all that matters stands here.
@@ -50,8 +52,9 @@ race: ## run the tests of the actors, the cluster and the node under the race de
 	$(GO) test -race -timeout 12m $(RACY)
 
 .PHONY: sim
-sim: ## run the seeded world: fresh seeds and all kept ones, or SEED=n again
-	$(GO) test ./chaos/sim -count=1 -v -run TestSim $(if $(SEED),-seed=$(SEED))
+sim: ## run the seeded world: SEEDS fresh ones and all kept ones, or SEED=n again (FOCUS=family, V=1 for every message)
+	@$(GO) test ./chaos/sim -count=1 -timeout 20m -v -run Swarm -seeds=$(SEEDS) \
+		$(if $(FOCUS),-focus=$(FOCUS)) $(if $(SEED),-seed=$(SEED)) $(if $(V),-messages)
 
 .PHONY: sim-planted
 sim-planted: ## plant bugs into the actors, one after another: the seeded world must find each

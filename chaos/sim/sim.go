@@ -64,6 +64,8 @@ type Result struct {
 	Checked [Checks]uint64
 	// Coverage counts faults by the phases of the protocol in which they struck.
 	Coverage Coverage
+	// asked is the Focus of the Options.
+	asked string
 	// Begun attempts, Records in the journal, Jobs submitted, Reigns of masters.
 	Begun, Records, Jobs, Reigns int
 }

@@ -109,7 +109,7 @@ func newWorld(o Options) *world {
 
 func (w *world) result() Result {
 	r := Result{
-		Seed: w.opts.Seed, Focus: w.p.focus, Profile: w.p.String(), Steps: w.st.Steps(), FaultSteps: w.p.steps, Virtual: w.st.Now().Sub(w.began),
+		Seed: w.opts.Seed, Focus: w.p.focus, asked: w.opts.Focus, Profile: w.p.String(), Steps: w.st.Steps(), FaultSteps: w.p.steps, Virtual: w.st.Now().Sub(w.began),
 		Hash: w.hash, Violation: w.broken, Checked: w.checked, Coverage: w.coverage,
 		Begun: w.stats.begun, Records: w.disk.last(), Jobs: len(w.truth.jobs), Reigns: w.stats.reigns,
 	}
