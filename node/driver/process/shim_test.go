@@ -171,6 +171,22 @@ func TestS12_DeafShimIsKilledOnRelease(t *testing.T) {
 	checkDead(t, family)
 }
 
+// TestS12_ReleaseOfAFamily: a shim quits by itself also when what its attempt left behind had to be searched for.
+func TestS12_ReleaseOfAFamily(t *testing.T) {
+	r := drivertest.NewRig(t, subject())
+	r.D.(*process.Driver).SetPatience(time.Hour) // the driver does not kill it
+	task := sh(r, 1, family(`wait`))
+	task.Template.GraceMs = 1
+	r.StartReady(task)
+	family := pids(t, r, task)
+	r.D.Release(1, "drained")
+	if o := r.AwaitEnd(task); o.Phase != v1.AttemptPhase_ATTEMPT_PHASE_STOPPED {
+		t.Errorf("outcome %+v", o)
+	}
+	r.Await(1, "released", func(e driver.Event) bool { return e.Released })
+	checkDead(t, family)
+}
+
 // TestS12_ShimEndsBySignal: asked to end by SIGTERM, a shim stops its attempt first.
 func TestS12_ShimEndsBySignal(t *testing.T) {
 	r := drivertest.NewRig(t, subject())
