@@ -235,9 +235,7 @@ func (a *Actor) routed(ctx *kit.Context, m *routed) {
 			a.work.release(m.Node, m.NodeRef, h.Slot)
 		}
 	case *msg.Granted:
-		for _, s := range m.Slots {
-			a.work.release(m.Node, m.NodeRef, s)
-		}
+		a.decline(ctx, m)
 	case *msg.Reported:
 		for _, s := range m.Attempts {
 			a.work.settle(m.Node, m.NodeRef, model.Fence(s.GetFence()))
@@ -249,9 +247,7 @@ func (a *Actor) routed(ctx *kit.Context, m *routed) {
 // granted takes slots in; those that the job has no use for go back at once.
 func (a *Actor) granted(ctx *kit.Context, m *msg.Granted) {
 	if m.Stage.Job != a.uid() || a.mode > active || a.ending != nil || a.hard.StopRequested || int(m.Stage.Stage) >= len(a.stages) {
-		for _, id := range m.Slots {
-			a.work.release(m.Node, m.NodeRef, id)
-		}
+		a.decline(ctx, m)
 		return
 	}
 	st := a.stages[m.Stage.Stage]
@@ -268,6 +264,15 @@ func (a *Actor) granted(ctx *kit.Context, m *msg.Granted) {
 	a.setDue(ctx)
 	a.want(ctx, false)
 	a.note(ctx)
+}
+
+// decline gives granted slots back. Who declines once never wants again, so the placer is told at once that the demand is
+// void: it would grant the very same slots again, and again.
+func (a *Actor) decline(ctx *kit.Context, m *msg.Granted) {
+	for _, id := range m.Slots {
+		a.work.release(m.Node, m.NodeRef, id)
+	}
+	ctx.Tell(a.env.Refs.Placer, &msg.Demand{Stage: m.Stage})
 }
 
 // assignAll gives every idle slot something to do.
