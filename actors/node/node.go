@@ -227,10 +227,11 @@ func (a *Actor) undelivered(ctx *kit.Context, m *kit.Lost) {
 		ctx.Tell(a.env.Refs.Jobs, &msg.ToJob{ID: lost.ID, UID: lost.UID, Message: lost})
 	case *msg.SlotsLost:
 		ctx.Tell(a.env.Refs.Jobs, &msg.ToJob{ID: lost.ID, UID: lost.UID, Message: lost})
-	case *msg.Granted:
+	case *msg.Granted: // freed, they would be granted to the same address again at once
 		for _, id := range lost.Slots {
-			if sl := a.slots[id]; sl != nil && sl.fence == 0 {
-				a.remove(ctx, sl) // whoever acts for the job now has asked for slots of its own
+			if sl := a.slots[id]; sl != nil {
+				ctx.Tell(a.env.Refs.Jobs, &msg.ToJob{ID: sl.job, UID: sl.stage.Job, Message: lost})
+				break
 			}
 		}
 	}
