@@ -88,6 +88,11 @@ type session struct {
 	asked     time.Time
 	spoke     time.Time // when something was sent last
 	differs   int       // digests in a row that did not match
+	met       bool      // the agent has said something in it, so both sides' numbers have moved on
+	pushed    uint64    // number of the last command
+	acking    bool      // the timer ack is set
+	resending bool      // the timer resend is set
+	gap       time.Time // since when changes are missing; zero if none are
 	// ends are so many of the first changes that the agent held from before; until they are taken nobody is told what this
 	// node holds, or that an attempt is lost whose end may be among them.
 	ends      uint64
@@ -206,7 +211,9 @@ func (a *Actor) timer(ctx *kit.Context, m any) {
 		a.watch(ctx)
 		ctx.After("tick", tickEvery, tick{})
 	case ack:
-		a.sendAck(ctx)
+		if a.session.acking = false; a.session.owed {
+			a.sendAck(ctx)
+		}
 	case resend:
 		a.resend(ctx)
 	case report:

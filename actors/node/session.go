@@ -31,7 +31,12 @@ func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
 		a.askHello(ctx)
 		return
 	}
+	s.met = true
 	a.alive(ctx)
+	if m.GetAck() > s.pushed {
+		a.renew(ctx, "the agent has taken commands that were never sent")
+		return
+	}
 	if s.out.Ack(m.GetAck()) {
 		s.progress = true
 	}
@@ -42,7 +47,14 @@ func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
 	if n := len(m.GetChanges()); n > 0 {
 		skip, ok := s.in.Take(m.GetFirst(), n)
 		s.owed = true // also for what came twice: its acknowledgement may be lost
-		if ok {
+		switch {
+		case !ok && s.gap.IsZero():
+			s.gap = ctx.Now()
+		case !ok && ctx.Now().Sub(s.gap) > a.env.Lost:
+			a.renew(ctx, "changes are missing for too long")
+			return
+		case ok:
+			s.gap = time.Time{}
 			for i, c := range m.GetChanges()[skip:] {
 				a.change(ctx, c)
 				if m.GetFirst()+uint64(skip+i) == s.ends {
@@ -60,7 +72,7 @@ func (a *Actor) hello(ctx *kit.Context, h *v1.Hello) {
 	switch {
 	case h.GetInfo().GetId() != string(a.id):
 		ctx.Log().Warn("hello of another node", "id", h.GetInfo().GetId())
-	case h.GetSession() < s.number || h.GetSession() == 0:
+	case h.GetSession() < s.number || h.GetSession() == 0, h.GetSession() == s.number && !s.open && s.met:
 		// An older one that was under way for long.
 	case h.GetSession() == s.number && s.open:
 		a.welcome(ctx) // the first Welcome was lost
@@ -272,16 +284,18 @@ func (a *Actor) pump(ctx *kit.Context) {
 		}
 		a.send(ctx, &v1.ToAgent{Session: s.number, Ack: s.in.Taken(), First: first, Commands: commands})
 		s.owed = false
-		ctx.After("resend", resendAfter, resend{})
+		a.resendSoon(ctx)
 	}
-	if s.owed {
-		s.owed = false
+	// Timers that are set stay as they are: under steady traffic they would never fire.
+	if s.owed && !s.acking {
+		s.acking = true
 		ctx.After("ack", ackAfter, ack{})
 	}
 }
 
 func (a *Actor) sendAck(ctx *kit.Context) {
 	if s := &a.session; s.open {
+		s.owed = false
 		a.send(ctx, &v1.ToAgent{Session: s.number, Ack: s.in.Taken()})
 	}
 }
@@ -296,6 +310,7 @@ func (a *Actor) send(ctx *kit.Context, m *v1.ToAgent) {
 // resend begins again with the oldest command when the agent has acknowledged none for a while.
 func (a *Actor) resend(ctx *kit.Context) {
 	s := &a.session
+	s.resending = false
 	if !s.open || s.out.Len() == 0 {
 		return
 	}
@@ -303,23 +318,39 @@ func (a *Actor) resend(ctx *kit.Context) {
 		s.out.Rewind()
 	}
 	s.progress = false
-	ctx.After("resend", resendAfter, resend{})
+	a.resendSoon(ctx)
+}
+
+func (a *Actor) resendSoon(ctx *kit.Context) {
+	if s := &a.session; !s.resending {
+		s.resending = true
+		ctx.After("resend", resendAfter, resend{})
+	}
+}
+
+// renew ends the session and asks for another one, in which both sides compare what there is.
+func (a *Actor) renew(ctx *kit.Context, why string) {
+	ctx.Log().Warn("a new session begins", "session", a.session.number, "why", why)
+	a.session.open = false
+	a.askHello(ctx)
 }
 
 // compare holds the agent's digest against this side's view when nothing is under way either way; two differences in
 // a row begin a new session (S4: real-time changes and periodic full sync).
 func (a *Actor) compare(ctx *kit.Context, m *v1.FromAgent) {
-	if m.GetDigest() == 0 || a.session.out.Len() > 0 || len(m.GetChanges()) > 0 {
+	s := &a.session
+	if m.GetDigest() == 0 || s.out.Len() > 0 || len(m.GetChanges()) > 0 {
 		return
+	}
+	if m.GetAck() != s.pushed || m.GetFirst() != 0 && m.GetFirst() != s.in.Taken()+1 {
+		return // of a moment that is past
 	}
 	if m.GetDigest() == stream.Digest(a.holdings()) {
 		a.session.differs = 0
 		return
 	}
 	if a.session.differs++; a.session.differs >= 2 {
-		ctx.Log().Warn("views differ; a new session begins")
-		a.session.open = false
-		a.askHello(ctx)
+		a.renew(ctx, "views differ")
 	}
 }
 
@@ -384,7 +415,7 @@ func (a *Actor) watch(ctx *kit.Context) {
 // lose gives up everything the node holds: jobs run it elsewhere. What still runs there is found when it comes back.
 func (a *Actor) lose(ctx *kit.Context) {
 	a.move(lifecycle.NodeGone)
-	a.session.open = false
+	a.session = session{} // also its number: an agent that has lost its ledger numbers anew
 	ctx.Log().Warn("node lost", "slots", len(a.slots), "silent", ctx.Now().Sub(a.heard).Round(time.Millisecond))
 	for _, j := range a.sortedJobs() {
 		a.tellJob(ctx, &jobBatch{id: j.id, uid: j.uid, ref: j.ref}, &msg.SlotsLost{ID: j.id, UID: j.uid, Node: a.id, Slots: j.slots, Reason: "node lost"})

@@ -103,10 +103,10 @@ func (a *Actor) push(ctx *kit.Context, c *v1.Command) {
 		return
 	}
 	if !a.session.out.Push(c) {
-		ctx.Log().Warn("agent has fallen behind; a new session begins", "limit", outboxMax)
-		a.session.open = false
-		a.askHello(ctx)
+		a.renew(ctx, "the agent has fallen behind")
+		return
 	}
+	a.session.pushed++
 }
 
 func (a *Actor) sorted() []model.SlotID {
