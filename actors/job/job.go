@@ -20,7 +20,7 @@ const (
 	// reportEvery bounds how often queue and names hear of changes.
 	reportEvery = 250 * time.Millisecond
 	// healEvery is how often a job that waits says its Want again, in case it was lost.
-	healEvery = 30 * time.Second
+	healEvery = 10 * time.Second
 	// retireAfter is how long the actor of an ended job stays for questions.
 	retireAfter = 10 * time.Second
 	// ResultsMax bounds the results of one job together, in bytes.
@@ -347,15 +347,15 @@ func (a *Actor) want(ctx *kit.Context, force bool) {
 	if a.mode == reading || a.mode == recovering {
 		return
 	}
-	change := force
+	change := false
 	for _, st := range a.stages {
 		if t := a.useful(st); t != st.target {
 			st.target = t
 			change = true
 		}
 	}
-	if change && a.mode != ended {
-		w := &msg.Want{ID: a.id, UID: a.uid(), Priority: a.plan.Priority, Job: ctx.Self()}
+	if (change || force) && a.mode != ended {
+		w := &msg.Want{ID: a.id, UID: a.uid(), Priority: a.plan.Priority, Job: ctx.Self(), Again: !change}
 		for _, st := range a.stages {
 			if st.target > 0 {
 				w.Stages = append(w.Stages, msg.StageWant{Stage: uint32(st.number), Target: st.target, Plan: st.plan})

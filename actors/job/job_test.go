@@ -166,7 +166,7 @@ func TestF35_AWantIsSaidAgainInCaseItWasLost(t *testing.T) {
 	b := newBench(t)
 	b.submit(stages(stage("s", 5)))
 	n := len(b.wants)
-	b.pass(31 * time.Second)
+	b.pass(11 * time.Second)
 	if len(b.wants) != n+1 || b.target(0) != 5 {
 		t.Errorf("%d wants, the last %v", len(b.wants), b.wants[len(b.wants)-1])
 	}

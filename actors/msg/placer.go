@@ -55,6 +55,8 @@ type Freed struct {
 	Stage model.StageID
 	Each  model.Resources
 	Count int
+	// Unused are those of them in which nothing ever ran: the job had no use for them.
+	Unused int
 }
 
 // ExplainStages asks the placer to complete an answer that the job has begun and to send it to the asker, who is the

@@ -20,6 +20,8 @@ type Want struct {
 	Priority model.Priority
 	Job      kit.Ref
 	Stages   []StageWant
+	// Again says that nothing has changed: it is said once more in case it was lost on its way, and goes all the way.
+	Again bool
 }
 
 // StageWant is the demand of one stage.

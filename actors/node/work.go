@@ -154,13 +154,18 @@ func (b *batch) attempt(id model.JobID, ref kit.Ref, s *v1.AttemptState) {
 func (b *batch) freed(sl *slot) {
 	j := b.of(sl.job, sl.stage.Job, sl.ref)
 	j.reported.Freed = append(j.reported.Freed, sl.id)
+	unused := 0
+	if sl.fence == 0 {
+		unused = 1
+	}
 	for _, f := range b.freeds {
 		if f.Stage == sl.stage && f.Each == sl.each {
 			f.Count++
+			f.Unused += unused
 			return
 		}
 	}
-	b.freeds = append(b.freeds, &msg.Freed{Stage: sl.stage, Each: sl.each, Count: 1})
+	b.freeds = append(b.freeds, &msg.Freed{Stage: sl.stage, Each: sl.each, Count: 1, Unused: unused})
 }
 
 // gone tells a job that a slot that it gives back is gone already.

@@ -360,10 +360,18 @@ func (a *Actor) giveBack(ctx *kit.Context, nd *node, stage model.StageID, each m
 	a.wake(ctx)
 }
 
+// freed takes slots back. What a job gives back unused it does not want: the Want that says so may be long on its way,
+// and until then the same slots would be granted again and again.
 func (a *Actor) freed(ctx *kit.Context, m *msg.Freed) {
-	if nd := a.nodes[m.Node]; nd != nil {
-		a.giveBack(ctx, nd, m.Stage, m.Each, m.Count)
+	nd, d := a.nodes[m.Node], a.demands[m.Stage]
+	if nd == nil || d == nil {
+		return
 	}
+	if m.Unused > 0 {
+		kept := d.held - min(d.held, uint64(m.Count))
+		d.Target = max(d.Target-min(d.Target, uint64(m.Unused)), min(d.Target, kept))
+	}
+	a.giveBack(ctx, nd, m.Stage, m.Each, m.Count)
 }
 
 // view replaces what the placer thought of a node by what the node says, and adds the reserves it had not seen yet.

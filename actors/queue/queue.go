@@ -260,8 +260,9 @@ func (a *Actor) want(ctx *kit.Context, m *msg.Want) {
 	if e == nil || e.uid != m.UID || !e.live {
 		return
 	}
-	if e.want != nil && e.want.Job.Id != m.Job.Id {
-		// The job has another actor since its supervisor failed: the placer must be told, whatever the targets are.
+	if e.want != nil && (e.want.Job.Id != m.Job.Id || m.Again) {
+		// The job has another actor since its supervisor failed, or says the same again because it still waits: the
+		// placer must be told, whatever it was told before.
 		for stage := range e.allowed { //order: each for itself
 			e.allowed[stage] = untold
 		}
