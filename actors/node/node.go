@@ -192,10 +192,9 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 	case *msg.GetNode:
 		ctx.Reply(a.status(ctx))
 	case *kit.Busy:
-		// A peer did not take a message; the next session tells everything again.
-		ctx.Log().Warn("message refused by a full mailbox", "to", kit.NameOf(m.To))
-		a.session.open = false
-		a.askHello(ctx)
+		// A peer did not take a message; the next session tells everyone everything again.
+		a.again = true
+		a.renew(ctx, kit.NameOf(m.To)+" has a full mailbox")
 	case *kit.Lost:
 		a.undelivered(ctx, m)
 	case tick, ack, resend, report:
