@@ -7,6 +7,7 @@ package names
 
 import (
 	"fmt"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -59,40 +60,49 @@ func (a *Actor) register(ctx *kit.Context, m *msg.Register) {
 // lookup answers [instance.][stage.]job.queue[.cell]; a job's name gives all its instances.
 func (a *Actor) lookup(ctx *kit.Context, name string) {
 	parts := strings.Split(strings.TrimSuffix(name, "."), ".")
+	forms := [][]string{parts}
 	if n := len(parts); n > 2 && parts[n-1] == a.env.Cell {
-		parts = parts[:n-1]
+		forms = append(forms, parts[:n-1]) // or else it is the name of a queue
 	}
-	if len(parts) < 2 || len(parts) > 4 {
+	forms = slices.DeleteFunc(forms, func(f []string) bool { return len(f) < 2 || len(f) > 4 })
+	if len(forms) == 0 {
 		ctx.Reply(model.Invalid("the name must be [instance.][stage.]job.queue, such as 0.web.default",
 			&v1.FieldError{Field: "name", Problem: "has " + strconv.Itoa(len(parts)) + " parts", Hint: "0.web.default"}))
 		return
 	}
-	id := model.JobID{Queue: parts[len(parts)-1], Name: parts[len(parts)-2]}
 	reply := &v1.LookupReply{}
-	if job := a.jobs[id]; job != nil {
+	for _, form := range forms {
+		n := len(form)
+		id := model.JobID{Queue: form[n-1], Name: form[n-2]}
+		job := a.jobs[id]
+		if job == nil {
+			continue
+		}
 		for _, e := range job.Endpoints {
-			if matches(e, parts[:len(parts)-2]) {
+			if matches(e, form[:n-2]) {
 				reply.Endpoints = append(reply.Endpoints, &v1.Endpoint{
 					Name: fmt.Sprintf("%d.%s.%s.%s.%s", e.Index, e.Stage, id.Name, id.Queue, a.env.Cell),
 					Node: string(e.Node), Fence: uint64(e.Fence),
 				})
 			}
 		}
+		break
 	}
 	sort.Slice(reply.Endpoints, func(i, j int) bool { return reply.Endpoints[i].Fence < reply.Endpoints[j].Fence })
 	ctx.Reply(reply)
 }
 
-// matches holds an endpoint against [instance][, stage].
+// matches holds an endpoint against nothing, an instance or a stage, or an instance and its stage.
 func matches(e msg.Endpoint, parts []string) bool {
-	for _, p := range parts {
-		if index, err := strconv.ParseUint(p, 10, 64); err == nil {
-			if index != e.Index {
-				return false
-			}
-		} else if p != e.Stage {
-			return false
+	index := strconv.FormatUint(e.Index, 10)
+	switch len(parts) {
+	case 0:
+		return true
+	case 1:
+		if _, err := strconv.ParseUint(parts[0], 10, 64); err == nil {
+			return parts[0] == index
 		}
+		return parts[0] == e.Stage
 	}
-	return true
+	return parts[0] == index && parts[1] == e.Stage
 }
