@@ -96,8 +96,7 @@ func (a *Actor) request(ctx *kit.Context, call any) {
 	case *v1.SubmitRequest:
 		a.submit(ctx, c)
 	case *v1.StopRequest:
-		if len(c.GetReason()) > reasonMax {
-			ctx.Reply(model.Invalid("the reason is too long", &v1.FieldError{Field: "reason", Problem: fmt.Sprintf("has %d bytes", len(c.GetReason())), Hint: fmt.Sprintf("at most %d", reasonMax)}))
+		if !a.short(ctx, "reason", c.GetReason(), reasonMax) {
 			return
 		}
 		reason := c.GetReason()
@@ -130,6 +129,9 @@ func (a *Actor) request(ctx *kit.Context, call any) {
 	case *v1.ListNodesRequest:
 		ctx.Forward(r.Nodes, &msg.ListNodes{Request: &v1.ListNodesRequest{Limit: page(c.GetLimit()), After: c.GetAfter()}})
 	case *v1.DrainRequest:
+		if !a.short(ctx, "reason", c.GetReason(), reasonMax) {
+			return
+		}
 		ctx.Forward(r.Nodes, &msg.ToNode{ID: model.NodeID(c.GetId()), Message: &msg.DrainNode{Drained: c.GetDrained(), Reason: c.GetReason()}})
 	case *v1.CellStatusRequest:
 		a.cellStatus(ctx)
@@ -143,8 +145,7 @@ func (a *Actor) submit(ctx *kit.Context, c *v1.SubmitRequest) {
 		ctx.Reply(fault)
 		return
 	}
-	if len(c.GetKey()) > keyMax {
-		ctx.Reply(model.Invalid("the idempotency key is too long", &v1.FieldError{Field: "key", Problem: fmt.Sprintf("has %d bytes", len(c.GetKey())), Hint: fmt.Sprintf("at most %d", keyMax)}))
+	if !a.short(ctx, "key", c.GetKey(), keyMax) {
 		return
 	}
 	plan, problems := model.Compile(c.GetJob())
@@ -162,6 +163,17 @@ func (a *Actor) setQueue(ctx *kit.Context, c *v1.QueueSpec) {
 		return
 	}
 	ctx.Forward(a.env.Refs.Queues, &msg.SetQueue{Spec: spec})
+}
+
+// short refuses a text that is longer than it may be.
+func (a *Actor) short(ctx *kit.Context, field, text string, most int) bool {
+	if len(text) <= most {
+		return true
+	}
+	ctx.Reply(model.Invalid("the "+field+" is too long", &v1.FieldError{
+		Field: field, Problem: fmt.Sprintf("has %d bytes", len(text)), Hint: fmt.Sprintf("at most %d", most),
+	}))
+	return false
 }
 
 // named is a request about one job.
