@@ -16,7 +16,6 @@ type load struct {
 	order []*work
 	next  int // of order, to be submitted
 	open  int // submits without an answer
-	nodes map[string]bool
 }
 
 // work is one job that some client wants, and how its attempts will go.

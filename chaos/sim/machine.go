@@ -35,12 +35,11 @@ type machine struct {
 
 // agentLife is one process of an agent.
 type agentLife struct {
-	m      *machine
-	sys    *kit.System
-	agent  *agent.Agent
-	alive  bool
-	frozen bool
-	sinks  map[string]func(driver.Event)
+	m     *machine
+	sys   *kit.System
+	agent *agent.Agent
+	alive bool
+	sinks map[string]func(driver.Event)
 }
 
 func newMachine(w *world, number int) *machine {

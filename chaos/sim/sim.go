@@ -39,6 +39,7 @@ type Violation struct {
 	Step uint64
 }
 
+// Error implements error.
 func (v *Violation) Error() string {
 	return fmt.Sprintf("step %d: %s: %s", v.Step, v.Check, v.Text)
 }
