@@ -366,7 +366,11 @@ func (b *bench) failed() bool { return b.sys.Stats().Failures > b.crashes }
 
 // claimed answers the job's newest Claim: so many nodes say what they hold.
 func (b *bench) claimed(nodes int) {
-	b.sys.Tell(b.env.Refs.Jobs, &msg.ToJob{ID: id, UID: b.uid, Message: &msg.Claimed{UID: b.uid, Nodes: nodes}})
+	answer := &msg.Claimed{UID: b.uid, Nodes: nodes}
+	if n := len(b.claims); n > 0 {
+		answer.Mark = b.claims[n-1].Mark
+	}
+	b.sys.Tell(b.env.Refs.Jobs, &msg.ToJob{ID: id, UID: b.uid, Message: answer})
 	b.settle()
 }
 

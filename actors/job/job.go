@@ -51,6 +51,7 @@ type Actor struct {
 	heard   map[model.NodeID]bool   // nodes that sent an Inventory while recovering
 	removed map[model.NodeID]uint64 // order of the newest news from a node that slots have gone
 	expect  int                     // nodes that will; -1 before Claimed
+	claimed model.Fence             // mark of the Claim that was sent; 0 before
 	ending  *ending
 	places  places
 	changed bool
@@ -132,8 +133,10 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 			a.inventory(ctx, &msg.Inventory{Node: m.Node, Order: m.Order})
 		}
 	case *msg.Claimed:
-		a.expect = m.Nodes
-		a.recovered(ctx, false)
+		if m.Mark == a.claimed { // else it answers the actor that was here before
+			a.expect = m.Nodes
+			a.recovered(ctx, false)
+		}
 	case *msg.Committed:
 		a.committed(ctx, m)
 	case *msg.StopJob:

@@ -28,7 +28,8 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	a.hard, a.missing, a.changed, a.stopAsked = m.State, m.State == nil, false, false
 	a.stages, a.commit, a.ending = nil, commit{}, nil
 	a.slots, a.fences = map[model.SlotID]*slot{}, map[model.Fence]*attempt{}
-	a.heard, a.removed, a.expect = map[model.NodeID]bool{}, map[model.NodeID]uint64{}, -1
+	a.heard, a.removed = map[model.NodeID]bool{}, map[model.NodeID]uint64{}
+	a.expect, a.claimed = -1, 0
 	if a.missing {
 		a.mode = ended
 		ctx.After("retire", 0, retire{}) // whoever asks about jobs that are not there must leave nothing behind
@@ -69,7 +70,8 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	a.stash.Drain(ctx, a.handle)
 	// An actor that failed when the job had just ended may not have settled and released everything.
 	if a.mode == recovering || a.mode == ended && a.again {
-		ctx.Tell(a.env.Refs.Nodes, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: a.again || a.late, Mark: a.env.IDs.Fence()})
+		a.claimed = a.env.IDs.Fence()
+		ctx.Tell(a.env.Refs.Nodes, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: a.again || a.late, Mark: a.claimed})
 	}
 	a.flush(ctx)
 }

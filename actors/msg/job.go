@@ -107,6 +107,8 @@ type HeldSlot struct {
 type Claimed struct {
 	UID   model.UID
 	Nodes int
+	// Mark is that of the Claim.
+	Mark model.Fence
 }
 
 // WantRequest asks a job to send its Want again: its queue has restarted.

@@ -174,7 +174,7 @@ func (s *Supervisor) claim(ctx *kit.Context, m *msg.Claim) {
 		nodes = s.children.Len()
 		s.children.Each(func(_ string, ref kit.Ref) { ctx.Tell(ref, m) })
 	}
-	ctx.Tell(s.env.Refs.Jobs, &msg.ToJob{ID: m.ID, UID: m.UID, Message: &msg.Claimed{UID: m.UID, Nodes: nodes}})
+	ctx.Tell(s.env.Refs.Jobs, &msg.ToJob{ID: m.ID, UID: m.UID, Message: &msg.Claimed{UID: m.UID, Nodes: nodes, Mark: m.Mark}})
 }
 
 func (s *Supervisor) list(ctx *kit.Context, r *v1.ListNodesRequest) {
