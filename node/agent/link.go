@@ -176,7 +176,8 @@ func (l *linkActor) receive(ctx *kit.Context, m *v1.ToAgent) {
 	}
 }
 
-// raised: the epoch of a message is durable. A new master gets a new session, unless it has welcomed this one.
+// raised: the epoch of a message is durable. A new master gets a new session, unless it welcomes one that nobody has
+// before: in an open one its items would be taken for those that the master before has sent.
 func (l *linkActor) raised(ctx *kit.Context, r *raised) {
 	l.raising = false
 	higher := r.epoch > l.epoch
@@ -185,7 +186,7 @@ func (l *linkActor) raised(ctx *kit.Context, r *raised) {
 	switch {
 	case m.GetEpoch() < l.epoch:
 		l.count(CountStaleEpoch)
-	case higher && (m.GetWelcome() == nil || m.GetSession() != l.session):
+	case higher && (m.GetWelcome() == nil || m.GetSession() != l.session || l.phase != proposing):
 		l.renew(ctx, fmt.Sprintf("a master of epoch %d has spoken", l.epoch))
 	default:
 		l.handle(ctx, m)
