@@ -77,7 +77,7 @@ func newBenchProcessCommand(app *App) *cobra.Command {
 		},
 	}
 	c.Flags().Int64Var(&o.Instances, "instances", 2000, "attempts a round")
-	c.Flags().Int64Var(&o.Slots, "slots", 8, "attempts at once")
+	c.Flags().Int64Var(&o.Slots, "slots", 16, "attempts at once")
 	c.Flags().IntVar(&o.Rounds, "rounds", 3, "how often cell and bare loop take turns; the median counts")
 	return c
 }
