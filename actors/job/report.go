@@ -264,8 +264,12 @@ func (a *Actor) found(ctx *kit.Context, m *msg.Inventory, h msg.HeldSlot) {
 			a.move(lifecycle.JobSchedule)
 		}
 	}
-	if s := h.Attempt; s != nil && a.fences[model.Fence(s.GetFence())] == nil && !over(s.GetPhase()) {
-		a.stranger(ctx, m.Node, m.NodeRef, s)
+	if s := h.Attempt; s != nil && !over(s.GetPhase()) {
+		if at := a.fences[model.Fence(s.GetFence())]; at == nil {
+			a.stranger(ctx, m.Node, m.NodeRef, s)
+		} else if s.GetPhase() == v1.AttemptPhase_ATTEMPT_PHASE_RUNNING {
+			at.state = s // the report that it runs may have been lost
+		}
 	}
 	sl.ref = m.NodeRef
 	if sl.leaving && !h.Releasing {
