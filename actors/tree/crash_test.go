@@ -65,6 +65,58 @@ func play(t *testing.T, name string, seed uint64, fate func(actor string, messag
 	w.idle(name)
 }
 
+// playService runs a service of two instances, the first of which ends once, in a queue that allows no more, and stops it.
+func playService(t *testing.T, name string, seed uint64, fate func(actor string, message any) kit.Fate) {
+	t.Helper()
+	ended := false
+	w := newWorld(t, seed, 0, func(l *v1.Launch) nodetest.Outcome {
+		if l.Index == 0 && !ended {
+			ended = true
+			return nodetest.Outcome{After: 30 * time.Millisecond, Again: true}
+		}
+		return nodetest.Outcome{Hold: true, Again: true}
+	})
+	w.step.OnFate(fate)
+	w.fleet.Join(info("a", 1))
+	w.fleet.Join(info("b", 1))
+	if q, ok := w.call(&v1.QueueSpec{Name: "q", MaxSlots: 2}).(*v1.QueueStatus); !ok || q.Spec.GetMaxSlots() != 2 {
+		t.Errorf("%s: the queue is not set: %v", name, q)
+	}
+	r, ok := w.call(&v1.SubmitRequest{Key: "k", Job: &v1.JobSpec{Name: "w", Queue: "q", Kind: "service", Stages: []*v1.StageSpec{stage("s", 2)}}}).(*v1.SubmitReply)
+	if !ok {
+		t.Fatalf("%s: submitted: %v", name, r)
+	}
+	ref := &v1.JobRef{Queue: "q", Name: "w"}
+	found := func() int { return len(w.call(&v1.LookupRequest{Name: "w.q"}).(*v1.LookupReply).Endpoints) }
+	runs := false
+	for n := 0; n < 200 && !runs; n++ {
+		w.pass(time.Second)
+		s := w.call(ref).(*v1.JobStatus)
+		runs = s.Counts.Running == 2 && ended && w.fleet.Running() == 2 && found() == 2
+	}
+	if !runs {
+		t.Errorf("%s: %d of 2 instances are found, %d run", name, found(), w.fleet.Running())
+	}
+	w.call(&v1.StopRequest{Queue: "q", Name: "w", Reason: "enough"})
+	s := w.call(ref).(*v1.JobStatus)
+	for range 200 {
+		if s.EndedUnixMs != 0 {
+			break
+		}
+		w.pass(time.Second)
+		s = w.call(ref).(*v1.JobStatus)
+	}
+	w.pass(time.Second)
+	if s.Phase != "stopped" || s.Reason != "enough" || found() != 0 || w.fleet.Running() != 0 {
+		t.Errorf("%s: %v, %d are found, %d run", name, s, found(), w.fleet.Running())
+	}
+	for _, wrong := range w.fleet.Wrong() {
+		t.Errorf("%s: %s", name, wrong)
+	}
+	w.step.OnFate(nil)
+	w.idle(name)
+}
+
 // idle checks that nothing is left when all jobs have ended.
 func (w *world) idle(name string) {
 	w.t.Helper()
@@ -85,14 +137,20 @@ func (w *world) idle(name string) {
 	}
 }
 
-var every = flag.Bool("every", false, "let actors fail at every message, not only at some of them")
+// scenario is a play with a name for its failures.
+type scenario func(t *testing.T, name string, seed uint64, fate func(actor string, message any) kit.Fate)
+
+var (
+	every = flag.Bool("every", false, "let actors fail at every message, not only at some of them")
+	seed  = flag.Uint64("seed", 1, "order of messages")
+)
 
 // crashes plays once for each message that actors of a kind get in a plain run, and lets the actor fail over it: before
 // anything comes of it, after the first message that it sends, after the second, and when it has handled it.
-func crashes(t *testing.T, whose string, share int) {
-	const seed = 1
+func crashes(t *testing.T, play scenario, whose string, share int) {
+	t.Helper()
 	count := 0
-	play(t, "plain", seed, func(actor string, _ any) kit.Fate {
+	play(t, "plain", *seed, func(actor string, _ any) kit.Fate {
 		if kind(actor) == whose {
 			count++
 		}
@@ -110,7 +168,7 @@ func crashes(t *testing.T, whose string, share int) {
 				continue
 			}
 			n, what := 0, ""
-			play(t, fmt.Sprintf("%s %d/%d", whose, at, fate), seed, func(actor string, m any) kit.Fate {
+			play(t, fmt.Sprintf("%s %d/%d", whose, at, fate), *seed, func(actor string, m any) kit.Fate {
 				if kind(actor) != whose {
 					return kit.Lives
 				}
@@ -121,7 +179,7 @@ func crashes(t *testing.T, whose string, share int) {
 				return fate
 			})
 			if t.Failed() {
-				t.Fatalf("%s (message %d, fate %d)", what, at, fate)
+				t.Fatalf("%s (message %d, fate %d, seed %d)", what, at, fate, *seed)
 			}
 		}
 	}
@@ -129,12 +187,19 @@ func crashes(t *testing.T, whose string, share int) {
 
 // Whatever message an actor fails over, and whenever: all jobs end with the same results, nothing runs twice, and nothing
 // is left. Of actors that get many messages, every so many is tried; -every tries all.
-func TestF28_F29_F2_JobsMayFailOverAnyMessage(t *testing.T)           { crashes(t, "job", 2) }
-func TestF31_F2_NodesMayFailOverAnyMessage(t *testing.T)              { crashes(t, "node", 12) }
-func TestF31_F2_ThePlacerMayFailOverAnyMessage(t *testing.T)          { crashes(t, "placer", 2) }
-func TestB42_F2_QueuesMayFailOverAnyMessage(t *testing.T)             { crashes(t, "queue", 2) }
-func TestB57_NamesMayFailOverAnyMessage(t *testing.T)                 { crashes(t, "names", 1) }
-func TestB57_B42_TheGatewayMayFailOverAnyMessage(t *testing.T)        { crashes(t, "gateway", 2) }
-func TestB57_TheSupervisorOfQueuesMayFailOverAnyMessage(t *testing.T) { crashes(t, "queues", 2) }
-func TestB57_TheSupervisorOfJobsMayFailOverAnyMessage(t *testing.T)   { crashes(t, "jobs", 2) }
-func TestB57_TheSupervisorOfNodesMayFailOverAnyMessage(t *testing.T)  { crashes(t, "nodes", 12) }
+func TestF28_F29_F2_JobsMayFailOverAnyMessage(t *testing.T)           { crashes(t, play, "job", 2) }
+func TestF31_F2_NodesMayFailOverAnyMessage(t *testing.T)              { crashes(t, play, "node", 16) }
+func TestF31_F2_ThePlacerMayFailOverAnyMessage(t *testing.T)          { crashes(t, play, "placer", 2) }
+func TestB42_F2_QueuesMayFailOverAnyMessage(t *testing.T)             { crashes(t, play, "queue", 2) }
+func TestB57_NamesMayFailOverAnyMessage(t *testing.T)                 { crashes(t, play, "names", 1) }
+func TestB57_B42_TheGatewayMayFailOverAnyMessage(t *testing.T)        { crashes(t, play, "gateway", 2) }
+func TestB57_TheSupervisorOfQueuesMayFailOverAnyMessage(t *testing.T) { crashes(t, play, "queues", 2) }
+func TestB57_TheSupervisorOfJobsMayFailOverAnyMessage(t *testing.T)   { crashes(t, play, "jobs", 2) }
+func TestB57_TheSupervisorOfNodesMayFailOverAnyMessage(t *testing.T)  { crashes(t, play, "nodes", 16) }
+
+// The same while a service runs and is stopped.
+func TestB4_B7_F2_AServiceIsStoppedWhateverActorFails(t *testing.T) {
+	for whose, share := range map[string]int{"job": 4, "node": 16, "placer": 4, "queue": 4, "names": 2, "queues": 4, "jobs": 4, "nodes": 24} {
+		crashes(t, playService, whose, share)
+	}
+}
