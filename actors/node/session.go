@@ -27,7 +27,7 @@ func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
 		return
 	}
 	s := &a.session
-	if !s.open || (m.GetSession() != s.number && !plant.Is(plant.SessionUnchecked)) {
+	if !s.open || m.GetSession() != s.number {
 		a.askHello(ctx)
 		return
 	}

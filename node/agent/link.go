@@ -201,7 +201,7 @@ func (l *linkActor) handle(ctx *kit.Context, m *v1.ToAgent) {
 	case m.GetHelloRequest() && l.phase == open:
 		l.renew(ctx, "the master does not know the session")
 	case m.GetHelloRequest():
-	case m.GetSession() != l.session || l.phase == surveying:
+	case m.GetSession() != l.session && !plant.Is(plant.SessionUnchecked) || l.phase == surveying:
 		l.count(CountForeignSession)
 	case m.GetWelcome() != nil && l.phase == proposing:
 		l.welcome(ctx, m)

@@ -17,11 +17,10 @@ const (
 	OutdatedAccepted         // a job accepts an attempt that it had given up
 	RecoveryNotAwaited       // a restarted job launches before the nodes have said what they hold
 	StopForgotten            // a restarted job does not know that it was asked to stop
-	SessionUnchecked         // a node takes messages of an old session
+	SessionUnchecked         // an agent takes commands of an old session
 	ReleaseUnconfirmed       // a node frees a slot before the agent has
 	NeverResent              // a node does not send again what was lost
 	SnapshotAhead            // the journal saves a snapshot whose last record is not durable
-	RefusalCountedTwice      // the placer takes back twice what a node refused
 	EpochUnchecked           // an agent obeys a deposed master
 	StartBeforePersisted     // an agent starts what its ledger does not hold yet
 	AdmissionOff             // an agent admits more than its machine has
@@ -29,9 +28,11 @@ const (
 )
 
 var names = [bugs]string{
-	"none", "ack-before-commit", "key-forgotten", "settle-before-commit", "retry-forgotten", "inventory-ignored", "outdated-accepted",
-	"recovery-not-awaited", "stop-forgotten", "session-unchecked", "release-unconfirmed", "never-resent", "snapshot-ahead",
-	"epoch-unchecked", "start-before-persisted", "admission-off",
+	None: "none", AckBeforeCommit: "ack-before-commit", KeyForgotten: "key-forgotten", SettleBeforeCommit: "settle-before-commit",
+	RetryForgotten: "retry-forgotten", InventoryIgnored: "inventory-ignored", OutdatedAccepted: "outdated-accepted",
+	RecoveryNotAwaited: "recovery-not-awaited", StopForgotten: "stop-forgotten", SessionUnchecked: "session-unchecked",
+	ReleaseUnconfirmed: "release-unconfirmed", NeverResent: "never-resent", SnapshotAhead: "snapshot-ahead",
+	EpochUnchecked: "epoch-unchecked", StartBeforePersisted: "start-before-persisted", AdmissionOff: "admission-off",
 }
 
 // String is the name of a bug.
