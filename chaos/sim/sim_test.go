@@ -13,7 +13,7 @@ var (
 	seedFlag     = flag.Uint64("seed", 0, "play this seed again and print its timeline")
 	focusFlag    = flag.String("focus", "", "only this family of faults: calm, master, agents, actors, network, hosts, all")
 	messagesFlag = flag.Bool("messages", false, "with -seed: every message, and what the actors log")
-	baseFlag     = flag.Uint64("base", 0, "draw fresh seeds from this; 0 draws it from the clock")
+	baseFlag     = flag.Uint64("base", 1, "draw the seeds from this; 0 draws it from the clock, so that they are fresh")
 	seedsFlag    = flag.Int("seeds", 30, "how many fresh seeds")
 	withinFlag   = flag.Duration("within", time.Minute, "begin no new seed after this")
 )
