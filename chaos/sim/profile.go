@@ -66,6 +66,9 @@ var families = map[string][]Fault{
 	},
 }
 
+// Families are the names that Options.Focus may have.
+func Families() []string { return sortedKeys(families) }
+
 // profile is what a run draws before it begins: the swarm's way of not testing the average of everything.
 type profile struct {
 	focus  string

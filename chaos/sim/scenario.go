@@ -26,6 +26,10 @@ func Scenarios() []Scenario {
 		{1203, Master, "a job whose time was over launched once more after a restart"},
 		{96, Network, "ends of a job whose actor had retired were kept by the agent for ever"},
 		{31, Hosts, "an attempt that an earlier master had replaced comes back and is the one that counts"},
+		{998635544823, "", "the answer to the claim of an actor that was gone was taken for one's own"},
+		{368615903809, "", "an agent took a new master's first commands for repetitions of the old one's"},
+		{868225522669, Actors, "a grant that reached nobody was freed, and granted to nobody again, for ever"},
+		{171595912041, "", "a job declined slots that the placer granted again and again"},
 		{212, Hosts, "a deposed master serves results that are not all"},
 	}
 }

@@ -31,7 +31,7 @@ func TestX1_S5_B42_B43_B46_F13_F30_F31_Swarm(t *testing.T) {
 	if base == 0 {
 		base = uint64(time.Now().UnixNano()) % 1_000_000_007
 	}
-	s := Swarm(SwarmOptions{Base: base, Seeds: *seedsFlag, Within: *withinFlag, Focus: *focusFlag, Kept: *focusFlag == "", Out: os.Stdout})
+	s := Swarm(t.Context(), SwarmOptions{Base: base, Seeds: *seedsFlag, Within: *withinFlag, Focus: *focusFlag, Kept: *focusFlag == "", Out: os.Stdout})
 	if len(s.Failed) > 0 {
 		t.Errorf("%d runs broke; base %d", len(s.Failed), base)
 	}

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -40,7 +41,8 @@ type SwarmResult struct {
 const failuresMax = 3
 
 // Swarm plays the kept scenarios and many fresh seeds, on all processors, and writes a report.
-func Swarm(o SwarmOptions) SwarmResult {
+// It ends early when ctx does.
+func Swarm(ctx context.Context, o SwarmOptions) SwarmResult {
 	fmt.Fprintf(o.Out, "base %d\n", o.Base)
 	began := time.Now()
 	s := SwarmResult{ByFocus: map[string]int{}}
@@ -60,10 +62,13 @@ func Swarm(o SwarmOptions) SwarmResult {
 	enough := func() bool {
 		lock.Lock()
 		defer lock.Unlock()
-		return len(s.Failed) >= failuresMax
+		return len(s.Failed) >= failuresMax || ctx.Err() != nil
 	}
 	if o.Kept {
 		for _, k := range Scenarios() {
+			if enough() {
+				break
+			}
 			work <- Options{Seed: k.Seed, Focus: k.Focus}
 		}
 	}

@@ -55,12 +55,13 @@ func (r rules) judge(t *tree, f *file, spec *ast.ImportSpec, from home, dir stri
 	if matches(dir, from.whole) {
 		return nil
 	}
+	granted := slices.ContainsFunc(from.room.may, func(g grant) bool { return matches(dir, g.dir) })
 	for _, g := range r.noone {
-		if matches(dir, g.dir) {
+		if matches(dir, g.dir) && !granted {
 			return []finding{t.at("imports", spec.Pos(), "nobody imports %s: %s", dir, g.why)}
 		}
 	}
-	if f.test || slices.ContainsFunc(from.room.may, func(g grant) bool { return matches(dir, g.dir) }) {
+	if f.test || granted {
 		return nil
 	}
 	return []finding{t.at("imports", spec.Pos(), "%s may not import %s: it may import %s", f.dir, dir, from.room.list())}

@@ -144,6 +144,7 @@ func houseRooms() []room {
 			{"cluster/...", "the binary is every role"},
 			{"node/...", "the binary is every role"},
 			{"protos/...", "the binary is every role"},
+			{"chaos/sim/...", "troupe chaos plays the seeded world"},
 		}},
 		{[]string{"tools/protogen/...", "tools/check/...", "tools/examples/..."}, nil},
 	}
