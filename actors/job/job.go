@@ -56,6 +56,8 @@ type Actor struct {
 	places  places
 	changed bool
 	life    lifecycle.JobPhase
+	// doubtful are nodes that did not take a message: what they hold is asked again. There are no more than nodes.
+	doubtful map[string]kit.Ref
 	// stopAsked: a stop is durable or on its way.
 	stopAsked bool
 	// resultBytes are the results of all stages, durable or accepted.
@@ -148,8 +150,8 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 	case *msg.EndpointsRequest:
 		a.register(ctx)
 	case *kit.Busy:
-		ctx.After("heal", retryAfter, heal{})
-	case heal, due, report, retire, claimOver, timeLimit:
+		a.busy(ctx, m)
+	case heal, due, report, retire, claimOver, timeLimit, doubt:
 		a.timer(ctx, m)
 	default:
 		a.answer(ctx, m)
@@ -166,6 +168,7 @@ type (
 	retire    struct{}
 	claimOver struct{}
 	timeLimit struct{}
+	doubt     struct{}
 )
 
 func (a *Actor) timer(ctx *kit.Context, m any) {
@@ -185,6 +188,8 @@ func (a *Actor) timer(ctx *kit.Context, m any) {
 		}
 	case claimOver:
 		a.recovered(ctx, true)
+	case doubt:
+		a.askDoubtful(ctx)
 	case timeLimit:
 		a.limitOver(ctx)
 	}

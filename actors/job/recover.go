@@ -2,6 +2,8 @@ package job
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
@@ -112,6 +114,28 @@ func (a *Actor) limitOver(ctx *kit.Context) {
 	if a.mode < stopping && a.ending == nil {
 		a.end(ctx, model.PhaseFailed, fmt.Sprintf("time limit of %s is over", model.FormatDuration(a.plan.TimeLimit)))
 	}
+}
+
+// busy makes up for a message that a full mailbox refused: a Want is said again, and a node that did not take its work is
+// asked for what it holds, which shows what is missing.
+func (a *Actor) busy(ctx *kit.Context, m *kit.Busy) {
+	switch m.Message.(type) {
+	case *msg.Work, *msg.Claim:
+		if a.doubtful == nil {
+			a.doubtful = map[string]kit.Ref{}
+		}
+		a.doubtful[m.To.Id] = m.To
+		ctx.After("doubt", retryAfter, doubt{})
+	default:
+		ctx.After("heal", retryAfter, heal{})
+	}
+}
+
+func (a *Actor) askDoubtful(ctx *kit.Context) {
+	for _, name := range slices.Sorted(maps.Keys(a.doubtful)) {
+		ctx.Tell(a.doubtful[name], &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: true, Mark: a.env.IDs.Fence()})
+	}
+	clear(a.doubtful)
 }
 
 // life is the phase that the hard state alone shows.

@@ -99,6 +99,23 @@ func TestF29_ALaunchThatANodeFailedOverIsMadeAgain(t *testing.T) {
 	b.phase("succeeded")
 }
 
+func TestM3_WorkThatAFullMailboxRefusedIsMadeUpFor(t *testing.T) {
+	b, n, _, on, _ := begun(t, 1)
+	told := len(b.claims)
+	n.say(&kit.Busy{To: n.ref, Message: &msg.Work{ID: id, UID: b.uid, Launch: on}})
+	b.pass(time.Second)
+	if len(b.claims) != told+1 {
+		t.Fatalf("the node is asked %d times what it holds", len(b.claims)-told)
+	}
+	n.inventory(msg.HeldSlot{Slot: on[0].Slot})
+	b.pass(time.Second)
+	if l := n.last(); l.Index != on[0].Index || l.Fence <= on[0].Fence {
+		t.Fatalf("launched %+v", l)
+	}
+	n.report(succeeded, n.last())
+	b.phase("succeeded")
+}
+
 func TestF29_AReleaseThatANodeFailedOverIsSaidAgain(t *testing.T) {
 	b, n, _, on, _ := begun(t, 1)
 	b.tell(&msg.StopJob{Reason: "enough"})
