@@ -188,18 +188,21 @@ func crashes(t *testing.T, play scenario, whose string, share int) {
 // Whatever message an actor fails over, and whenever: all jobs end with the same results, nothing runs twice, and nothing
 // is left. Of actors that get many messages, every so many is tried; -every tries all.
 func TestF28_F29_F2_JobsMayFailOverAnyMessage(t *testing.T)           { crashes(t, play, "job", 2) }
-func TestF31_F2_NodesMayFailOverAnyMessage(t *testing.T)              { crashes(t, play, "node", 16) }
+func TestF31_F2_NodesMayFailOverAnyMessage(t *testing.T)              { crashes(t, play, "node", 24) }
 func TestF31_F2_ThePlacerMayFailOverAnyMessage(t *testing.T)          { crashes(t, play, "placer", 2) }
 func TestB42_F2_QueuesMayFailOverAnyMessage(t *testing.T)             { crashes(t, play, "queue", 2) }
 func TestB57_NamesMayFailOverAnyMessage(t *testing.T)                 { crashes(t, play, "names", 1) }
 func TestB57_B42_TheGatewayMayFailOverAnyMessage(t *testing.T)        { crashes(t, play, "gateway", 2) }
 func TestB57_TheSupervisorOfQueuesMayFailOverAnyMessage(t *testing.T) { crashes(t, play, "queues", 2) }
 func TestB57_TheSupervisorOfJobsMayFailOverAnyMessage(t *testing.T)   { crashes(t, play, "jobs", 2) }
-func TestB57_TheSupervisorOfNodesMayFailOverAnyMessage(t *testing.T)  { crashes(t, play, "nodes", 16) }
+func TestB57_TheSupervisorOfNodesMayFailOverAnyMessage(t *testing.T)  { crashes(t, play, "nodes", 24) }
 
 // The same while a service runs and is stopped.
 func TestB4_B7_F2_AServiceIsStoppedWhateverActorFails(t *testing.T) {
-	for whose, share := range map[string]int{"job": 4, "node": 16, "placer": 4, "queue": 4, "names": 2, "queues": 4, "jobs": 4, "nodes": 24} {
-		crashes(t, playService, whose, share)
+	for _, c := range []struct {
+		whose string
+		share int
+	}{{"job", 8}, {"node", 40}, {"placer", 8}, {"queue", 8}, {"names", 4}, {"queues", 8}, {"jobs", 8}, {"nodes", 60}} {
+		crashes(t, playService, c.whose, c.share)
 	}
 }
