@@ -155,9 +155,11 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.NodeRead) {
 	if a.hard != nil {
 		a.capacity = capacity(a.hard.Info)
 	}
-	a.askHello(ctx)
 	ctx.After("tick", tickEvery, tick{})
 	a.stash.Drain(ctx, a.handle)
+	if !a.session.open && a.joining == nil {
+		a.askHello(ctx) // not if it has come: asked again, the agent would leave the session that it has just proposed
+	}
 	a.note(ctx)
 }
 

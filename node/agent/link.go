@@ -17,8 +17,9 @@ type linkActor struct {
 
 	// epoch is the highest that is durable; 0 until the ledger has said.
 	epoch uint64
-	// raising: the ledger is making a higher epoch durable.
+	// raising: the ledger is making a higher epoch durable. What a master says meanwhile is held.
 	raising bool
+	held    []*v1.ToAgent
 	// base and opened number the sessions: life of the agent, incarnation of this actor, sessions it has opened.
 	base, opened uint64
 	session      uint64
@@ -170,11 +171,17 @@ func (l *linkActor) receive(ctx *kit.Context, m *v1.ToAgent) {
 		l.count(CountStaleEpoch)
 	case m.GetEpoch() <= l.epoch:
 		l.handle(ctx, m)
-	case !l.raising: // else it is lost, as on a fabric that loses: who sent it sends again
+	case !l.raising:
 		l.raising = true
 		ctx.Tell(l.kin.ledger, &raise{m})
+	case len(l.held) < heldMax:
+		l.held = append(l.held, m)
+	default: // it is lost, as on a fabric that loses: who sent it sends again
 	}
 }
+
+// heldMax bounds what is held while a higher epoch is made durable.
+const heldMax = 64
 
 // raised: the epoch of a message is durable. A new master gets a new session, unless it welcomes one that nobody has
 // before: in an open one its items would be taken for those that the master before has sent.
@@ -190,6 +197,11 @@ func (l *linkActor) raised(ctx *kit.Context, r *raised) {
 		l.renew(ctx, fmt.Sprintf("a master of epoch %d has spoken", l.epoch))
 	default:
 		l.handle(ctx, m)
+	}
+	held := l.held
+	l.held = nil
+	for _, m := range held {
+		l.receive(ctx, m)
 	}
 }
 
