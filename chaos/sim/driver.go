@@ -255,7 +255,10 @@ func (m *machine) begin(t driver.Task) *attempt {
 		w.fail(EpochObeyed, "%s begins attempt %d of %v for a master of epoch %d, though it knows epoch %d", m.id, t.Fence, at, model.EpochOf(t.Fence), m.epoch)
 	}
 	if j := w.truth.jobs[t.JobUID]; j != nil {
-		j.stages[t.Stage].begun[t.Index]++
+		st, try := &j.stages[t.Stage], numbered{t.Index, t.Attempt}
+		st.begun[t.Index]++
+		j.repeated = j.repeated || st.numbers[try]
+		st.numbers[try] = true
 		w.say("begin", "%s: attempt %d (number %d) of %v", m.id, t.Fence, t.Attempt, at)
 		m.checkOnce(j, at)
 		m.checkInputs(j, t)

@@ -180,6 +180,9 @@ func (w *world) checkEnds() {
 		if j.work == nil || j.stop || j.spec.GetTimeLimit() != "" {
 			continue
 		}
+		if j.repeated && j.phase == model.PhaseFailed {
+			continue
+		}
 		w.did(EndsAsItMust)
 		want := model.PhaseSucceeded
 		if j.work.doomed {

@@ -38,7 +38,10 @@ type job struct {
 	phase            string // how it ended
 	seen             string // the end that a client has seen
 	acked            bool
-	stages           []stage
+	// repeated: two attempts of one instance had the same number, because a master did not know of the first. Both may
+	// fail, and both count, so that the tries can be used up by an instance that was bound to succeed.
+	repeated bool
+	stages   []stage
 }
 
 type stage struct {
@@ -47,6 +50,13 @@ type stage struct {
 	dead      map[uint64]bool
 	failures  map[uint64]int
 	begun     map[uint64]int // attempts
+	numbers   map[numbered]bool
+}
+
+// numbered is one try of an instance as its master counts them.
+type numbered struct {
+	index  uint64
+	number uint32
 }
 
 // place is one instance.
@@ -130,7 +140,7 @@ func (t *truth) submitted(e *v1.JobSubmitted) {
 	j := &job{uid: e.GetUid(), queue: spec.GetQueue(), name: spec.GetName(), key: e.GetKey(), spec: spec, work: w.load.works[spec.GetLabels()["work"]]}
 	for _, s := range spec.GetStages() {
 		j.stages = append(j.stages, stage{
-			instances: uint64(s.GetInstances()), done: map[uint64]uint64{}, dead: map[uint64]bool{}, failures: map[uint64]int{}, begun: map[uint64]int{},
+			instances: uint64(s.GetInstances()), done: map[uint64]uint64{}, dead: map[uint64]bool{}, failures: map[uint64]int{}, begun: map[uint64]int{}, numbers: map[numbered]bool{},
 		})
 	}
 	name, key := j.queue+"/"+j.name, j.queue+"/"+j.key
