@@ -106,7 +106,7 @@ func (c *cluster) crashing(kill func(round int)) {
 	}
 }
 
-func TestB46_F13_B29_AKilledAgentRunsNothingTwiceAndLosesNothing(t *testing.T) {
+func TestB46_F13_F5_B29_AKilledAgentRunsNothingTwiceAndLosesNothing(t *testing.T) {
 	c := newCluster(t)
 	c.crashing(func(int) {
 		c.node.end(syscall.SIGKILL)
