@@ -70,30 +70,8 @@ func overNATS(t *testing.T) link {
 	}
 }
 
-func inProcess(t *testing.T) link {
-	var local *fabric.Local
-	return link{
-		master: func(deliver func(*v1.FromAgent)) master {
-			local = fabric.NewLocal(deliver)
-			t.Cleanup(local.Close)
-			return local
-		},
-		agent: func(node string, deliver func(*v1.ToAgent), logs fabric.LogsFunc) agent {
-			a, err := local.Join(node, deliver, logs)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(a.Close)
-			return a
-		},
-	}
-}
-
-// conform runs one test over both implementations.
-func conform(t *testing.T, test func(*testing.T, link)) {
-	t.Run("nats", func(t *testing.T) { test(t, overNATS(t)) })
-	t.Run("local", func(t *testing.T) { test(t, inProcess(t)) })
-}
+// conform runs one test of what any link promises.
+func conform(t *testing.T, test func(*testing.T, link)) { test(t, overNATS(t)) }
 
 func drop[M any](M) {}
 
@@ -206,33 +184,6 @@ func TestLogsOfANodeAreStreamed(t *testing.T) {
 			t.Errorf("got %v, want cancelled", err)
 		}
 	})
-}
-
-func TestM3_AtTheLimitMessagesAreDroppedAndCounted(t *testing.T) {
-	gate := make(chan struct{})
-	held := make(chan struct{}, 1)
-	local := fabric.NewLocal(func(*v1.FromAgent) {
-		select {
-		case held <- struct{}{}:
-		default:
-		}
-		<-gate
-	})
-	a, err := local.Join("n1", drop[*v1.ToAgent], noLogs)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const n = 20_000
-	a.Send(&v1.FromAgent{Node: "n1"})
-	<-held
-	for range n {
-		a.Send(&v1.FromAgent{Node: "n1"}) // never blocks, though nobody takes
-	}
-	if s := local.Stats(); s.Full != n+1-16_384 {
-		t.Fatalf("%+v", s)
-	}
-	close(gate)
-	local.Close()
 }
 
 func TestMisaddressedMessagesAreDropped(t *testing.T) {
