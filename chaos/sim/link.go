@@ -22,6 +22,9 @@ type link struct {
 
 func newLink(w *world, number int) *link { return &link{w: w, number: number} }
 
+// lateMax is how late a late message comes: long enough that sessions, and masters, have changed meanwhile.
+const lateMax = 8 * time.Second
+
 // carry calls deliver as often as the link lets a message through, each time after a delay.
 func (l *link) carry(cut *bool, last *time.Time, deliver func()) {
 	w := l.w
@@ -43,6 +46,9 @@ func (l *link) carry(cut *bool, last *time.Time, deliver func()) {
 			n++
 		}
 		at := w.st.Now().Add(w.p.delay + w.upTo(jitter))
+		if late := w.p.late; !w.p.fifo && w.part == faults && w.chance(late) {
+			at = at.Add(w.upTo(lateMax))
+		}
 		if w.p.fifo {
 			at = latest(*last, at)
 			*last = at

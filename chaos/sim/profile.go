@@ -80,6 +80,7 @@ type profile struct {
 	// links
 	delay, jitter time.Duration
 	drop, double  int // of a thousand messages
+	late          int // of a thousand messages come seconds later: a cut link that heals is delay, not loss
 	encode, fifo  bool
 	quantum       time.Duration
 	// the master
@@ -123,7 +124,7 @@ func draw(o Options, r *rand.Rand) profile {
 	p.lost = p.suspect * time.Duration(pick(r, 2, 3, 5))
 	p.settle = p.suspect * time.Duration(pick(r, 1, 3, 5))
 	if p.focus == Network || p.focus == Hosts || p.focus == All {
-		p.drop, p.double = pick(r, 0, 0, 5, 50, 200), pick(r, 0, 0, 5, 50, 300)
+		p.drop, p.double, p.late = pick(r, 0, 0, 5, 50, 200), pick(r, 0, 0, 5, 50, 300), pick(r, 0, 5, 50, 200)
 	}
 	for _, f := range families[p.focus] {
 		if p.focus != All && p.focus != Hosts || r.IntN(2) == 0 {
@@ -136,9 +137,9 @@ func draw(o Options, r *rand.Rand) profile {
 // String is the profile in one line.
 func (p *profile) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "focus=%s agents=%d steps=%d delay=%v jitter=%v drop=%d‰ double=%d‰ encode=%v fifo=%v quantum=%v "+
+	fmt.Fprintf(&b, "focus=%s agents=%d steps=%d delay=%v jitter=%v drop=%d‰ double=%d‰ late=%d‰ encode=%v fifo=%v quantum=%v "+
 		"suspect=%v lost=%v settle=%v snapshot=%d ended=%d log=%v ledger=%v jobs=%d clients=%d think=%v funcs=%v every=%d faults:",
-		p.focus, p.agents, p.steps, p.delay, p.jitter, p.drop, p.double, p.encode, p.fifo, p.quantum, p.suspect, p.lost, p.settle,
+		p.focus, p.agents, p.steps, p.delay, p.jitter, p.drop, p.double, p.late, p.encode, p.fifo, p.quantum, p.suspect, p.lost, p.settle,
 		p.snapshotRecords, p.endedJobs, p.logDelay, p.writeDelay, p.jobs, p.clients, p.think, p.funcs, p.every)
 	for f, n := range p.weight {
 		if n > 0 {
