@@ -26,7 +26,7 @@ const (
 
 // theatre is a cell with hollow agents, which may be closed and opened again over the same agents.
 type theatre struct {
-	t     *testing.T
+	t     testing.TB
 	ctx   context.Context
 	opts  actors.Options
 	cell  atomic.Pointer[actors.Cell]
@@ -34,6 +34,11 @@ type theatre struct {
 }
 
 func open(t *testing.T, nodes int, dir string, outcome func(*v1.Launch) (v1.AttemptPhase, []byte, bool)) *theatre {
+	t.Helper()
+	return openFor(t, nodes, dir, outcome)
+}
+
+func openFor(t testing.TB, nodes int, dir string, outcome func(*v1.Launch) (v1.AttemptPhase, []byte, bool)) *theatre {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)

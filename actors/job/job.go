@@ -22,7 +22,7 @@ const (
 	// healEvery is how often a job that waits says its Want again, in case it was lost.
 	healEvery = 10 * time.Second
 	// retireAfter is how long the actor of an ended job stays for questions.
-	retireAfter = 10 * time.Second
+	retireAfter = time.Second
 	// ResultsMax bounds the results of one job together, in bytes.
 	ResultsMax = 64 << 20
 )

@@ -175,6 +175,7 @@ func (a *Actor) entry(s *v1.JobSummary) *entry {
 }
 
 func (a *Actor) submit(ctx *kit.Context, m *msg.Submit) {
+	a.changed(ctx) // the supervisor counts it as a live job until it hears better
 	name, sum := m.Plan.ID.Name, model.SpecSum(m.Plan.Spec)
 	e := a.jobs[name]
 	made := a.keys[m.Key]

@@ -19,6 +19,7 @@ type Supervisor struct {
 	children kit.Children
 	names    []string // sorted
 	status   map[string]*v1.QueueStatus
+	sent     map[string]uint64 // submits since the queue's last status
 }
 
 // applySpec tells a queue its new spec; it answers the asker with its status.
@@ -32,7 +33,7 @@ type queueRemoved struct{ name string }
 
 // NewSupervisor makes the supervisor.
 func NewSupervisor(env *msg.Env) *Supervisor {
-	s := &Supervisor{env: env, stash: kit.Stash{Max: stashMax}, status: map[string]*v1.QueueStatus{}}
+	s := &Supervisor{env: env, stash: kit.Stash{Max: stashMax}, status: map[string]*v1.QueueStatus{}, sent: map[string]uint64{}}
 	s.children = kit.Children{
 		Max: env.Limits.Queues,
 		Spec: func(name string) kit.Spec {
@@ -149,8 +150,11 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 			ctx.Reply(model.Busy(retryAfter, "the cell has %d live jobs, its limit", s.env.Limits.Jobs))
 			return
 		}
-		if ok, err := s.children.Forward(ctx, m.Name, m.Message, false); !ok {
+		ok, err := s.children.Forward(ctx, m.Name, m.Message, false)
+		if !ok {
 			s.refuse(ctx, m.Name, err)
+		} else if _, submit := m.Message.(*msg.Submit); submit {
+			s.sent[m.Name]++
 		}
 	case *msg.SetQueue:
 		if _, ok := s.children.Get(m.Spec.GetName()); !ok && s.children.Len() >= s.env.Limits.Queues {
@@ -169,6 +173,7 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 	case *msg.QueueChanged:
 		if name := m.Status.GetSpec().GetName(); s.knows(name) {
 			s.status[name] = m.Status
+			delete(s.sent, name)
 		}
 	case *msg.ListQueues:
 		reply := &v1.ListQueuesReply{}
@@ -207,9 +212,13 @@ func (s *Supervisor) forget(ctx *kit.Context, name string) {
 	}
 }
 
-// live counts the jobs as the queues last said; a burst may pass the limit by what is on its way.
+// live counts the jobs as the queues last said, and every submit since then as one more: a queue tells after each submit
+// how it stands, so what is counted too much is refused for half a second at most.
 func (s *Supervisor) live() int {
 	n := uint64(0)
+	for _, sent := range s.sent { //order: sums
+		n += sent
+	}
 	for _, st := range s.status { //order: sums
 		n += st.GetLiveJobs()
 	}
