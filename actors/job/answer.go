@@ -102,6 +102,8 @@ func (a *Actor) stagePhase(i int, c *v1.Counts) string {
 		return "succeeded"
 	case c.Dead > 0 && !a.plan.Service:
 		return "failed"
+	case a.hard.Ended():
+		return a.hard.Phase // it went no further than the job
 	case !a.stages[i].open:
 		return "blocked"
 	case c.Running > 0 || c.Done > 0:

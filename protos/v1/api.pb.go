@@ -780,7 +780,7 @@ type StageStatus struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Counts *Counts                `protobuf:"bytes,2,opt,name=counts,proto3" json:"counts,omitempty"`
-	// "blocked" (stages before it are not done), "pending", "running", "succeeded", "failed".
+	// "blocked" (stages before it are not done), "pending", "running", "succeeded", "failed"; of an ended job also "stopped".
 	Phase string `protobuf:"bytes,3,opt,name=phase,proto3" json:"phase,omitempty"`
 	// Total size of its results.
 	ResultBytes   uint64 `protobuf:"varint,4,opt,name=result_bytes,json=resultBytes,proto3" json:"result_bytes,omitempty"`
