@@ -220,14 +220,15 @@ func (c *Cell) Err() error {
 }
 
 // Close ends the cell in order, the agent first. Attempts of driver process end with it if the agent was told so
-// (AgentOptions.StopAll), else they run on and are found again. ctx bounds the wait.
+// (AgentOptions.StopAll), else they run on and are found again. ctx bounds the wait. Closing again only waits.
 func (c *Cell) Close(ctx context.Context) error {
 	c.mu.Lock()
+	again := c.closed
 	c.closed = true
 	r := c.reign
 	c.mu.Unlock()
 	var err error
-	if l := c.local.Load(); l != nil {
+	if l := c.local.Load(); l != nil && !again {
 		err = l.close(ctx)
 	}
 	if r != nil {

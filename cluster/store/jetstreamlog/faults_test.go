@@ -291,6 +291,10 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The server removes the folder of streams with the last of them, at its leisure, also under a new one: one stays.
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "stays", Subjects: []string{"stays"}}); err != nil {
+		t.Fatal(err)
+	}
 	for want, change := range map[string]func(c *jetstream.StreamConfig){
 		"max age is 1h0m0s and must be 0s":            func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour },
 		"storage is Memory and must be File":          func(c *jetstream.StreamConfig) { c.Storage = jetstream.MemoryStorage },

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -55,8 +56,8 @@ func RunSubmit(ctx context.Context, connect func() (Submitter, func(), error), o
 	r := &Submit{Clients: o.Clients, Submits: o.Submits}
 	ping, _, err := measure(clients[:1], min(o.Submits, 500), func(c Submitter, i int) error {
 		_, err := c.Submit(ctx, &v1.SubmitRequest{Job: benchJob("missing")})
-		if err == nil {
-			return errors.New("bench: a job with an impossible queue was taken")
+		if !errors.Is(err, model.NotFound("")) {
+			return fmt.Errorf("bench: a job for a queue that is not there was answered with: %v", err)
 		}
 		return nil
 	})
