@@ -35,11 +35,7 @@ func (c *checker) stage(at string, s *v1.StageSpec, service bool) StagePlan {
 		s.Resources = &v1.Resources{}
 	}
 	plan.Resources = c.resources(at+".resources", s.Resources)
-	plan.Constraints = c.constraints(at+".constraints", s.Constraints)
-	if s.Spread != "" {
-		c.wrong(at+".spread", checkKey(s.Spread))
-	}
-	plan.Spread = s.Spread
+	c.rules(at, s, &plan)
 	c.retry(at+".retry", s, service, &plan)
 	if s.Timeout != "" {
 		plan.Timeout = c.duration(at+".timeout", s.Timeout)

@@ -136,7 +136,9 @@ func ParseBand(s string) (Band, error) {
 	return Band(i), nil
 }
 
-func opNames() []string { return []string{"=", "!=", "in", "exists"} }
+func opNames() []string {
+	return []string{"=", "!=", "in", "exists", "<", "<=", ">", ">=", "version", "matches"}
+}
 
 // String is the comparison as users write it.
 func (o Op) String() string {

@@ -11,6 +11,8 @@ type Plan struct {
 	ID       JobID
 	Service  bool
 	Priority Priority
+	// Owner is whose past runs predict this one; the job's name if the spec names none.
+	Owner string
 	// TimeLimit of the whole job; 0 means none.
 	TimeLimit time.Duration
 	Stages    []StagePlan
@@ -28,8 +30,16 @@ type StagePlan struct {
 	Parallel    uint64
 	Driver      string
 	Resources   Resources
-	Constraints []Constraint
-	Spread      string
+	// Extra is what a slot needs beyond Resources; nil for most stages.
+	Extra *Extra
+	Rules
+	// Gang says that all instances are placed together or not at all; GangHold bounds how long a part is held.
+	Gang     bool
+	GangHold time.Duration
+	// Duration that one attempt is expected to run; 0 if nothing is stated.
+	Duration time.Duration
+	// MaxUnavailable is the most instances that evictions may have down at once, at least 1.
+	MaxUnavailable uint64
 	// Attempts is the most attempts of one instance; 0 means no limit (services).
 	Attempts            uint32
 	Backoff, BackoffMax time.Duration
@@ -37,24 +47,6 @@ type StagePlan struct {
 	StopSignal          string
 	Grace               time.Duration
 }
-
-// Constraint over a node attribute.
-type Constraint struct {
-	Attribute string
-	Op        Op
-	Values    []string
-}
-
-// Op compares an attribute.
-type Op uint8
-
-// The comparisons.
-const (
-	OpEqual Op = iota
-	OpNotEqual
-	OpIn
-	OpExists
-)
 
 // Band is the coarse priority; a smaller band goes first.
 type Band uint8

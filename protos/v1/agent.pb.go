@@ -564,7 +564,9 @@ type Launch struct {
 	Stage  uint32                 `protobuf:"varint,4,opt,name=stage,proto3" json:"stage,omitempty"`
 	Index  uint64                 `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"`
 	// 1 for the first attempt of the instance.
-	Attempt       uint32 `protobuf:"varint,6,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	Attempt uint32 `protobuf:"varint,6,opt,name=attempt,proto3" json:"attempt,omitempty"`
+	// Ports, devices and custom units of the slot; absent if it has none.
+	Extra         *SlotExtra `protobuf:"bytes,7,opt,name=extra,proto3" json:"extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -639,6 +641,13 @@ func (x *Launch) GetAttempt() uint32 {
 		return x.Attempt
 	}
 	return 0
+}
+
+func (x *Launch) GetExtra() *SlotExtra {
+	if x != nil {
+		return x.Extra
+	}
+	return nil
 }
 
 // StopAttempt stops it by signal, grace, kill. The attempt is reported as stopped.
@@ -1008,7 +1017,8 @@ type SlotState struct {
 	// The newest attempt in the slot, result left out; absent if there was none or its end is settled.
 	Attempt *AttemptState `protobuf:"bytes,10,opt,name=attempt,proto3" json:"attempt,omitempty"`
 	// Fence of the newest attempt ever started in the slot.
-	LastFence     uint64 `protobuf:"varint,11,opt,name=last_fence,json=lastFence,proto3" json:"last_fence,omitempty"`
+	LastFence     uint64     `protobuf:"varint,11,opt,name=last_fence,json=lastFence,proto3" json:"last_fence,omitempty"`
+	Extra         *SlotExtra `protobuf:"bytes,12,opt,name=extra,proto3" json:"extra,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1118,6 +1128,13 @@ func (x *SlotState) GetLastFence() uint64 {
 		return x.LastFence
 	}
 	return 0
+}
+
+func (x *SlotState) GetExtra() *SlotExtra {
+	if x != nil {
+		return x.Extra
+	}
+	return nil
 }
 
 // Change is one item of observed state.
@@ -1602,14 +1619,15 @@ const file_v1_agent_proto_rawDesc = "" +
 	" \x01(\x03R\ttimeoutMs\x12\x19\n" +
 	"\bgrace_ms\x18\v \x01(\x03R\agraceMs\x12\x12\n" +
 	"\x04band\x18\f \x01(\tR\x04band\x12\x12\n" +
-	"\x04rank\x18\r \x01(\x05R\x04rank\"\x91\x01\n" +
+	"\x04rank\x18\r \x01(\x05R\x04rank\"\xbd\x01\n" +
 	"\x06Launch\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x04R\x04slot\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x17\n" +
 	"\ajob_uid\x18\x03 \x01(\x04R\x06jobUid\x12\x14\n" +
 	"\x05stage\x18\x04 \x01(\rR\x05stage\x12\x14\n" +
 	"\x05index\x18\x05 \x01(\x04R\x05index\x12\x18\n" +
-	"\aattempt\x18\x06 \x01(\rR\aattempt\"O\n" +
+	"\aattempt\x18\x06 \x01(\rR\aattempt\x12*\n" +
+	"\x05extra\x18\a \x01(\v2\x14.troupe.v1.SlotExtraR\x05extra\"O\n" +
 	"\vStopAttempt\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x04R\x04slot\x12\x14\n" +
 	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x16\n" +
@@ -1634,7 +1652,7 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\x04info\x18\x02 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\x12*\n" +
 	"\x05slots\x18\x03 \x03(\v2\x14.troupe.v1.SlotStateR\x05slots\x12\x17\n" +
 	"\aboot_id\x18\x04 \x01(\tR\x06bootId\x12\x12\n" +
-	"\x04ends\x18\x05 \x01(\x04R\x04ends\"\xc0\x02\n" +
+	"\x04ends\x18\x05 \x01(\x04R\x04ends\"\xec\x02\n" +
 	"\tSlotState\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x04R\x04slot\x12\x17\n" +
 	"\ajob_uid\x18\x02 \x01(\x04R\x06jobUid\x12\x14\n" +
@@ -1649,7 +1667,8 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\aattempt\x18\n" +
 	" \x01(\v2\x17.troupe.v1.AttemptStateR\aattempt\x12\x1d\n" +
 	"\n" +
-	"last_fence\x18\v \x01(\x04R\tlastFence\"\xb2\x01\n" +
+	"last_fence\x18\v \x01(\x04R\tlastFence\x12*\n" +
+	"\x05extra\x18\f \x01(\v2\x14.troupe.v1.SlotExtraR\x05extra\"\xb2\x01\n" +
 	"\x06Change\x123\n" +
 	"\aattempt\x18\x01 \x01(\v2\x17.troupe.v1.AttemptStateH\x00R\aattempt\x125\n" +
 	"\breleased\x18\x02 \x01(\v2\x17.troupe.v1.SlotReleasedH\x00R\breleased\x124\n" +
@@ -1728,7 +1747,8 @@ var file_v1_agent_proto_goTypes = []any{
 	(*AttemptState)(nil),  // 15: troupe.v1.AttemptState
 	(*Usage)(nil),         // 16: troupe.v1.Usage
 	(*StageSpec)(nil),     // 17: troupe.v1.StageSpec
-	(*NodeInfo)(nil),      // 18: troupe.v1.NodeInfo
+	(*SlotExtra)(nil),     // 18: troupe.v1.SlotExtra
+	(*NodeInfo)(nil),      // 19: troupe.v1.NodeInfo
 }
 var file_v1_agent_proto_depIdxs = []int32{
 	3,  // 0: troupe.v1.ToAgent.commands:type_name -> troupe.v1.Command
@@ -1739,21 +1759,23 @@ var file_v1_agent_proto_depIdxs = []int32{
 	7,  // 5: troupe.v1.Command.release:type_name -> troupe.v1.ReleaseSlot
 	8,  // 6: troupe.v1.Command.settled:type_name -> troupe.v1.Settled
 	17, // 7: troupe.v1.Template.spec:type_name -> troupe.v1.StageSpec
-	12, // 8: troupe.v1.FromAgent.changes:type_name -> troupe.v1.Change
-	10, // 9: troupe.v1.FromAgent.hello:type_name -> troupe.v1.Hello
-	16, // 10: troupe.v1.FromAgent.usage:type_name -> troupe.v1.Usage
-	18, // 11: troupe.v1.Hello.info:type_name -> troupe.v1.NodeInfo
-	11, // 12: troupe.v1.Hello.slots:type_name -> troupe.v1.SlotState
-	15, // 13: troupe.v1.SlotState.attempt:type_name -> troupe.v1.AttemptState
-	15, // 14: troupe.v1.Change.attempt:type_name -> troupe.v1.AttemptState
-	13, // 15: troupe.v1.Change.released:type_name -> troupe.v1.SlotReleased
-	14, // 16: troupe.v1.Change.refused:type_name -> troupe.v1.LaunchRefused
-	0,  // 17: troupe.v1.AttemptState.phase:type_name -> troupe.v1.AttemptPhase
-	18, // [18:18] is the sub-list for method output_type
-	18, // [18:18] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	18, // 8: troupe.v1.Launch.extra:type_name -> troupe.v1.SlotExtra
+	12, // 9: troupe.v1.FromAgent.changes:type_name -> troupe.v1.Change
+	10, // 10: troupe.v1.FromAgent.hello:type_name -> troupe.v1.Hello
+	16, // 11: troupe.v1.FromAgent.usage:type_name -> troupe.v1.Usage
+	19, // 12: troupe.v1.Hello.info:type_name -> troupe.v1.NodeInfo
+	11, // 13: troupe.v1.Hello.slots:type_name -> troupe.v1.SlotState
+	15, // 14: troupe.v1.SlotState.attempt:type_name -> troupe.v1.AttemptState
+	18, // 15: troupe.v1.SlotState.extra:type_name -> troupe.v1.SlotExtra
+	15, // 16: troupe.v1.Change.attempt:type_name -> troupe.v1.AttemptState
+	13, // 17: troupe.v1.Change.released:type_name -> troupe.v1.SlotReleased
+	14, // 18: troupe.v1.Change.refused:type_name -> troupe.v1.LaunchRefused
+	0,  // 19: troupe.v1.AttemptState.phase:type_name -> troupe.v1.AttemptPhase
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_v1_agent_proto_init() }

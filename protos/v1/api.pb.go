@@ -540,7 +540,10 @@ type JobStatus struct {
 	// Attempts that run now, at most 1,000, by stage and index.
 	Instances []*InstanceStatus `protobuf:"bytes,14,rep,name=instances,proto3" json:"instances,omitempty"`
 	// Newest failures, at most 20.
-	Failures      []*InstanceFailure `protobuf:"bytes,15,rep,name=failures,proto3" json:"failures,omitempty"`
+	Failures []*InstanceFailure `protobuf:"bytes,15,rep,name=failures,proto3" json:"failures,omitempty"`
+	// Newest evictions, at most 20, and how many there were.
+	Evictions     []*Eviction `protobuf:"bytes,16,rep,name=evictions,proto3" json:"evictions,omitempty"`
+	Evicted       uint64      `protobuf:"varint,17,opt,name=evicted,proto3" json:"evicted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -678,6 +681,20 @@ func (x *JobStatus) GetFailures() []*InstanceFailure {
 		return x.Failures
 	}
 	return nil
+}
+
+func (x *JobStatus) GetEvictions() []*Eviction {
+	if x != nil {
+		return x.Evictions
+	}
+	return nil
+}
+
+func (x *JobStatus) GetEvicted() uint64 {
+	if x != nil {
+		return x.Evicted
+	}
+	return 0
 }
 
 // Counts of instances. wanted = waiting + running + done + dead.
@@ -1344,10 +1361,20 @@ type StageExplain struct {
 	// The smallest change that would place one more instance; empty if none is needed.
 	Remedy string `protobuf:"bytes,8,opt,name=remedy,proto3" json:"remedy,omitempty"`
 	// Nodes that hold its slots, most first, at most 20.
-	Held          []*NodeSlots `protobuf:"bytes,9,rep,name=held,proto3" json:"held,omitempty"`
-	Summary       string       `protobuf:"bytes,10,opt,name=summary,proto3" json:"summary,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Held    []*NodeSlots `protobuf:"bytes,9,rep,name=held,proto3" json:"held,omitempty"`
+	Summary string       `protobuf:"bytes,10,opt,name=summary,proto3" json:"summary,omitempty"`
+	// Who is ahead, those that wait for most first, at most 20.
+	AheadOf []*Ahead `protobuf:"bytes,11,rep,name=ahead_of,json=aheadOf,proto3" json:"ahead_of,omitempty"`
+	// Why it waits, in words for programs: "room", "quota", "max", "max_slots", "reservation", "gang", "starting"; empty if it does not.
+	WaitsFor string `protobuf:"bytes,12,opt,name=waits_for,json=waitsFor,proto3" json:"waits_for,omitempty"`
+	// All the changes that would each place one more instance, smallest first, at most 10.
+	Remedies []string `protobuf:"bytes,13,rep,name=remedies,proto3" json:"remedies,omitempty"`
+	// For slots that are held: how their nodes scored when they were chosen, best first, at most 20.
+	Scores []*NodeScore `protobuf:"bytes,14,rep,name=scores,proto3" json:"scores,omitempty"`
+	// Expected start by what is known of durations; 0 if nothing is known.
+	ExpectedUnixMs int64 `protobuf:"varint,15,opt,name=expected_unix_ms,json=expectedUnixMs,proto3" json:"expected_unix_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *StageExplain) Reset() {
@@ -1450,6 +1477,188 @@ func (x *StageExplain) GetSummary() string {
 	return ""
 }
 
+func (x *StageExplain) GetAheadOf() []*Ahead {
+	if x != nil {
+		return x.AheadOf
+	}
+	return nil
+}
+
+func (x *StageExplain) GetWaitsFor() string {
+	if x != nil {
+		return x.WaitsFor
+	}
+	return ""
+}
+
+func (x *StageExplain) GetRemedies() []string {
+	if x != nil {
+		return x.Remedies
+	}
+	return nil
+}
+
+func (x *StageExplain) GetScores() []*NodeScore {
+	if x != nil {
+		return x.Scores
+	}
+	return nil
+}
+
+func (x *StageExplain) GetExpectedUnixMs() int64 {
+	if x != nil {
+		return x.ExpectedUnixMs
+	}
+	return 0
+}
+
+// Ahead is one demand that is looked at before another.
+type Ahead struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Queue         string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	Job           string                 `protobuf:"bytes,2,opt,name=job,proto3" json:"job,omitempty"`
+	Stage         string                 `protobuf:"bytes,3,opt,name=stage,proto3" json:"stage,omitempty"`
+	Band          string                 `protobuf:"bytes,4,opt,name=band,proto3" json:"band,omitempty"`
+	Rank          int32                  `protobuf:"varint,5,opt,name=rank,proto3" json:"rank,omitempty"`
+	WaitingSlots  uint64                 `protobuf:"varint,6,opt,name=waiting_slots,json=waitingSlots,proto3" json:"waiting_slots,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ahead) Reset() {
+	*x = Ahead{}
+	mi := &file_v1_api_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ahead) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ahead) ProtoMessage() {}
+
+func (x *Ahead) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ahead.ProtoReflect.Descriptor instead.
+func (*Ahead) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Ahead) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *Ahead) GetJob() string {
+	if x != nil {
+		return x.Job
+	}
+	return ""
+}
+
+func (x *Ahead) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
+}
+
+func (x *Ahead) GetBand() string {
+	if x != nil {
+		return x.Band
+	}
+	return ""
+}
+
+func (x *Ahead) GetRank() int32 {
+	if x != nil {
+		return x.Rank
+	}
+	return 0
+}
+
+func (x *Ahead) GetWaitingSlots() uint64 {
+	if x != nil {
+		return x.WaitingSlots
+	}
+	return 0
+}
+
+// NodeScore is why a node was chosen: each score and its weighted part, and what the next best node would have had.
+type NodeScore struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// "hybrid", and modifiers, each 0 to 1000, more is better.
+	Parts         map[string]int64 `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	Total         int64            `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeScore) Reset() {
+	*x = NodeScore{}
+	mi := &file_v1_api_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeScore) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeScore) ProtoMessage() {}
+
+func (x *NodeScore) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeScore.ProtoReflect.Descriptor instead.
+func (*NodeScore) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *NodeScore) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeScore) GetParts() map[string]int64 {
+	if x != nil {
+		return x.Parts
+	}
+	return nil
+}
+
+func (x *NodeScore) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 type Refusal struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Filter        string                 `protobuf:"bytes,1,opt,name=filter,proto3" json:"filter,omitempty"`
@@ -1461,7 +1670,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_v1_api_proto_msgTypes[18]
+	mi := &file_v1_api_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1473,7 +1682,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[18]
+	mi := &file_v1_api_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1486,7 +1695,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{18}
+	return file_v1_api_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Refusal) GetFilter() string {
@@ -1520,7 +1729,7 @@ type NodeSlots struct {
 
 func (x *NodeSlots) Reset() {
 	*x = NodeSlots{}
-	mi := &file_v1_api_proto_msgTypes[19]
+	mi := &file_v1_api_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1532,7 +1741,7 @@ func (x *NodeSlots) String() string {
 func (*NodeSlots) ProtoMessage() {}
 
 func (x *NodeSlots) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[19]
+	mi := &file_v1_api_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1545,7 +1754,7 @@ func (x *NodeSlots) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeSlots.ProtoReflect.Descriptor instead.
 func (*NodeSlots) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{19}
+	return file_v1_api_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *NodeSlots) GetNode() string {
@@ -1577,7 +1786,7 @@ type ResultsRequest struct {
 
 func (x *ResultsRequest) Reset() {
 	*x = ResultsRequest{}
-	mi := &file_v1_api_proto_msgTypes[20]
+	mi := &file_v1_api_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1589,7 +1798,7 @@ func (x *ResultsRequest) String() string {
 func (*ResultsRequest) ProtoMessage() {}
 
 func (x *ResultsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[20]
+	mi := &file_v1_api_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1602,7 +1811,7 @@ func (x *ResultsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultsRequest.ProtoReflect.Descriptor instead.
 func (*ResultsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{20}
+	return file_v1_api_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ResultsRequest) GetQueue() string {
@@ -1651,7 +1860,7 @@ type ResultsReply struct {
 
 func (x *ResultsReply) Reset() {
 	*x = ResultsReply{}
-	mi := &file_v1_api_proto_msgTypes[21]
+	mi := &file_v1_api_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1663,7 +1872,7 @@ func (x *ResultsReply) String() string {
 func (*ResultsReply) ProtoMessage() {}
 
 func (x *ResultsReply) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[21]
+	mi := &file_v1_api_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1676,7 +1885,7 @@ func (x *ResultsReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResultsReply.ProtoReflect.Descriptor instead.
 func (*ResultsReply) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{21}
+	return file_v1_api_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ResultsReply) GetResults() []*InstanceResult {
@@ -1712,7 +1921,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_v1_api_proto_msgTypes[22]
+	mi := &file_v1_api_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1724,7 +1933,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[22]
+	mi := &file_v1_api_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1737,7 +1946,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{22}
+	return file_v1_api_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *LogsRequest) GetQueue() string {
@@ -1810,7 +2019,7 @@ type LogChunk struct {
 
 func (x *LogChunk) Reset() {
 	*x = LogChunk{}
-	mi := &file_v1_api_proto_msgTypes[23]
+	mi := &file_v1_api_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1822,7 +2031,7 @@ func (x *LogChunk) String() string {
 func (*LogChunk) ProtoMessage() {}
 
 func (x *LogChunk) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[23]
+	mi := &file_v1_api_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1835,7 +2044,7 @@ func (x *LogChunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogChunk.ProtoReflect.Descriptor instead.
 func (*LogChunk) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{23}
+	return file_v1_api_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *LogChunk) GetStream() string {
@@ -1881,7 +2090,7 @@ type LogPlace struct {
 
 func (x *LogPlace) Reset() {
 	*x = LogPlace{}
-	mi := &file_v1_api_proto_msgTypes[24]
+	mi := &file_v1_api_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1893,7 +2102,7 @@ func (x *LogPlace) String() string {
 func (*LogPlace) ProtoMessage() {}
 
 func (x *LogPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[24]
+	mi := &file_v1_api_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1906,7 +2115,7 @@ func (x *LogPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogPlace.ProtoReflect.Descriptor instead.
 func (*LogPlace) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{24}
+	return file_v1_api_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *LogPlace) GetNode() string {
@@ -1960,7 +2169,7 @@ type QueueRef struct {
 
 func (x *QueueRef) Reset() {
 	*x = QueueRef{}
-	mi := &file_v1_api_proto_msgTypes[25]
+	mi := &file_v1_api_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1972,7 +2181,7 @@ func (x *QueueRef) String() string {
 func (*QueueRef) ProtoMessage() {}
 
 func (x *QueueRef) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[25]
+	mi := &file_v1_api_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1985,7 +2194,7 @@ func (x *QueueRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueRef.ProtoReflect.Descriptor instead.
 func (*QueueRef) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{25}
+	return file_v1_api_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *QueueRef) GetName() string {
@@ -1996,18 +2205,28 @@ func (x *QueueRef) GetName() string {
 }
 
 type QueueStatus struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Spec          *QueueSpec             `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
-	LiveJobs      uint64                 `protobuf:"varint,2,opt,name=live_jobs,json=liveJobs,proto3" json:"live_jobs,omitempty"`
-	EndedJobs     uint64                 `protobuf:"varint,3,opt,name=ended_jobs,json=endedJobs,proto3" json:"ended_jobs,omitempty"`
-	Counts        *Counts                `protobuf:"bytes,4,opt,name=counts,proto3" json:"counts,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Spec      *QueueSpec             `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
+	LiveJobs  uint64                 `protobuf:"varint,2,opt,name=live_jobs,json=liveJobs,proto3" json:"live_jobs,omitempty"`
+	EndedJobs uint64                 `protobuf:"varint,3,opt,name=ended_jobs,json=endedJobs,proto3" json:"ended_jobs,omitempty"`
+	Counts    *Counts                `protobuf:"bytes,4,opt,name=counts,proto3" json:"counts,omitempty"`
+	// What its slots hold, and what its jobs wait for beside it.
+	Used    *Amounts `protobuf:"bytes,5,opt,name=used,proto3" json:"used,omitempty"`
+	Waiting *Amounts `protobuf:"bytes,6,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	// What its quota leaves to others now, and what it holds beyond its own.
+	Lent     *Amounts `protobuf:"bytes,7,opt,name=lent,proto3" json:"lent,omitempty"`
+	Borrowed *Amounts `protobuf:"bytes,8,opt,name=borrowed,proto3" json:"borrowed,omitempty"`
+	// What it may hold now, all in all; absent if nothing limits it.
+	Allowed *Amounts `protobuf:"bytes,9,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	// Its quota in numbers; absent without one.
+	Quota         *Amounts `protobuf:"bytes,10,opt,name=quota,proto3" json:"quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QueueStatus) Reset() {
 	*x = QueueStatus{}
-	mi := &file_v1_api_proto_msgTypes[26]
+	mi := &file_v1_api_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2019,7 +2238,7 @@ func (x *QueueStatus) String() string {
 func (*QueueStatus) ProtoMessage() {}
 
 func (x *QueueStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[26]
+	mi := &file_v1_api_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2032,7 +2251,7 @@ func (x *QueueStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueStatus.ProtoReflect.Descriptor instead.
 func (*QueueStatus) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{26}
+	return file_v1_api_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *QueueStatus) GetSpec() *QueueSpec {
@@ -2063,6 +2282,310 @@ func (x *QueueStatus) GetCounts() *Counts {
 	return nil
 }
 
+func (x *QueueStatus) GetUsed() *Amounts {
+	if x != nil {
+		return x.Used
+	}
+	return nil
+}
+
+func (x *QueueStatus) GetWaiting() *Amounts {
+	if x != nil {
+		return x.Waiting
+	}
+	return nil
+}
+
+func (x *QueueStatus) GetLent() *Amounts {
+	if x != nil {
+		return x.Lent
+	}
+	return nil
+}
+
+func (x *QueueStatus) GetBorrowed() *Amounts {
+	if x != nil {
+		return x.Borrowed
+	}
+	return nil
+}
+
+func (x *QueueStatus) GetAllowed() *Amounts {
+	if x != nil {
+		return x.Allowed
+	}
+	return nil
+}
+
+func (x *QueueStatus) GetQuota() *Amounts {
+	if x != nil {
+		return x.Quota
+	}
+	return nil
+}
+
+// Amounts of resources: milli-cores, bytes, bytes, bits per second, units.
+type Amounts struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	CpuMilli      int64                  `protobuf:"varint,1,opt,name=cpu_milli,json=cpuMilli,proto3" json:"cpu_milli,omitempty"`
+	MemoryBytes   int64                  `protobuf:"varint,2,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	DiskBytes     int64                  `protobuf:"varint,3,opt,name=disk_bytes,json=diskBytes,proto3" json:"disk_bytes,omitempty"`
+	NetBps        int64                  `protobuf:"varint,4,opt,name=net_bps,json=netBps,proto3" json:"net_bps,omitempty"`
+	Custom        map[string]int64       `protobuf:"bytes,5,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Amounts) Reset() {
+	*x = Amounts{}
+	mi := &file_v1_api_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Amounts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Amounts) ProtoMessage() {}
+
+func (x *Amounts) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Amounts.ProtoReflect.Descriptor instead.
+func (*Amounts) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Amounts) GetCpuMilli() int64 {
+	if x != nil {
+		return x.CpuMilli
+	}
+	return 0
+}
+
+func (x *Amounts) GetMemoryBytes() int64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *Amounts) GetDiskBytes() int64 {
+	if x != nil {
+		return x.DiskBytes
+	}
+	return 0
+}
+
+func (x *Amounts) GetNetBps() int64 {
+	if x != nil {
+		return x.NetBps
+	}
+	return 0
+}
+
+func (x *Amounts) GetCustom() map[string]int64 {
+	if x != nil {
+		return x.Custom
+	}
+	return nil
+}
+
+// LedgerRequest asks who lent what to whom: entries of one queue, lender or borrower, or of all.
+type LedgerRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Queue         string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	Limit         int32                  `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerRequest) Reset() {
+	*x = LedgerRequest{}
+	mi := &file_v1_api_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerRequest) ProtoMessage() {}
+
+func (x *LedgerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerRequest.ProtoReflect.Descriptor instead.
+func (*LedgerRequest) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *LedgerRequest) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *LedgerRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+// LedgerReply has the newest entries first, at most 1,000.
+type LedgerReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Loans         []*Loan                `protobuf:"bytes,1,rep,name=loans,proto3" json:"loans,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerReply) Reset() {
+	*x = LedgerReply{}
+	mi := &file_v1_api_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerReply) ProtoMessage() {}
+
+func (x *LedgerReply) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerReply.ProtoReflect.Descriptor instead.
+func (*LedgerReply) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *LedgerReply) GetLoans() []*Loan {
+	if x != nil {
+		return x.Loans
+	}
+	return nil
+}
+
+// Loan of one resource from one queue's quota to another.
+type Loan struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Lender   string                 `protobuf:"bytes,1,opt,name=lender,proto3" json:"lender,omitempty"`
+	Borrower string                 `protobuf:"bytes,2,opt,name=borrower,proto3" json:"borrower,omitempty"`
+	// "cpu", "memory", "disk", "net", or the name of a custom unit; amount in its unit.
+	Resource    string `protobuf:"bytes,3,opt,name=resource,proto3" json:"resource,omitempty"`
+	Amount      int64  `protobuf:"varint,4,opt,name=amount,proto3" json:"amount,omitempty"`
+	SinceUnixMs int64  `protobuf:"varint,5,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	// 0 while it lasts.
+	ReturnedUnixMs int64 `protobuf:"varint,6,opt,name=returned_unix_ms,json=returnedUnixMs,proto3" json:"returned_unix_ms,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Loan) Reset() {
+	*x = Loan{}
+	mi := &file_v1_api_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Loan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Loan) ProtoMessage() {}
+
+func (x *Loan) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Loan.ProtoReflect.Descriptor instead.
+func (*Loan) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Loan) GetLender() string {
+	if x != nil {
+		return x.Lender
+	}
+	return ""
+}
+
+func (x *Loan) GetBorrower() string {
+	if x != nil {
+		return x.Borrower
+	}
+	return ""
+}
+
+func (x *Loan) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *Loan) GetAmount() int64 {
+	if x != nil {
+		return x.Amount
+	}
+	return 0
+}
+
+func (x *Loan) GetSinceUnixMs() int64 {
+	if x != nil {
+		return x.SinceUnixMs
+	}
+	return 0
+}
+
+func (x *Loan) GetReturnedUnixMs() int64 {
+	if x != nil {
+		return x.ReturnedUnixMs
+	}
+	return 0
+}
+
 type ListQueuesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2071,7 +2594,7 @@ type ListQueuesRequest struct {
 
 func (x *ListQueuesRequest) Reset() {
 	*x = ListQueuesRequest{}
-	mi := &file_v1_api_proto_msgTypes[27]
+	mi := &file_v1_api_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2083,7 +2606,7 @@ func (x *ListQueuesRequest) String() string {
 func (*ListQueuesRequest) ProtoMessage() {}
 
 func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[27]
+	mi := &file_v1_api_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2096,7 +2619,7 @@ func (x *ListQueuesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesRequest.ProtoReflect.Descriptor instead.
 func (*ListQueuesRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{27}
+	return file_v1_api_proto_rawDescGZIP(), []int{33}
 }
 
 type ListQueuesReply struct {
@@ -2108,7 +2631,7 @@ type ListQueuesReply struct {
 
 func (x *ListQueuesReply) Reset() {
 	*x = ListQueuesReply{}
-	mi := &file_v1_api_proto_msgTypes[28]
+	mi := &file_v1_api_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2120,7 +2643,7 @@ func (x *ListQueuesReply) String() string {
 func (*ListQueuesReply) ProtoMessage() {}
 
 func (x *ListQueuesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[28]
+	mi := &file_v1_api_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2133,7 +2656,7 @@ func (x *ListQueuesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQueuesReply.ProtoReflect.Descriptor instead.
 func (*ListQueuesReply) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{28}
+	return file_v1_api_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListQueuesReply) GetQueues() []*QueueStatus {
@@ -2152,7 +2675,7 @@ type NodeRef struct {
 
 func (x *NodeRef) Reset() {
 	*x = NodeRef{}
-	mi := &file_v1_api_proto_msgTypes[29]
+	mi := &file_v1_api_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2164,7 +2687,7 @@ func (x *NodeRef) String() string {
 func (*NodeRef) ProtoMessage() {}
 
 func (x *NodeRef) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[29]
+	mi := &file_v1_api_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2177,7 +2700,7 @@ func (x *NodeRef) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRef.ProtoReflect.Descriptor instead.
 func (*NodeRef) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{29}
+	return file_v1_api_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *NodeRef) GetId() string {
@@ -2188,17 +2711,23 @@ func (x *NodeRef) GetId() string {
 }
 
 type DrainRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Drained       bool                   `protobuf:"varint,2,opt,name=drained,proto3" json:"drained,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Id      string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Drained bool                   `protobuf:"varint,2,opt,name=drained,proto3" json:"drained,omitempty"`
+	Reason  string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Out for maintenance: shown as such, and named by explain.
+	Maintenance bool `protobuf:"varint,4,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	// Move what runs there, within the disruption limits of its stages.
+	Evict bool `protobuf:"varint,5,opt,name=evict,proto3" json:"evict,omitempty"`
+	// Go past the cell's limit of nodes that are out at once.
+	Force         bool `protobuf:"varint,6,opt,name=force,proto3" json:"force,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DrainRequest) Reset() {
 	*x = DrainRequest{}
-	mi := &file_v1_api_proto_msgTypes[30]
+	mi := &file_v1_api_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2210,7 +2739,7 @@ func (x *DrainRequest) String() string {
 func (*DrainRequest) ProtoMessage() {}
 
 func (x *DrainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[30]
+	mi := &file_v1_api_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2223,7 +2752,7 @@ func (x *DrainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
 func (*DrainRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{30}
+	return file_v1_api_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *DrainRequest) GetId() string {
@@ -2247,6 +2776,80 @@ func (x *DrainRequest) GetReason() string {
 	return ""
 }
 
+func (x *DrainRequest) GetMaintenance() bool {
+	if x != nil {
+		return x.Maintenance
+	}
+	return false
+}
+
+func (x *DrainRequest) GetEvict() bool {
+	if x != nil {
+		return x.Evict
+	}
+	return false
+}
+
+func (x *DrainRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+// TaintRequest replaces the taints that operators have put on a node; none removes them.
+type TaintRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Taints        []*Taint               `protobuf:"bytes,2,rep,name=taints,proto3" json:"taints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TaintRequest) Reset() {
+	*x = TaintRequest{}
+	mi := &file_v1_api_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TaintRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TaintRequest) ProtoMessage() {}
+
+func (x *TaintRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TaintRequest.ProtoReflect.Descriptor instead.
+func (*TaintRequest) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *TaintRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *TaintRequest) GetTaints() []*Taint {
+	if x != nil {
+		return x.Taints
+	}
+	return nil
+}
+
 type NodeStatus struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Info  *NodeInfo              `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
@@ -2266,13 +2869,19 @@ type NodeStatus struct {
 	MemoryBytesUsed int64 `protobuf:"varint,12,opt,name=memory_bytes_used,json=memoryBytesUsed,proto3" json:"memory_bytes_used,omitempty"`
 	DiskBytesUsed   int64 `protobuf:"varint,13,opt,name=disk_bytes_used,json=diskBytesUsed,proto3" json:"disk_bytes_used,omitempty"`
 	SeenUnixMs      int64 `protobuf:"varint,14,opt,name=seen_unix_ms,json=seenUnixMs,proto3" json:"seen_unix_ms,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	Maintenance     bool  `protobuf:"varint,15,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	Evict           bool  `protobuf:"varint,16,opt,name=evict,proto3" json:"evict,omitempty"`
+	// All its taints, the agent's own first.
+	Taints []*Taint `protobuf:"bytes,17,rep,name=taints,proto3" json:"taints,omitempty"`
+	// What slots hold of custom units, of devices in milli by kind, and of ports.
+	CustomHeld    map[string]int64 `protobuf:"bytes,18,rep,name=custom_held,json=customHeld,proto3" json:"custom_held,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeStatus) Reset() {
 	*x = NodeStatus{}
-	mi := &file_v1_api_proto_msgTypes[31]
+	mi := &file_v1_api_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2284,7 +2893,7 @@ func (x *NodeStatus) String() string {
 func (*NodeStatus) ProtoMessage() {}
 
 func (x *NodeStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[31]
+	mi := &file_v1_api_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2297,7 +2906,7 @@ func (x *NodeStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeStatus.ProtoReflect.Descriptor instead.
 func (*NodeStatus) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{31}
+	return file_v1_api_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *NodeStatus) GetInfo() *NodeInfo {
@@ -2398,6 +3007,34 @@ func (x *NodeStatus) GetSeenUnixMs() int64 {
 	return 0
 }
 
+func (x *NodeStatus) GetMaintenance() bool {
+	if x != nil {
+		return x.Maintenance
+	}
+	return false
+}
+
+func (x *NodeStatus) GetEvict() bool {
+	if x != nil {
+		return x.Evict
+	}
+	return false
+}
+
+func (x *NodeStatus) GetTaints() []*Taint {
+	if x != nil {
+		return x.Taints
+	}
+	return nil
+}
+
+func (x *NodeStatus) GetCustomHeld() map[string]int64 {
+	if x != nil {
+		return x.CustomHeld
+	}
+	return nil
+}
+
 type ListNodesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Limit         int32                  `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
@@ -2408,7 +3045,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_v1_api_proto_msgTypes[32]
+	mi := &file_v1_api_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2420,7 +3057,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[32]
+	mi := &file_v1_api_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2433,7 +3070,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{32}
+	return file_v1_api_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListNodesRequest) GetLimit() int32 {
@@ -2460,7 +3097,7 @@ type ListNodesReply struct {
 
 func (x *ListNodesReply) Reset() {
 	*x = ListNodesReply{}
-	mi := &file_v1_api_proto_msgTypes[33]
+	mi := &file_v1_api_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2472,7 +3109,7 @@ func (x *ListNodesReply) String() string {
 func (*ListNodesReply) ProtoMessage() {}
 
 func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[33]
+	mi := &file_v1_api_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2485,7 +3122,7 @@ func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesReply.ProtoReflect.Descriptor instead.
 func (*ListNodesReply) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{33}
+	return file_v1_api_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListNodesReply) GetNodes() []*NodeStatus {
@@ -2510,7 +3147,7 @@ type CellStatusRequest struct {
 
 func (x *CellStatusRequest) Reset() {
 	*x = CellStatusRequest{}
-	mi := &file_v1_api_proto_msgTypes[34]
+	mi := &file_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2522,7 +3159,7 @@ func (x *CellStatusRequest) String() string {
 func (*CellStatusRequest) ProtoMessage() {}
 
 func (x *CellStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[34]
+	mi := &file_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2535,7 +3172,7 @@ func (x *CellStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellStatusRequest.ProtoReflect.Descriptor instead.
 func (*CellStatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{34}
+	return file_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 type CellStatus struct {
@@ -2558,14 +3195,15 @@ type CellStatus struct {
 	DeadLetters     uint64                 `protobuf:"varint,16,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	SnapshotSeq     uint64                 `protobuf:"varint,17,opt,name=snapshot_seq,json=snapshotSeq,proto3" json:"snapshot_seq,omitempty"`
 	// "open", or why new work is refused.
-	Admission     string `protobuf:"bytes,18,opt,name=admission,proto3" json:"admission,omitempty"`
+	Admission     string   `protobuf:"bytes,18,opt,name=admission,proto3" json:"admission,omitempty"`
+	Packing       *Packing `protobuf:"bytes,19,opt,name=packing,proto3" json:"packing,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CellStatus) Reset() {
 	*x = CellStatus{}
-	mi := &file_v1_api_proto_msgTypes[35]
+	mi := &file_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2577,7 +3215,7 @@ func (x *CellStatus) String() string {
 func (*CellStatus) ProtoMessage() {}
 
 func (x *CellStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[35]
+	mi := &file_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2590,7 +3228,7 @@ func (x *CellStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellStatus.ProtoReflect.Descriptor instead.
 func (*CellStatus) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{35}
+	return file_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *CellStatus) GetCell() string {
@@ -2719,6 +3357,111 @@ func (x *CellStatus) GetAdmission() string {
 	return ""
 }
 
+func (x *CellStatus) GetPacking() *Packing {
+	if x != nil {
+		return x.Packing
+	}
+	return nil
+}
+
+// Packing says how well the cell is used.
+type Packing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Nodes that hold anything; those that hold both services and batch work; slots held.
+	UsedNodes   uint64 `protobuf:"varint,1,opt,name=used_nodes,json=usedNodes,proto3" json:"used_nodes,omitempty"`
+	SharedNodes uint64 `protobuf:"varint,2,opt,name=shared_nodes,json=sharedNodes,proto3" json:"shared_nodes,omitempty"`
+	Slots       uint64 `protobuf:"varint,3,opt,name=slots,proto3" json:"slots,omitempty"`
+	// Nodes that would be needed if services and batch work had nodes of their own, beyond those used now.
+	NodesSaved int64 `protobuf:"varint,4,opt,name=nodes_saved,json=nodesSaved,proto3" json:"nodes_saved,omitempty"`
+	// Thousandths of the cell's capacity that are held, by resource name.
+	AllocatedMilli map[string]int64 `protobuf:"bytes,5,rep,name=allocated_milli,json=allocatedMilli,proto3" json:"allocated_milli,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Thousandths that are free on nodes where another resource has run out: no slot of the mean waiting or held size fits.
+	StrandedMilli map[string]int64 `protobuf:"bytes,6,rep,name=stranded_milli,json=strandedMilli,proto3" json:"stranded_milli,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Evictions since this master began, by rule.
+	Evictions     map[string]uint64 `protobuf:"bytes,7,rep,name=evictions,proto3" json:"evictions,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Packing) Reset() {
+	*x = Packing{}
+	mi := &file_v1_api_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Packing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Packing) ProtoMessage() {}
+
+func (x *Packing) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Packing.ProtoReflect.Descriptor instead.
+func (*Packing) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Packing) GetUsedNodes() uint64 {
+	if x != nil {
+		return x.UsedNodes
+	}
+	return 0
+}
+
+func (x *Packing) GetSharedNodes() uint64 {
+	if x != nil {
+		return x.SharedNodes
+	}
+	return 0
+}
+
+func (x *Packing) GetSlots() uint64 {
+	if x != nil {
+		return x.Slots
+	}
+	return 0
+}
+
+func (x *Packing) GetNodesSaved() int64 {
+	if x != nil {
+		return x.NodesSaved
+	}
+	return 0
+}
+
+func (x *Packing) GetAllocatedMilli() map[string]int64 {
+	if x != nil {
+		return x.AllocatedMilli
+	}
+	return nil
+}
+
+func (x *Packing) GetStrandedMilli() map[string]int64 {
+	if x != nil {
+		return x.StrandedMilli
+	}
+	return nil
+}
+
+func (x *Packing) GetEvictions() map[string]uint64 {
+	if x != nil {
+		return x.Evictions
+	}
+	return nil
+}
+
 type CellTreeRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -2727,7 +3470,7 @@ type CellTreeRequest struct {
 
 func (x *CellTreeRequest) Reset() {
 	*x = CellTreeRequest{}
-	mi := &file_v1_api_proto_msgTypes[36]
+	mi := &file_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2739,7 +3482,7 @@ func (x *CellTreeRequest) String() string {
 func (*CellTreeRequest) ProtoMessage() {}
 
 func (x *CellTreeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[36]
+	mi := &file_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2752,7 +3495,7 @@ func (x *CellTreeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellTreeRequest.ProtoReflect.Descriptor instead.
 func (*CellTreeRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{36}
+	return file_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 type TreeNode struct {
@@ -2770,7 +3513,7 @@ type TreeNode struct {
 
 func (x *TreeNode) Reset() {
 	*x = TreeNode{}
-	mi := &file_v1_api_proto_msgTypes[37]
+	mi := &file_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2782,7 +3525,7 @@ func (x *TreeNode) String() string {
 func (*TreeNode) ProtoMessage() {}
 
 func (x *TreeNode) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[37]
+	mi := &file_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2795,7 +3538,7 @@ func (x *TreeNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeNode.ProtoReflect.Descriptor instead.
 func (*TreeNode) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{37}
+	return file_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *TreeNode) GetName() string {
@@ -2857,7 +3600,7 @@ type CellTree struct {
 
 func (x *CellTree) Reset() {
 	*x = CellTree{}
-	mi := &file_v1_api_proto_msgTypes[38]
+	mi := &file_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2869,7 +3612,7 @@ func (x *CellTree) String() string {
 func (*CellTree) ProtoMessage() {}
 
 func (x *CellTree) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[38]
+	mi := &file_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2882,7 +3625,7 @@ func (x *CellTree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellTree.ProtoReflect.Descriptor instead.
 func (*CellTree) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{38}
+	return file_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *CellTree) GetRoot() *TreeNode {
@@ -2908,7 +3651,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_v1_api_proto_msgTypes[39]
+	mi := &file_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2920,7 +3663,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[39]
+	mi := &file_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2933,7 +3676,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *LookupRequest) GetName() string {
@@ -2952,7 +3695,7 @@ type LookupReply struct {
 
 func (x *LookupReply) Reset() {
 	*x = LookupReply{}
-	mi := &file_v1_api_proto_msgTypes[40]
+	mi := &file_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2964,7 +3707,7 @@ func (x *LookupReply) String() string {
 func (*LookupReply) ProtoMessage() {}
 
 func (x *LookupReply) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[40]
+	mi := &file_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2977,7 +3720,7 @@ func (x *LookupReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupReply.ProtoReflect.Descriptor instead.
 func (*LookupReply) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *LookupReply) GetEndpoints() []*Endpoint {
@@ -2999,7 +3742,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_v1_api_proto_msgTypes[41]
+	mi := &file_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3011,7 +3754,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[41]
+	mi := &file_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3024,7 +3767,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Endpoint) GetName() string {
@@ -3070,7 +3813,7 @@ type JobEvent struct {
 
 func (x *JobEvent) Reset() {
 	*x = JobEvent{}
-	mi := &file_v1_api_proto_msgTypes[42]
+	mi := &file_v1_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3082,7 +3825,7 @@ func (x *JobEvent) String() string {
 func (*JobEvent) ProtoMessage() {}
 
 func (x *JobEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[42]
+	mi := &file_v1_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3095,7 +3838,7 @@ func (x *JobEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEvent.ProtoReflect.Descriptor instead.
 func (*JobEvent) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_v1_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *JobEvent) GetSeq() uint64 {
@@ -3220,7 +3963,7 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\"=\n" +
 	"\tStopReply\x12\x1a\n" +
 	"\bstopping\x18\x01 \x01(\bR\bstopping\x12\x14\n" +
-	"\x05phase\x18\x02 \x01(\tR\x05phase\"\xc2\x04\n" +
+	"\x05phase\x18\x02 \x01(\tR\x05phase\"\x8f\x05\n" +
 	"\tJobStatus\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
@@ -3237,7 +3980,9 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x06counts\x18\f \x01(\v2\x11.troupe.v1.CountsR\x06counts\x12.\n" +
 	"\x06stages\x18\r \x03(\v2\x16.troupe.v1.StageStatusR\x06stages\x127\n" +
 	"\tinstances\x18\x0e \x03(\v2\x19.troupe.v1.InstanceStatusR\tinstances\x126\n" +
-	"\bfailures\x18\x0f \x03(\v2\x1a.troupe.v1.InstanceFailureR\bfailures\x1a9\n" +
+	"\bfailures\x18\x0f \x03(\v2\x1a.troupe.v1.InstanceFailureR\bfailures\x121\n" +
+	"\tevictions\x18\x10 \x03(\v2\x13.troupe.v1.EvictionR\tevictions\x12\x18\n" +
+	"\aevicted\x18\x11 \x01(\x04R\aevicted\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbb\x01\n" +
@@ -3300,7 +4045,7 @@ const file_v1_api_proto_rawDesc = "" +
 	"\thas_index\x18\x05 \x01(\bR\bhasIndex\"Y\n" +
 	"\fExplainReply\x12\x18\n" +
 	"\asummary\x18\x01 \x01(\tR\asummary\x12/\n" +
-	"\x06stages\x18\x02 \x03(\v2\x17.troupe.v1.StageExplainR\x06stages\"\xbb\x02\n" +
+	"\x06stages\x18\x02 \x03(\v2\x17.troupe.v1.StageExplainR\x06stages\"\xf9\x03\n" +
 	"\fStageExplain\x12\x14\n" +
 	"\x05stage\x18\x01 \x01(\tR\x05stage\x12!\n" +
 	"\fwanted_slots\x18\x02 \x01(\x04R\vwantedSlots\x12\x1d\n" +
@@ -3313,7 +4058,27 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x06remedy\x18\b \x01(\tR\x06remedy\x12(\n" +
 	"\x04held\x18\t \x03(\v2\x14.troupe.v1.NodeSlotsR\x04held\x12\x18\n" +
 	"\asummary\x18\n" +
-	" \x01(\tR\asummary\"O\n" +
+	" \x01(\tR\asummary\x12+\n" +
+	"\bahead_of\x18\v \x03(\v2\x10.troupe.v1.AheadR\aaheadOf\x12\x1b\n" +
+	"\twaits_for\x18\f \x01(\tR\bwaitsFor\x12\x1a\n" +
+	"\bremedies\x18\r \x03(\tR\bremedies\x12,\n" +
+	"\x06scores\x18\x0e \x03(\v2\x14.troupe.v1.NodeScoreR\x06scores\x12(\n" +
+	"\x10expected_unix_ms\x18\x0f \x01(\x03R\x0eexpectedUnixMs\"\x92\x01\n" +
+	"\x05Ahead\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x10\n" +
+	"\x03job\x18\x02 \x01(\tR\x03job\x12\x14\n" +
+	"\x05stage\x18\x03 \x01(\tR\x05stage\x12\x12\n" +
+	"\x04band\x18\x04 \x01(\tR\x04band\x12\x12\n" +
+	"\x04rank\x18\x05 \x01(\x05R\x04rank\x12#\n" +
+	"\rwaiting_slots\x18\x06 \x01(\x04R\fwaitingSlots\"\xa6\x01\n" +
+	"\tNodeScore\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x125\n" +
+	"\x05parts\x18\x02 \x03(\v2\x1f.troupe.v1.NodeScore.PartsEntryR\x05parts\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x03R\x05total\x1a8\n" +
+	"\n" +
+	"PartsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"O\n" +
 	"\aRefusal\x12\x16\n" +
 	"\x06filter\x18\x01 \x01(\tR\x06filter\x12\x14\n" +
 	"\x05nodes\x18\x02 \x01(\x04R\x05nodes\x12\x16\n" +
@@ -3353,22 +4118,57 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x05stage\x18\x05 \x01(\rR\x05stage\x12\x14\n" +
 	"\x05index\x18\x06 \x01(\x04R\x05index\"\x1e\n" +
 	"\bQueueRef\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\x9e\x01\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xa4\x03\n" +
 	"\vQueueStatus\x12(\n" +
 	"\x04spec\x18\x01 \x01(\v2\x14.troupe.v1.QueueSpecR\x04spec\x12\x1b\n" +
 	"\tlive_jobs\x18\x02 \x01(\x04R\bliveJobs\x12\x1d\n" +
 	"\n" +
 	"ended_jobs\x18\x03 \x01(\x04R\tendedJobs\x12)\n" +
-	"\x06counts\x18\x04 \x01(\v2\x11.troupe.v1.CountsR\x06counts\"\x13\n" +
+	"\x06counts\x18\x04 \x01(\v2\x11.troupe.v1.CountsR\x06counts\x12&\n" +
+	"\x04used\x18\x05 \x01(\v2\x12.troupe.v1.AmountsR\x04used\x12,\n" +
+	"\awaiting\x18\x06 \x01(\v2\x12.troupe.v1.AmountsR\awaiting\x12&\n" +
+	"\x04lent\x18\a \x01(\v2\x12.troupe.v1.AmountsR\x04lent\x12.\n" +
+	"\bborrowed\x18\b \x01(\v2\x12.troupe.v1.AmountsR\bborrowed\x12,\n" +
+	"\aallowed\x18\t \x01(\v2\x12.troupe.v1.AmountsR\aallowed\x12(\n" +
+	"\x05quota\x18\n" +
+	" \x01(\v2\x12.troupe.v1.AmountsR\x05quota\"\xf4\x01\n" +
+	"\aAmounts\x12\x1b\n" +
+	"\tcpu_milli\x18\x01 \x01(\x03R\bcpuMilli\x12!\n" +
+	"\fmemory_bytes\x18\x02 \x01(\x03R\vmemoryBytes\x12\x1d\n" +
+	"\n" +
+	"disk_bytes\x18\x03 \x01(\x03R\tdiskBytes\x12\x17\n" +
+	"\anet_bps\x18\x04 \x01(\x03R\x06netBps\x126\n" +
+	"\x06custom\x18\x05 \x03(\v2\x1e.troupe.v1.Amounts.CustomEntryR\x06custom\x1a9\n" +
+	"\vCustomEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\";\n" +
+	"\rLedgerRequest\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\"4\n" +
+	"\vLedgerReply\x12%\n" +
+	"\x05loans\x18\x01 \x03(\v2\x0f.troupe.v1.LoanR\x05loans\"\xbc\x01\n" +
+	"\x04Loan\x12\x16\n" +
+	"\x06lender\x18\x01 \x01(\tR\x06lender\x12\x1a\n" +
+	"\bborrower\x18\x02 \x01(\tR\bborrower\x12\x1a\n" +
+	"\bresource\x18\x03 \x01(\tR\bresource\x12\x16\n" +
+	"\x06amount\x18\x04 \x01(\x03R\x06amount\x12\"\n" +
+	"\rsince_unix_ms\x18\x05 \x01(\x03R\vsinceUnixMs\x12(\n" +
+	"\x10returned_unix_ms\x18\x06 \x01(\x03R\x0ereturnedUnixMs\"\x13\n" +
 	"\x11ListQueuesRequest\"A\n" +
 	"\x0fListQueuesReply\x12.\n" +
 	"\x06queues\x18\x01 \x03(\v2\x16.troupe.v1.QueueStatusR\x06queues\"\x19\n" +
 	"\aNodeRef\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"P\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x9e\x01\n" +
 	"\fDrainRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\adrained\x18\x02 \x01(\bR\adrained\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"\xf6\x03\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12 \n" +
+	"\vmaintenance\x18\x04 \x01(\bR\vmaintenance\x12\x14\n" +
+	"\x05evict\x18\x05 \x01(\bR\x05evict\x12\x14\n" +
+	"\x05force\x18\x06 \x01(\bR\x05force\"H\n" +
+	"\fTaintRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12(\n" +
+	"\x06taints\x18\x02 \x03(\v2\x10.troupe.v1.TaintR\x06taints\"\xdf\x05\n" +
 	"\n" +
 	"NodeStatus\x12'\n" +
 	"\x04info\x18\x01 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\x12\x1a\n" +
@@ -3387,14 +4187,22 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x11memory_bytes_used\x18\f \x01(\x03R\x0fmemoryBytesUsed\x12&\n" +
 	"\x0fdisk_bytes_used\x18\r \x01(\x03R\rdiskBytesUsed\x12 \n" +
 	"\fseen_unix_ms\x18\x0e \x01(\x03R\n" +
-	"seenUnixMs\">\n" +
+	"seenUnixMs\x12 \n" +
+	"\vmaintenance\x18\x0f \x01(\bR\vmaintenance\x12\x14\n" +
+	"\x05evict\x18\x10 \x01(\bR\x05evict\x12(\n" +
+	"\x06taints\x18\x11 \x03(\v2\x10.troupe.v1.TaintR\x06taints\x12F\n" +
+	"\vcustom_held\x18\x12 \x03(\v2%.troupe.v1.NodeStatus.CustomHeldEntryR\n" +
+	"customHeld\x1a=\n" +
+	"\x0fCustomHeldEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\">\n" +
 	"\x10ListNodesRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\x05R\x05limit\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\"Q\n" +
 	"\x0eListNodesReply\x12+\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x15.troupe.v1.NodeStatusR\x05nodes\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"\x13\n" +
-	"\x11CellStatusRequest\"\xb0\x04\n" +
+	"\x11CellStatusRequest\"\xde\x04\n" +
 	"\n" +
 	"CellStatus\x12\x12\n" +
 	"\x04cell\x18\x01 \x01(\tR\x04cell\x12\x18\n" +
@@ -3417,7 +4225,27 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x0fstarted_unix_ms\x18\x0f \x01(\x03R\rstartedUnixMs\x12!\n" +
 	"\fdead_letters\x18\x10 \x01(\x04R\vdeadLetters\x12!\n" +
 	"\fsnapshot_seq\x18\x11 \x01(\x04R\vsnapshotSeq\x12\x1c\n" +
-	"\tadmission\x18\x12 \x01(\tR\tadmission\"\x11\n" +
+	"\tadmission\x18\x12 \x01(\tR\tadmission\x12,\n" +
+	"\apacking\x18\x13 \x01(\v2\x12.troupe.v1.PackingR\apacking\"\xa5\x04\n" +
+	"\aPacking\x12\x1d\n" +
+	"\n" +
+	"used_nodes\x18\x01 \x01(\x04R\tusedNodes\x12!\n" +
+	"\fshared_nodes\x18\x02 \x01(\x04R\vsharedNodes\x12\x14\n" +
+	"\x05slots\x18\x03 \x01(\x04R\x05slots\x12\x1f\n" +
+	"\vnodes_saved\x18\x04 \x01(\x03R\n" +
+	"nodesSaved\x12O\n" +
+	"\x0fallocated_milli\x18\x05 \x03(\v2&.troupe.v1.Packing.AllocatedMilliEntryR\x0eallocatedMilli\x12L\n" +
+	"\x0estranded_milli\x18\x06 \x03(\v2%.troupe.v1.Packing.StrandedMilliEntryR\rstrandedMilli\x12?\n" +
+	"\tevictions\x18\a \x03(\v2!.troupe.v1.Packing.EvictionsEntryR\tevictions\x1aA\n" +
+	"\x13AllocatedMilliEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a@\n" +
+	"\x12StrandedMilliEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a<\n" +
+	"\x0eEvictionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x11\n" +
 	"\x0fCellTreeRequest\"\xd4\x01\n" +
 	"\bTreeNode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
@@ -3467,7 +4295,7 @@ func file_v1_api_proto_rawDescGZIP() []byte {
 	return file_v1_api_proto_rawDescData
 }
 
-var file_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 46)
+var file_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_v1_api_proto_goTypes = []any{
 	(*Error)(nil),             // 0: troupe.v1.Error
 	(*FieldError)(nil),        // 1: troupe.v1.FieldError
@@ -3487,71 +4315,106 @@ var file_v1_api_proto_goTypes = []any{
 	(*ExplainRequest)(nil),    // 15: troupe.v1.ExplainRequest
 	(*ExplainReply)(nil),      // 16: troupe.v1.ExplainReply
 	(*StageExplain)(nil),      // 17: troupe.v1.StageExplain
-	(*Refusal)(nil),           // 18: troupe.v1.Refusal
-	(*NodeSlots)(nil),         // 19: troupe.v1.NodeSlots
-	(*ResultsRequest)(nil),    // 20: troupe.v1.ResultsRequest
-	(*ResultsReply)(nil),      // 21: troupe.v1.ResultsReply
-	(*LogsRequest)(nil),       // 22: troupe.v1.LogsRequest
-	(*LogChunk)(nil),          // 23: troupe.v1.LogChunk
-	(*LogPlace)(nil),          // 24: troupe.v1.LogPlace
-	(*QueueRef)(nil),          // 25: troupe.v1.QueueRef
-	(*QueueStatus)(nil),       // 26: troupe.v1.QueueStatus
-	(*ListQueuesRequest)(nil), // 27: troupe.v1.ListQueuesRequest
-	(*ListQueuesReply)(nil),   // 28: troupe.v1.ListQueuesReply
-	(*NodeRef)(nil),           // 29: troupe.v1.NodeRef
-	(*DrainRequest)(nil),      // 30: troupe.v1.DrainRequest
-	(*NodeStatus)(nil),        // 31: troupe.v1.NodeStatus
-	(*ListNodesRequest)(nil),  // 32: troupe.v1.ListNodesRequest
-	(*ListNodesReply)(nil),    // 33: troupe.v1.ListNodesReply
-	(*CellStatusRequest)(nil), // 34: troupe.v1.CellStatusRequest
-	(*CellStatus)(nil),        // 35: troupe.v1.CellStatus
-	(*CellTreeRequest)(nil),   // 36: troupe.v1.CellTreeRequest
-	(*TreeNode)(nil),          // 37: troupe.v1.TreeNode
-	(*CellTree)(nil),          // 38: troupe.v1.CellTree
-	(*LookupRequest)(nil),     // 39: troupe.v1.LookupRequest
-	(*LookupReply)(nil),       // 40: troupe.v1.LookupReply
-	(*Endpoint)(nil),          // 41: troupe.v1.Endpoint
-	(*JobEvent)(nil),          // 42: troupe.v1.JobEvent
-	nil,                       // 43: troupe.v1.JobStatus.LabelsEntry
-	nil,                       // 44: troupe.v1.ListJobsRequest.LabelsEntry
-	nil,                       // 45: troupe.v1.JobSummary.LabelsEntry
-	(*JobSpec)(nil),           // 46: troupe.v1.JobSpec
-	(*InstanceFailure)(nil),   // 47: troupe.v1.InstanceFailure
-	(*InstanceResult)(nil),    // 48: troupe.v1.InstanceResult
-	(*QueueSpec)(nil),         // 49: troupe.v1.QueueSpec
-	(*NodeInfo)(nil),          // 50: troupe.v1.NodeInfo
+	(*Ahead)(nil),             // 18: troupe.v1.Ahead
+	(*NodeScore)(nil),         // 19: troupe.v1.NodeScore
+	(*Refusal)(nil),           // 20: troupe.v1.Refusal
+	(*NodeSlots)(nil),         // 21: troupe.v1.NodeSlots
+	(*ResultsRequest)(nil),    // 22: troupe.v1.ResultsRequest
+	(*ResultsReply)(nil),      // 23: troupe.v1.ResultsReply
+	(*LogsRequest)(nil),       // 24: troupe.v1.LogsRequest
+	(*LogChunk)(nil),          // 25: troupe.v1.LogChunk
+	(*LogPlace)(nil),          // 26: troupe.v1.LogPlace
+	(*QueueRef)(nil),          // 27: troupe.v1.QueueRef
+	(*QueueStatus)(nil),       // 28: troupe.v1.QueueStatus
+	(*Amounts)(nil),           // 29: troupe.v1.Amounts
+	(*LedgerRequest)(nil),     // 30: troupe.v1.LedgerRequest
+	(*LedgerReply)(nil),       // 31: troupe.v1.LedgerReply
+	(*Loan)(nil),              // 32: troupe.v1.Loan
+	(*ListQueuesRequest)(nil), // 33: troupe.v1.ListQueuesRequest
+	(*ListQueuesReply)(nil),   // 34: troupe.v1.ListQueuesReply
+	(*NodeRef)(nil),           // 35: troupe.v1.NodeRef
+	(*DrainRequest)(nil),      // 36: troupe.v1.DrainRequest
+	(*TaintRequest)(nil),      // 37: troupe.v1.TaintRequest
+	(*NodeStatus)(nil),        // 38: troupe.v1.NodeStatus
+	(*ListNodesRequest)(nil),  // 39: troupe.v1.ListNodesRequest
+	(*ListNodesReply)(nil),    // 40: troupe.v1.ListNodesReply
+	(*CellStatusRequest)(nil), // 41: troupe.v1.CellStatusRequest
+	(*CellStatus)(nil),        // 42: troupe.v1.CellStatus
+	(*Packing)(nil),           // 43: troupe.v1.Packing
+	(*CellTreeRequest)(nil),   // 44: troupe.v1.CellTreeRequest
+	(*TreeNode)(nil),          // 45: troupe.v1.TreeNode
+	(*CellTree)(nil),          // 46: troupe.v1.CellTree
+	(*LookupRequest)(nil),     // 47: troupe.v1.LookupRequest
+	(*LookupReply)(nil),       // 48: troupe.v1.LookupReply
+	(*Endpoint)(nil),          // 49: troupe.v1.Endpoint
+	(*JobEvent)(nil),          // 50: troupe.v1.JobEvent
+	nil,                       // 51: troupe.v1.JobStatus.LabelsEntry
+	nil,                       // 52: troupe.v1.ListJobsRequest.LabelsEntry
+	nil,                       // 53: troupe.v1.JobSummary.LabelsEntry
+	nil,                       // 54: troupe.v1.NodeScore.PartsEntry
+	nil,                       // 55: troupe.v1.Amounts.CustomEntry
+	nil,                       // 56: troupe.v1.NodeStatus.CustomHeldEntry
+	nil,                       // 57: troupe.v1.Packing.AllocatedMilliEntry
+	nil,                       // 58: troupe.v1.Packing.StrandedMilliEntry
+	nil,                       // 59: troupe.v1.Packing.EvictionsEntry
+	(*JobSpec)(nil),           // 60: troupe.v1.JobSpec
+	(*InstanceFailure)(nil),   // 61: troupe.v1.InstanceFailure
+	(*Eviction)(nil),          // 62: troupe.v1.Eviction
+	(*InstanceResult)(nil),    // 63: troupe.v1.InstanceResult
+	(*QueueSpec)(nil),         // 64: troupe.v1.QueueSpec
+	(*Taint)(nil),             // 65: troupe.v1.Taint
+	(*NodeInfo)(nil),          // 66: troupe.v1.NodeInfo
 }
 var file_v1_api_proto_depIdxs = []int32{
 	1,  // 0: troupe.v1.Error.fields:type_name -> troupe.v1.FieldError
-	46, // 1: troupe.v1.SubmitRequest.job:type_name -> troupe.v1.JobSpec
-	46, // 2: troupe.v1.ValidateReply.job:type_name -> troupe.v1.JobSpec
-	43, // 3: troupe.v1.JobStatus.labels:type_name -> troupe.v1.JobStatus.LabelsEntry
+	60, // 1: troupe.v1.SubmitRequest.job:type_name -> troupe.v1.JobSpec
+	60, // 2: troupe.v1.ValidateReply.job:type_name -> troupe.v1.JobSpec
+	51, // 3: troupe.v1.JobStatus.labels:type_name -> troupe.v1.JobStatus.LabelsEntry
 	9,  // 4: troupe.v1.JobStatus.counts:type_name -> troupe.v1.Counts
 	10, // 5: troupe.v1.JobStatus.stages:type_name -> troupe.v1.StageStatus
 	11, // 6: troupe.v1.JobStatus.instances:type_name -> troupe.v1.InstanceStatus
-	47, // 7: troupe.v1.JobStatus.failures:type_name -> troupe.v1.InstanceFailure
-	9,  // 8: troupe.v1.StageStatus.counts:type_name -> troupe.v1.Counts
-	44, // 9: troupe.v1.ListJobsRequest.labels:type_name -> troupe.v1.ListJobsRequest.LabelsEntry
-	9,  // 10: troupe.v1.JobSummary.counts:type_name -> troupe.v1.Counts
-	45, // 11: troupe.v1.JobSummary.labels:type_name -> troupe.v1.JobSummary.LabelsEntry
-	13, // 12: troupe.v1.ListJobsReply.jobs:type_name -> troupe.v1.JobSummary
-	17, // 13: troupe.v1.ExplainReply.stages:type_name -> troupe.v1.StageExplain
-	18, // 14: troupe.v1.StageExplain.refusals:type_name -> troupe.v1.Refusal
-	19, // 15: troupe.v1.StageExplain.held:type_name -> troupe.v1.NodeSlots
-	48, // 16: troupe.v1.ResultsReply.results:type_name -> troupe.v1.InstanceResult
-	49, // 17: troupe.v1.QueueStatus.spec:type_name -> troupe.v1.QueueSpec
-	9,  // 18: troupe.v1.QueueStatus.counts:type_name -> troupe.v1.Counts
-	26, // 19: troupe.v1.ListQueuesReply.queues:type_name -> troupe.v1.QueueStatus
-	50, // 20: troupe.v1.NodeStatus.info:type_name -> troupe.v1.NodeInfo
-	31, // 21: troupe.v1.ListNodesReply.nodes:type_name -> troupe.v1.NodeStatus
-	37, // 22: troupe.v1.TreeNode.children:type_name -> troupe.v1.TreeNode
-	37, // 23: troupe.v1.CellTree.root:type_name -> troupe.v1.TreeNode
-	41, // 24: troupe.v1.LookupReply.endpoints:type_name -> troupe.v1.Endpoint
-	25, // [25:25] is the sub-list for method output_type
-	25, // [25:25] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	61, // 7: troupe.v1.JobStatus.failures:type_name -> troupe.v1.InstanceFailure
+	62, // 8: troupe.v1.JobStatus.evictions:type_name -> troupe.v1.Eviction
+	9,  // 9: troupe.v1.StageStatus.counts:type_name -> troupe.v1.Counts
+	52, // 10: troupe.v1.ListJobsRequest.labels:type_name -> troupe.v1.ListJobsRequest.LabelsEntry
+	9,  // 11: troupe.v1.JobSummary.counts:type_name -> troupe.v1.Counts
+	53, // 12: troupe.v1.JobSummary.labels:type_name -> troupe.v1.JobSummary.LabelsEntry
+	13, // 13: troupe.v1.ListJobsReply.jobs:type_name -> troupe.v1.JobSummary
+	17, // 14: troupe.v1.ExplainReply.stages:type_name -> troupe.v1.StageExplain
+	20, // 15: troupe.v1.StageExplain.refusals:type_name -> troupe.v1.Refusal
+	21, // 16: troupe.v1.StageExplain.held:type_name -> troupe.v1.NodeSlots
+	18, // 17: troupe.v1.StageExplain.ahead_of:type_name -> troupe.v1.Ahead
+	19, // 18: troupe.v1.StageExplain.scores:type_name -> troupe.v1.NodeScore
+	54, // 19: troupe.v1.NodeScore.parts:type_name -> troupe.v1.NodeScore.PartsEntry
+	63, // 20: troupe.v1.ResultsReply.results:type_name -> troupe.v1.InstanceResult
+	64, // 21: troupe.v1.QueueStatus.spec:type_name -> troupe.v1.QueueSpec
+	9,  // 22: troupe.v1.QueueStatus.counts:type_name -> troupe.v1.Counts
+	29, // 23: troupe.v1.QueueStatus.used:type_name -> troupe.v1.Amounts
+	29, // 24: troupe.v1.QueueStatus.waiting:type_name -> troupe.v1.Amounts
+	29, // 25: troupe.v1.QueueStatus.lent:type_name -> troupe.v1.Amounts
+	29, // 26: troupe.v1.QueueStatus.borrowed:type_name -> troupe.v1.Amounts
+	29, // 27: troupe.v1.QueueStatus.allowed:type_name -> troupe.v1.Amounts
+	29, // 28: troupe.v1.QueueStatus.quota:type_name -> troupe.v1.Amounts
+	55, // 29: troupe.v1.Amounts.custom:type_name -> troupe.v1.Amounts.CustomEntry
+	32, // 30: troupe.v1.LedgerReply.loans:type_name -> troupe.v1.Loan
+	28, // 31: troupe.v1.ListQueuesReply.queues:type_name -> troupe.v1.QueueStatus
+	65, // 32: troupe.v1.TaintRequest.taints:type_name -> troupe.v1.Taint
+	66, // 33: troupe.v1.NodeStatus.info:type_name -> troupe.v1.NodeInfo
+	65, // 34: troupe.v1.NodeStatus.taints:type_name -> troupe.v1.Taint
+	56, // 35: troupe.v1.NodeStatus.custom_held:type_name -> troupe.v1.NodeStatus.CustomHeldEntry
+	38, // 36: troupe.v1.ListNodesReply.nodes:type_name -> troupe.v1.NodeStatus
+	43, // 37: troupe.v1.CellStatus.packing:type_name -> troupe.v1.Packing
+	57, // 38: troupe.v1.Packing.allocated_milli:type_name -> troupe.v1.Packing.AllocatedMilliEntry
+	58, // 39: troupe.v1.Packing.stranded_milli:type_name -> troupe.v1.Packing.StrandedMilliEntry
+	59, // 40: troupe.v1.Packing.evictions:type_name -> troupe.v1.Packing.EvictionsEntry
+	45, // 41: troupe.v1.TreeNode.children:type_name -> troupe.v1.TreeNode
+	45, // 42: troupe.v1.CellTree.root:type_name -> troupe.v1.TreeNode
+	49, // 43: troupe.v1.LookupReply.endpoints:type_name -> troupe.v1.Endpoint
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_v1_api_proto_init() }
@@ -3567,7 +4430,7 @@ func file_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_api_proto_rawDesc), len(file_v1_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   46,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -40,7 +40,9 @@ type JobSpec struct {
 	// Time limit of the whole job from its submission, a duration such as "10m"; empty means none.
 	TimeLimit string `protobuf:"bytes,7,opt,name=time_limit,json=timeLimit,proto3" json:"time_limit,omitempty"`
 	// Stages of the job; at least one.
-	Stages        []*StageSpec `protobuf:"bytes,8,rep,name=stages,proto3" json:"stages,omitempty"`
+	Stages []*StageSpec `protobuf:"bytes,8,rep,name=stages,proto3" json:"stages,omitempty"`
+	// Whose past runs predict how long this job takes, such as a user or a pipeline; the job's own name if empty.
+	Owner         string `protobuf:"bytes,9,opt,name=owner,proto3" json:"owner,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -131,6 +133,13 @@ func (x *JobSpec) GetStages() []*StageSpec {
 	return nil
 }
 
+func (x *JobSpec) GetOwner() string {
+	if x != nil {
+		return x.Owner
+	}
+	return ""
+}
+
 // StageSpec is one step of a job: identical instances of one program.
 type StageSpec struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -156,14 +165,43 @@ type StageSpec struct {
 	Resources *Resources `protobuf:"bytes,10,opt,name=resources,proto3" json:"resources,omitempty"`
 	// Nodes that may run it; all must hold.
 	Constraints []*Constraint `protobuf:"bytes,11,rep,name=constraints,proto3" json:"constraints,omitempty"`
-	// Node attribute over whose values instances are spread; "node" spreads over nodes.
+	// Node attribute over whose values instances are spread as evenly as room allows; "node" spreads over nodes.
 	Spread string `protobuf:"bytes,12,opt,name=spread,proto3" json:"spread,omitempty"`
 	// What happens after a failed attempt.
 	Retry *Retry `protobuf:"bytes,13,opt,name=retry,proto3" json:"retry,omitempty"`
 	// Time limit of one attempt, such as "30s"; empty means none.
 	Timeout string `protobuf:"bytes,14,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// How an attempt is asked to stop.
-	Stop          *Stop `protobuf:"bytes,15,opt,name=stop,proto3" json:"stop,omitempty"`
+	Stop *Stop `protobuf:"bytes,15,opt,name=stop,proto3" json:"stop,omitempty"`
+	// Nodes that are better than others; weight 1 to 100, or negative for worse ones.
+	Prefer []*Constraint `protobuf:"bytes,16,rep,name=prefer,proto3" json:"prefer,omitempty"`
+	// Jobs beside which instances run: on the same node, or in the same rack.
+	Affinity []*Affinity `protobuf:"bytes,17,rep,name=affinity,proto3" json:"affinity,omitempty"`
+	// Jobs beside which instances do not run; it holds for both sides.
+	AntiAffinity []*Affinity `protobuf:"bytes,18,rep,name=anti_affinity,json=antiAffinity,proto3" json:"anti_affinity,omitempty"`
+	// Rules over the values of node attributes: how evenly, and how many at most in each.
+	Spreads []*Spread `protobuf:"bytes,19,rep,name=spreads,proto3" json:"spreads,omitempty"`
+	// Ports of each instance; the agent tells them in TROUPE_PORT_<NAME>.
+	Ports []*Port `protobuf:"bytes,20,rep,name=ports,proto3" json:"ports,omitempty"`
+	// Devices of each instance, such as GPUs or shares of one.
+	Devices *Devices `protobuf:"bytes,21,opt,name=devices,proto3" json:"devices,omitempty"`
+	// Pool of nodes: "default" if empty, "*" for any.
+	Pool string `protobuf:"bytes,22,opt,name=pool,proto3" json:"pool,omitempty"`
+	// Taints of nodes that do not keep this stage away.
+	Tolerations []*Toleration `protobuf:"bytes,23,rep,name=tolerations,proto3" json:"tolerations,omitempty"`
+	// All instances are placed together or not at all.
+	Gang *Gang `protobuf:"bytes,24,opt,name=gang,proto3" json:"gang,omitempty"`
+	// How long one attempt is expected to run, such as "10m"; short work may start where long work has to wait.
+	Duration string `protobuf:"bytes,25,opt,name=duration,proto3" json:"duration,omitempty"`
+	// How nodes are chosen; the queue's way if empty.
+	Score *Score `protobuf:"bytes,26,opt,name=score,proto3" json:"score,omitempty"`
+	// Most instances that may be down at once by evictions: a count or a percentage, "1", "10%".
+	// Default "25%" for a service, "100%" for a batch job.
+	MaxUnavailable string `protobuf:"bytes,27,opt,name=max_unavailable,json=maxUnavailable,proto3" json:"max_unavailable,omitempty"`
+	// Packages that the program needs; nodes that have them are better.
+	Packages []string `protobuf:"bytes,28,rep,name=packages,proto3" json:"packages,omitempty"`
+	// Nodes that hold the input data of the stage, in bytes ("2Gi"); nodes that hold more are better.
+	Data          map[string]string `protobuf:"bytes,29,rep,name=data,proto3" json:"data,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -303,6 +341,597 @@ func (x *StageSpec) GetStop() *Stop {
 	return nil
 }
 
+func (x *StageSpec) GetPrefer() []*Constraint {
+	if x != nil {
+		return x.Prefer
+	}
+	return nil
+}
+
+func (x *StageSpec) GetAffinity() []*Affinity {
+	if x != nil {
+		return x.Affinity
+	}
+	return nil
+}
+
+func (x *StageSpec) GetAntiAffinity() []*Affinity {
+	if x != nil {
+		return x.AntiAffinity
+	}
+	return nil
+}
+
+func (x *StageSpec) GetSpreads() []*Spread {
+	if x != nil {
+		return x.Spreads
+	}
+	return nil
+}
+
+func (x *StageSpec) GetPorts() []*Port {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
+func (x *StageSpec) GetDevices() *Devices {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *StageSpec) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *StageSpec) GetTolerations() []*Toleration {
+	if x != nil {
+		return x.Tolerations
+	}
+	return nil
+}
+
+func (x *StageSpec) GetGang() *Gang {
+	if x != nil {
+		return x.Gang
+	}
+	return nil
+}
+
+func (x *StageSpec) GetDuration() string {
+	if x != nil {
+		return x.Duration
+	}
+	return ""
+}
+
+func (x *StageSpec) GetScore() *Score {
+	if x != nil {
+		return x.Score
+	}
+	return nil
+}
+
+func (x *StageSpec) GetMaxUnavailable() string {
+	if x != nil {
+		return x.MaxUnavailable
+	}
+	return ""
+}
+
+func (x *StageSpec) GetPackages() []string {
+	if x != nil {
+		return x.Packages
+	}
+	return nil
+}
+
+func (x *StageSpec) GetData() map[string]string {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// Affinity selects the slots of jobs by their labels, and the domain in which they are looked for.
+type Affinity struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Labels that a job must have, all of them.
+	Labels map[string]string `protobuf:"bytes,1,rep,name=labels,proto3" json:"labels,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Node attribute whose equal values are one domain; "node" if empty.
+	On string `protobuf:"bytes,2,opt,name=on,proto3" json:"on,omitempty"`
+	// Queue of those jobs; the job's own if empty, "*" for any.
+	Queue string `protobuf:"bytes,3,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Zero means that it must hold; 1 to 100 means that it is better if it holds.
+	Weight        int32 `protobuf:"varint,4,opt,name=weight,proto3" json:"weight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Affinity) Reset() {
+	*x = Affinity{}
+	mi := &file_v1_job_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Affinity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Affinity) ProtoMessage() {}
+
+func (x *Affinity) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_job_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Affinity.ProtoReflect.Descriptor instead.
+func (*Affinity) Descriptor() ([]byte, []int) {
+	return file_v1_job_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Affinity) GetLabels() map[string]string {
+	if x != nil {
+		return x.Labels
+	}
+	return nil
+}
+
+func (x *Affinity) GetOn() string {
+	if x != nil {
+		return x.On
+	}
+	return ""
+}
+
+func (x *Affinity) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *Affinity) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+// Spread is a rule over the domains that the values of a node attribute make.
+type Spread struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Node attribute, such as "rack"; "node" for each node.
+	On string `protobuf:"bytes,1,opt,name=on,proto3" json:"on,omitempty"`
+	// Most by which the slots of the stage in two domains may differ; 0 means as even as room allows.
+	MaxSkew int32 `protobuf:"varint,2,opt,name=max_skew,json=maxSkew,proto3" json:"max_skew,omitempty"`
+	// Most slots of the stage in one domain; 0 means no limit.
+	Max int64 `protobuf:"varint,3,opt,name=max,proto3" json:"max,omitempty"`
+	// How much evenness counts against other wishes, 1 to 100; 100 if zero.
+	Weight        int32 `protobuf:"varint,4,opt,name=weight,proto3" json:"weight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Spread) Reset() {
+	*x = Spread{}
+	mi := &file_v1_job_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Spread) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Spread) ProtoMessage() {}
+
+func (x *Spread) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_job_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Spread.ProtoReflect.Descriptor instead.
+func (*Spread) Descriptor() ([]byte, []int) {
+	return file_v1_job_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Spread) GetOn() string {
+	if x != nil {
+		return x.On
+	}
+	return ""
+}
+
+func (x *Spread) GetMaxSkew() int32 {
+	if x != nil {
+		return x.MaxSkew
+	}
+	return 0
+}
+
+func (x *Spread) GetMax() int64 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *Spread) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+// Port of an instance.
+type Port struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name: ^[a-z0-9][a-z0-9_-]{0,62}$.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// A fixed number, which one instance of a node can have; 0 for any free one of the node's range.
+	Number        int32 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Port) Reset() {
+	*x = Port{}
+	mi := &file_v1_job_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Port) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Port) ProtoMessage() {}
+
+func (x *Port) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_job_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Port.ProtoReflect.Descriptor instead.
+func (*Port) Descriptor() ([]byte, []int) {
+	return file_v1_job_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Port) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Port) GetNumber() int32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+// Devices of one kind.
+type Devices struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Kind of device; "gpu" if empty.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// How many; 1 if zero.
+	Count int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	// Share of a single device: "250m"; the whole if empty. Only with count 1.
+	Share string `protobuf:"bytes,3,opt,name=share,proto3" json:"share,omitempty"`
+	// Models that will do; any if empty. All devices of an instance are of one model.
+	Models        []string `protobuf:"bytes,4,rep,name=models,proto3" json:"models,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Devices) Reset() {
+	*x = Devices{}
+	mi := &file_v1_job_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Devices) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Devices) ProtoMessage() {}
+
+func (x *Devices) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_job_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Devices.ProtoReflect.Descriptor instead.
+func (*Devices) Descriptor() ([]byte, []int) {
+	return file_v1_job_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Devices) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Devices) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Devices) GetShare() string {
+	if x != nil {
+		return x.Share
+	}
+	return ""
+}
+
+func (x *Devices) GetModels() []string {
+	if x != nil {
+		return x.Models
+	}
+	return nil
+}
+
+// Toleration lets a stage run on nodes with a taint.
+type Toleration struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Key of the taint.
+	Key string `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// Value of the taint; any if empty.
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Toleration) Reset() {
+	*x = Toleration{}
+	mi := &file_v1_job_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Toleration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Toleration) ProtoMessage() {}
+
+func (x *Toleration) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_job_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Toleration.ProtoReflect.Descriptor instead.
+func (*Toleration) Descriptor() ([]byte, []int) {
+	return file_v1_job_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Toleration) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Toleration) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// Taint keeps work away from a node, but for what tolerates it.
+type Taint struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// "no_place" (default: nothing new), "avoid" (only if nothing else fits), "evict" (what runs goes, too).
+	Effect        string `protobuf:"bytes,3,opt,name=effect,proto3" json:"effect,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Taint) Reset() {
+	*x = Taint{}
+	mi := &file_v1_job_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Taint) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Taint) ProtoMessage() {}
+
+func (x *Taint) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_job_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Taint.ProtoReflect.Descriptor instead.
+func (*Taint) Descriptor() ([]byte, []int) {
+	return file_v1_job_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Taint) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Taint) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+func (x *Taint) GetEffect() string {
+	if x != nil {
+		return x.Effect
+	}
+	return ""
+}
+
+// Gang says that all instances of a stage start together.
+type Gang struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Longest time for which a part of the gang is held while the rest is missing; then all of it is given back and tried
+	// again. Default "30s".
+	Hold          string `protobuf:"bytes,1,opt,name=hold,proto3" json:"hold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Gang) Reset() {
+	*x = Gang{}
+	mi := &file_v1_job_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Gang) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Gang) ProtoMessage() {}
+
+func (x *Gang) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_job_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Gang.ProtoReflect.Descriptor instead.
+func (*Gang) Descriptor() ([]byte, []int) {
+	return file_v1_job_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Gang) GetHold() string {
+	if x != nil {
+		return x.Hold
+	}
+	return ""
+}
+
+// Score says how nodes are chosen among those that would do.
+type Score struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "hybrid" (default), "bestfit", "epvm", "fragmentation", or another that the cell knows.
+	By string `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	// Weights 0 to 100 of what else counts: "packages", "locality", "spread", "mix"; those not named keep their defaults.
+	Weights       map[string]int32 `protobuf:"bytes,2,rep,name=weights,proto3" json:"weights,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Score) Reset() {
+	*x = Score{}
+	mi := &file_v1_job_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Score) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Score) ProtoMessage() {}
+
+func (x *Score) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_job_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Score.ProtoReflect.Descriptor instead.
+func (*Score) Descriptor() ([]byte, []int) {
+	return file_v1_job_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Score) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *Score) GetWeights() map[string]int32 {
+	if x != nil {
+		return x.Weights
+	}
+	return nil
+}
+
 // Resources of one instance. Empty fields mean the default: cpu "100m", memory "64Mi", others zero.
 type Resources struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -313,14 +942,16 @@ type Resources struct {
 	// Disk in bytes.
 	Disk string `protobuf:"bytes,3,opt,name=disk,proto3" json:"disk,omitempty"`
 	// Network in bits per second: "10M".
-	Net           string `protobuf:"bytes,4,opt,name=net,proto3" json:"net,omitempty"`
+	Net string `protobuf:"bytes,4,opt,name=net,proto3" json:"net,omitempty"`
+	// Units of the cell's own kinds, by name: a whole number of each.
+	Custom        map[string]int64 `protobuf:"bytes,5,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Resources) Reset() {
 	*x = Resources{}
-	mi := &file_v1_job_proto_msgTypes[2]
+	mi := &file_v1_job_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -332,7 +963,7 @@ func (x *Resources) String() string {
 func (*Resources) ProtoMessage() {}
 
 func (x *Resources) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_job_proto_msgTypes[2]
+	mi := &file_v1_job_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -345,7 +976,7 @@ func (x *Resources) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Resources.ProtoReflect.Descriptor instead.
 func (*Resources) Descriptor() ([]byte, []int) {
-	return file_v1_job_proto_rawDescGZIP(), []int{2}
+	return file_v1_job_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Resources) GetCpu() string {
@@ -376,24 +1007,34 @@ func (x *Resources) GetNet() string {
 	return ""
 }
 
+func (x *Resources) GetCustom() map[string]int64 {
+	if x != nil {
+		return x.Custom
+	}
+	return nil
+}
+
 // Constraint over one node attribute.
 type Constraint struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Attribute, such as "os", "arch", "rack".
 	Attribute string `protobuf:"bytes,1,opt,name=attribute,proto3" json:"attribute,omitempty"`
-	// "=" (default), "!=", "in", "exists".
+	// "=" (default), "!=", "in", "exists"; "<", "<=", ">", ">=" compare numbers; "version" compares versions with a list
+	// such as ">=1.20, <2"; "matches" takes a regular expression (RE2) for the whole value.
 	Op string `protobuf:"bytes,2,opt,name=op,proto3" json:"op,omitempty"`
-	// Value compared with, for "=" and "!=".
+	// What is compared with, for all but "in" and "exists".
 	Value string `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
 	// Values compared with, for "in".
-	Values        []string `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`
+	Values []string `protobuf:"bytes,4,rep,name=values,proto3" json:"values,omitempty"`
+	// Weight of a preference, -100 to 100 and not 0; only in prefer.
+	Weight        int32 `protobuf:"varint,5,opt,name=weight,proto3" json:"weight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Constraint) Reset() {
 	*x = Constraint{}
-	mi := &file_v1_job_proto_msgTypes[3]
+	mi := &file_v1_job_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -405,7 +1046,7 @@ func (x *Constraint) String() string {
 func (*Constraint) ProtoMessage() {}
 
 func (x *Constraint) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_job_proto_msgTypes[3]
+	mi := &file_v1_job_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -418,7 +1059,7 @@ func (x *Constraint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Constraint.ProtoReflect.Descriptor instead.
 func (*Constraint) Descriptor() ([]byte, []int) {
-	return file_v1_job_proto_rawDescGZIP(), []int{3}
+	return file_v1_job_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Constraint) GetAttribute() string {
@@ -449,6 +1090,13 @@ func (x *Constraint) GetValues() []string {
 	return nil
 }
 
+func (x *Constraint) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
 // Retry after failed attempts of one instance.
 type Retry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -464,7 +1112,7 @@ type Retry struct {
 
 func (x *Retry) Reset() {
 	*x = Retry{}
-	mi := &file_v1_job_proto_msgTypes[4]
+	mi := &file_v1_job_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +1124,7 @@ func (x *Retry) String() string {
 func (*Retry) ProtoMessage() {}
 
 func (x *Retry) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_job_proto_msgTypes[4]
+	mi := &file_v1_job_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +1137,7 @@ func (x *Retry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Retry.ProtoReflect.Descriptor instead.
 func (*Retry) Descriptor() ([]byte, []int) {
-	return file_v1_job_proto_rawDescGZIP(), []int{4}
+	return file_v1_job_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Retry) GetAttempts() int32 {
@@ -526,7 +1174,7 @@ type Stop struct {
 
 func (x *Stop) Reset() {
 	*x = Stop{}
-	mi := &file_v1_job_proto_msgTypes[5]
+	mi := &file_v1_job_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +1186,7 @@ func (x *Stop) String() string {
 func (*Stop) ProtoMessage() {}
 
 func (x *Stop) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_job_proto_msgTypes[5]
+	mi := &file_v1_job_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +1199,7 @@ func (x *Stop) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stop.ProtoReflect.Descriptor instead.
 func (*Stop) Descriptor() ([]byte, []int) {
-	return file_v1_job_proto_rawDescGZIP(), []int{5}
+	return file_v1_job_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Stop) GetSignal() string {
@@ -578,14 +1226,26 @@ type QueueSpec struct {
 	// Most slots held by its jobs together; 0 means no limit.
 	MaxSlots int64 `protobuf:"varint,3,opt,name=max_slots,json=maxSlots,proto3" json:"max_slots,omitempty"`
 	// Free text shown in lists.
-	Description   string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	Description string `protobuf:"bytes,4,opt,name=description,proto3" json:"description,omitempty"`
+	// What the queue is sure to get; what it does not use is lent to others and taken back. Resources that are not named
+	// are not promised; a queue without quota uses what nobody else does.
+	Quota *Quota `protobuf:"bytes,5,opt,name=quota,proto3" json:"quota,omitempty"`
+	// Most that its jobs may hold together, borrowed or not; no limit for what is not named.
+	Max *Quota `protobuf:"bytes,6,opt,name=max,proto3" json:"max,omitempty"`
+	// Order of waiting work of one priority: "fair" (default, jobs take turns), "fifo", "shortest", "smallest".
+	Order string `protobuf:"bytes,7,opt,name=order,proto3" json:"order,omitempty"`
+	// What may go ahead of work that waits for room: "easy" (default: what does not delay it, in the queue's order),
+	// "shortest" (the same, shortest first), "none".
+	Backfill string `protobuf:"bytes,8,opt,name=backfill,proto3" json:"backfill,omitempty"`
+	// How nodes are chosen for its jobs, if a stage does not say.
+	Score         *Score `protobuf:"bytes,9,opt,name=score,proto3" json:"score,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *QueueSpec) Reset() {
 	*x = QueueSpec{}
-	mi := &file_v1_job_proto_msgTypes[6]
+	mi := &file_v1_job_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -597,7 +1257,7 @@ func (x *QueueSpec) String() string {
 func (*QueueSpec) ProtoMessage() {}
 
 func (x *QueueSpec) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_job_proto_msgTypes[6]
+	mi := &file_v1_job_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -610,7 +1270,7 @@ func (x *QueueSpec) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueSpec.ProtoReflect.Descriptor instead.
 func (*QueueSpec) Descriptor() ([]byte, []int) {
-	return file_v1_job_proto_rawDescGZIP(), []int{6}
+	return file_v1_job_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *QueueSpec) GetName() string {
@@ -641,11 +1301,124 @@ func (x *QueueSpec) GetDescription() string {
 	return ""
 }
 
+func (x *QueueSpec) GetQuota() *Quota {
+	if x != nil {
+		return x.Quota
+	}
+	return nil
+}
+
+func (x *QueueSpec) GetMax() *Quota {
+	if x != nil {
+		return x.Max
+	}
+	return nil
+}
+
+func (x *QueueSpec) GetOrder() string {
+	if x != nil {
+		return x.Order
+	}
+	return ""
+}
+
+func (x *QueueSpec) GetBackfill() string {
+	if x != nil {
+		return x.Backfill
+	}
+	return ""
+}
+
+func (x *QueueSpec) GetScore() *Score {
+	if x != nil {
+		return x.Score
+	}
+	return nil
+}
+
+// Quota is an amount of resources; fields that are empty are not part of it.
+type Quota struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Cpu    string                 `protobuf:"bytes,1,opt,name=cpu,proto3" json:"cpu,omitempty"`
+	Memory string                 `protobuf:"bytes,2,opt,name=memory,proto3" json:"memory,omitempty"`
+	Disk   string                 `protobuf:"bytes,3,opt,name=disk,proto3" json:"disk,omitempty"`
+	Net    string                 `protobuf:"bytes,4,opt,name=net,proto3" json:"net,omitempty"`
+	// Whole units by name; devices count in milli by their kind: {"gpu": 8000} is eight GPUs.
+	Custom        map[string]int64 `protobuf:"bytes,5,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quota) Reset() {
+	*x = Quota{}
+	mi := &file_v1_job_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quota) ProtoMessage() {}
+
+func (x *Quota) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_job_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quota.ProtoReflect.Descriptor instead.
+func (*Quota) Descriptor() ([]byte, []int) {
+	return file_v1_job_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Quota) GetCpu() string {
+	if x != nil {
+		return x.Cpu
+	}
+	return ""
+}
+
+func (x *Quota) GetMemory() string {
+	if x != nil {
+		return x.Memory
+	}
+	return ""
+}
+
+func (x *Quota) GetDisk() string {
+	if x != nil {
+		return x.Disk
+	}
+	return ""
+}
+
+func (x *Quota) GetNet() string {
+	if x != nil {
+		return x.Net
+	}
+	return ""
+}
+
+func (x *Quota) GetCustom() map[string]int64 {
+	if x != nil {
+		return x.Custom
+	}
+	return nil
+}
+
 var File_v1_job_proto protoreflect.FileDescriptor
 
 const file_v1_job_proto_rawDesc = "" +
 	"\n" +
-	"\fv1/job.proto\x12\ttroupe.v1\"\xaf\x02\n" +
+	"\fv1/job.proto\x12\ttroupe.v1\"\xc5\x02\n" +
 	"\aJobSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05queue\x18\x02 \x01(\tR\x05queue\x12\x12\n" +
@@ -655,10 +1428,11 @@ const file_v1_job_proto_rawDesc = "" +
 	"\x06labels\x18\x06 \x03(\v2\x1e.troupe.v1.JobSpec.LabelsEntryR\x06labels\x12\x1d\n" +
 	"\n" +
 	"time_limit\x18\a \x01(\tR\ttimeLimit\x12,\n" +
-	"\x06stages\x18\b \x03(\v2\x14.troupe.v1.StageSpecR\x06stages\x1a9\n" +
+	"\x06stages\x18\b \x03(\v2\x14.troupe.v1.StageSpecR\x06stages\x12\x14\n" +
+	"\x05owner\x18\t \x01(\tR\x05owner\x1a9\n" +
 	"\vLabelsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9c\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa0\t\n" +
 	"\tStageSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05after\x18\x02 \x03(\tR\x05after\x12\x1c\n" +
@@ -675,21 +1449,80 @@ const file_v1_job_proto_rawDesc = "" +
 	"\x06spread\x18\f \x01(\tR\x06spread\x12&\n" +
 	"\x05retry\x18\r \x01(\v2\x10.troupe.v1.RetryR\x05retry\x12\x18\n" +
 	"\atimeout\x18\x0e \x01(\tR\atimeout\x12#\n" +
-	"\x04stop\x18\x0f \x01(\v2\x0f.troupe.v1.StopR\x04stop\x1a6\n" +
+	"\x04stop\x18\x0f \x01(\v2\x0f.troupe.v1.StopR\x04stop\x12-\n" +
+	"\x06prefer\x18\x10 \x03(\v2\x15.troupe.v1.ConstraintR\x06prefer\x12/\n" +
+	"\baffinity\x18\x11 \x03(\v2\x13.troupe.v1.AffinityR\baffinity\x128\n" +
+	"\ranti_affinity\x18\x12 \x03(\v2\x13.troupe.v1.AffinityR\fantiAffinity\x12+\n" +
+	"\aspreads\x18\x13 \x03(\v2\x11.troupe.v1.SpreadR\aspreads\x12%\n" +
+	"\x05ports\x18\x14 \x03(\v2\x0f.troupe.v1.PortR\x05ports\x12,\n" +
+	"\adevices\x18\x15 \x01(\v2\x12.troupe.v1.DevicesR\adevices\x12\x12\n" +
+	"\x04pool\x18\x16 \x01(\tR\x04pool\x127\n" +
+	"\vtolerations\x18\x17 \x03(\v2\x15.troupe.v1.TolerationR\vtolerations\x12#\n" +
+	"\x04gang\x18\x18 \x01(\v2\x0f.troupe.v1.GangR\x04gang\x12\x1a\n" +
+	"\bduration\x18\x19 \x01(\tR\bduration\x12&\n" +
+	"\x05score\x18\x1a \x01(\v2\x10.troupe.v1.ScoreR\x05score\x12'\n" +
+	"\x0fmax_unavailable\x18\x1b \x01(\tR\x0emaxUnavailable\x12\x1a\n" +
+	"\bpackages\x18\x1c \x03(\tR\bpackages\x122\n" +
+	"\x04data\x18\x1d \x03(\v2\x1e.troupe.v1.StageSpec.DataEntryR\x04data\x1a6\n" +
 	"\bEnvEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"[\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a7\n" +
+	"\tDataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbc\x01\n" +
+	"\bAffinity\x127\n" +
+	"\x06labels\x18\x01 \x03(\v2\x1f.troupe.v1.Affinity.LabelsEntryR\x06labels\x12\x0e\n" +
+	"\x02on\x18\x02 \x01(\tR\x02on\x12\x14\n" +
+	"\x05queue\x18\x03 \x01(\tR\x05queue\x12\x16\n" +
+	"\x06weight\x18\x04 \x01(\x05R\x06weight\x1a9\n" +
+	"\vLabelsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"]\n" +
+	"\x06Spread\x12\x0e\n" +
+	"\x02on\x18\x01 \x01(\tR\x02on\x12\x19\n" +
+	"\bmax_skew\x18\x02 \x01(\x05R\amaxSkew\x12\x10\n" +
+	"\x03max\x18\x03 \x01(\x03R\x03max\x12\x16\n" +
+	"\x06weight\x18\x04 \x01(\x05R\x06weight\"2\n" +
+	"\x04Port\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\x05R\x06number\"a\n" +
+	"\aDevices\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\x12\x14\n" +
+	"\x05share\x18\x03 \x01(\tR\x05share\x12\x16\n" +
+	"\x06models\x18\x04 \x03(\tR\x06models\"4\n" +
+	"\n" +
+	"Toleration\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"G\n" +
+	"\x05Taint\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12\x16\n" +
+	"\x06effect\x18\x03 \x01(\tR\x06effect\"\x1a\n" +
+	"\x04Gang\x12\x12\n" +
+	"\x04hold\x18\x01 \x01(\tR\x04hold\"\x8c\x01\n" +
+	"\x05Score\x12\x0e\n" +
+	"\x02by\x18\x01 \x01(\tR\x02by\x127\n" +
+	"\aweights\x18\x02 \x03(\v2\x1d.troupe.v1.Score.WeightsEntryR\aweights\x1a:\n" +
+	"\fWeightsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"\xd0\x01\n" +
 	"\tResources\x12\x10\n" +
 	"\x03cpu\x18\x01 \x01(\tR\x03cpu\x12\x16\n" +
 	"\x06memory\x18\x02 \x01(\tR\x06memory\x12\x12\n" +
 	"\x04disk\x18\x03 \x01(\tR\x04disk\x12\x10\n" +
-	"\x03net\x18\x04 \x01(\tR\x03net\"h\n" +
+	"\x03net\x18\x04 \x01(\tR\x03net\x128\n" +
+	"\x06custom\x18\x05 \x03(\v2 .troupe.v1.Resources.CustomEntryR\x06custom\x1a9\n" +
+	"\vCustomEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x80\x01\n" +
 	"\n" +
 	"Constraint\x12\x1c\n" +
 	"\tattribute\x18\x01 \x01(\tR\tattribute\x12\x0e\n" +
 	"\x02op\x18\x02 \x01(\tR\x02op\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\tR\x05value\x12\x16\n" +
-	"\x06values\x18\x04 \x03(\tR\x06values\"^\n" +
+	"\x06values\x18\x04 \x03(\tR\x06values\x12\x16\n" +
+	"\x06weight\x18\x05 \x01(\x05R\x06weight\"^\n" +
 	"\x05Retry\x12\x1a\n" +
 	"\battempts\x18\x01 \x01(\x05R\battempts\x12\x18\n" +
 	"\abackoff\x18\x02 \x01(\tR\abackoff\x12\x1f\n" +
@@ -697,12 +1530,26 @@ const file_v1_job_proto_rawDesc = "" +
 	"backoffMax\"4\n" +
 	"\x04Stop\x12\x16\n" +
 	"\x06signal\x18\x01 \x01(\tR\x06signal\x12\x14\n" +
-	"\x05grace\x18\x02 \x01(\tR\x05grace\"y\n" +
+	"\x05grace\x18\x02 \x01(\tR\x05grace\"\x9f\x02\n" +
 	"\tQueueSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\bmax_jobs\x18\x02 \x01(\x03R\amaxJobs\x12\x1b\n" +
 	"\tmax_slots\x18\x03 \x01(\x03R\bmaxSlots\x12 \n" +
-	"\vdescription\x18\x04 \x01(\tR\vdescriptionB-Z+github.com/troupe-sched/troupe/protos/v1;v1b\x06proto3"
+	"\vdescription\x18\x04 \x01(\tR\vdescription\x12&\n" +
+	"\x05quota\x18\x05 \x01(\v2\x10.troupe.v1.QuotaR\x05quota\x12\"\n" +
+	"\x03max\x18\x06 \x01(\v2\x10.troupe.v1.QuotaR\x03max\x12\x14\n" +
+	"\x05order\x18\a \x01(\tR\x05order\x12\x1a\n" +
+	"\bbackfill\x18\b \x01(\tR\bbackfill\x12&\n" +
+	"\x05score\x18\t \x01(\v2\x10.troupe.v1.ScoreR\x05score\"\xc8\x01\n" +
+	"\x05Quota\x12\x10\n" +
+	"\x03cpu\x18\x01 \x01(\tR\x03cpu\x12\x16\n" +
+	"\x06memory\x18\x02 \x01(\tR\x06memory\x12\x12\n" +
+	"\x04disk\x18\x03 \x01(\tR\x04disk\x12\x10\n" +
+	"\x03net\x18\x04 \x01(\tR\x03net\x124\n" +
+	"\x06custom\x18\x05 \x03(\v2\x1c.troupe.v1.Quota.CustomEntryR\x06custom\x1a9\n" +
+	"\vCustomEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01B-Z+github.com/troupe-sched/troupe/protos/v1;v1b\x06proto3"
 
 var (
 	file_v1_job_proto_rawDescOnce sync.Once
@@ -716,31 +1563,62 @@ func file_v1_job_proto_rawDescGZIP() []byte {
 	return file_v1_job_proto_rawDescData
 }
 
-var file_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_v1_job_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_v1_job_proto_goTypes = []any{
 	(*JobSpec)(nil),    // 0: troupe.v1.JobSpec
 	(*StageSpec)(nil),  // 1: troupe.v1.StageSpec
-	(*Resources)(nil),  // 2: troupe.v1.Resources
-	(*Constraint)(nil), // 3: troupe.v1.Constraint
-	(*Retry)(nil),      // 4: troupe.v1.Retry
-	(*Stop)(nil),       // 5: troupe.v1.Stop
-	(*QueueSpec)(nil),  // 6: troupe.v1.QueueSpec
-	nil,                // 7: troupe.v1.JobSpec.LabelsEntry
-	nil,                // 8: troupe.v1.StageSpec.EnvEntry
+	(*Affinity)(nil),   // 2: troupe.v1.Affinity
+	(*Spread)(nil),     // 3: troupe.v1.Spread
+	(*Port)(nil),       // 4: troupe.v1.Port
+	(*Devices)(nil),    // 5: troupe.v1.Devices
+	(*Toleration)(nil), // 6: troupe.v1.Toleration
+	(*Taint)(nil),      // 7: troupe.v1.Taint
+	(*Gang)(nil),       // 8: troupe.v1.Gang
+	(*Score)(nil),      // 9: troupe.v1.Score
+	(*Resources)(nil),  // 10: troupe.v1.Resources
+	(*Constraint)(nil), // 11: troupe.v1.Constraint
+	(*Retry)(nil),      // 12: troupe.v1.Retry
+	(*Stop)(nil),       // 13: troupe.v1.Stop
+	(*QueueSpec)(nil),  // 14: troupe.v1.QueueSpec
+	(*Quota)(nil),      // 15: troupe.v1.Quota
+	nil,                // 16: troupe.v1.JobSpec.LabelsEntry
+	nil,                // 17: troupe.v1.StageSpec.EnvEntry
+	nil,                // 18: troupe.v1.StageSpec.DataEntry
+	nil,                // 19: troupe.v1.Affinity.LabelsEntry
+	nil,                // 20: troupe.v1.Score.WeightsEntry
+	nil,                // 21: troupe.v1.Resources.CustomEntry
+	nil,                // 22: troupe.v1.Quota.CustomEntry
 }
 var file_v1_job_proto_depIdxs = []int32{
-	7, // 0: troupe.v1.JobSpec.labels:type_name -> troupe.v1.JobSpec.LabelsEntry
-	1, // 1: troupe.v1.JobSpec.stages:type_name -> troupe.v1.StageSpec
-	8, // 2: troupe.v1.StageSpec.env:type_name -> troupe.v1.StageSpec.EnvEntry
-	2, // 3: troupe.v1.StageSpec.resources:type_name -> troupe.v1.Resources
-	3, // 4: troupe.v1.StageSpec.constraints:type_name -> troupe.v1.Constraint
-	4, // 5: troupe.v1.StageSpec.retry:type_name -> troupe.v1.Retry
-	5, // 6: troupe.v1.StageSpec.stop:type_name -> troupe.v1.Stop
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	16, // 0: troupe.v1.JobSpec.labels:type_name -> troupe.v1.JobSpec.LabelsEntry
+	1,  // 1: troupe.v1.JobSpec.stages:type_name -> troupe.v1.StageSpec
+	17, // 2: troupe.v1.StageSpec.env:type_name -> troupe.v1.StageSpec.EnvEntry
+	10, // 3: troupe.v1.StageSpec.resources:type_name -> troupe.v1.Resources
+	11, // 4: troupe.v1.StageSpec.constraints:type_name -> troupe.v1.Constraint
+	12, // 5: troupe.v1.StageSpec.retry:type_name -> troupe.v1.Retry
+	13, // 6: troupe.v1.StageSpec.stop:type_name -> troupe.v1.Stop
+	11, // 7: troupe.v1.StageSpec.prefer:type_name -> troupe.v1.Constraint
+	2,  // 8: troupe.v1.StageSpec.affinity:type_name -> troupe.v1.Affinity
+	2,  // 9: troupe.v1.StageSpec.anti_affinity:type_name -> troupe.v1.Affinity
+	3,  // 10: troupe.v1.StageSpec.spreads:type_name -> troupe.v1.Spread
+	4,  // 11: troupe.v1.StageSpec.ports:type_name -> troupe.v1.Port
+	5,  // 12: troupe.v1.StageSpec.devices:type_name -> troupe.v1.Devices
+	6,  // 13: troupe.v1.StageSpec.tolerations:type_name -> troupe.v1.Toleration
+	8,  // 14: troupe.v1.StageSpec.gang:type_name -> troupe.v1.Gang
+	9,  // 15: troupe.v1.StageSpec.score:type_name -> troupe.v1.Score
+	18, // 16: troupe.v1.StageSpec.data:type_name -> troupe.v1.StageSpec.DataEntry
+	19, // 17: troupe.v1.Affinity.labels:type_name -> troupe.v1.Affinity.LabelsEntry
+	20, // 18: troupe.v1.Score.weights:type_name -> troupe.v1.Score.WeightsEntry
+	21, // 19: troupe.v1.Resources.custom:type_name -> troupe.v1.Resources.CustomEntry
+	15, // 20: troupe.v1.QueueSpec.quota:type_name -> troupe.v1.Quota
+	15, // 21: troupe.v1.QueueSpec.max:type_name -> troupe.v1.Quota
+	9,  // 22: troupe.v1.QueueSpec.score:type_name -> troupe.v1.Score
+	22, // 23: troupe.v1.Quota.custom:type_name -> troupe.v1.Quota.CustomEntry
+	24, // [24:24] is the sub-list for method output_type
+	24, // [24:24] is the sub-list for method input_type
+	24, // [24:24] is the sub-list for extension type_name
+	24, // [24:24] is the sub-list for extension extendee
+	0,  // [0:24] is the sub-list for field type_name
 }
 
 func init() { file_v1_job_proto_init() }
@@ -754,7 +1632,7 @@ func file_v1_job_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_job_proto_rawDesc), len(file_v1_job_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -118,6 +118,8 @@ type Event struct {
 	//	*Event_NodeJoined
 	//	*Event_NodeDrained
 	//	*Event_NodeRemoved
+	//	*Event_NodeTainted
+	//	*Event_InstancesEvicted
 	Kind          isEvent_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -259,6 +261,24 @@ func (x *Event) GetNodeRemoved() *NodeRemoved {
 	return nil
 }
 
+func (x *Event) GetNodeTainted() *NodeTainted {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_NodeTainted); ok {
+			return x.NodeTainted
+		}
+	}
+	return nil
+}
+
+func (x *Event) GetInstancesEvicted() *InstancesEvicted {
+	if x != nil {
+		if x, ok := x.Kind.(*Event_InstancesEvicted); ok {
+			return x.InstancesEvicted
+		}
+	}
+	return nil
+}
+
 type isEvent_Kind interface {
 	isEvent_Kind()
 }
@@ -307,6 +327,14 @@ type Event_NodeRemoved struct {
 	NodeRemoved *NodeRemoved `protobuf:"bytes,11,opt,name=node_removed,json=nodeRemoved,proto3,oneof"`
 }
 
+type Event_NodeTainted struct {
+	NodeTainted *NodeTainted `protobuf:"bytes,12,opt,name=node_tainted,json=nodeTainted,proto3,oneof"`
+}
+
+type Event_InstancesEvicted struct {
+	InstancesEvicted *InstancesEvicted `protobuf:"bytes,13,opt,name=instances_evicted,json=instancesEvicted,proto3,oneof"`
+}
+
 func (*Event_EpochStarted) isEvent_Kind() {}
 
 func (*Event_QueueSet) isEvent_Kind() {}
@@ -328,6 +356,10 @@ func (*Event_NodeJoined) isEvent_Kind() {}
 func (*Event_NodeDrained) isEvent_Kind() {}
 
 func (*Event_NodeRemoved) isEvent_Kind() {}
+
+func (*Event_NodeTainted) isEvent_Kind() {}
+
+func (*Event_InstancesEvicted) isEvent_Kind() {}
 
 // EpochStarted begins the reign of one master.
 type EpochStarted struct {
@@ -1111,10 +1143,14 @@ func (x *NodeJoined) GetInfo() *NodeInfo {
 }
 
 type NodeDrained struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	Drained       bool                   `protobuf:"varint,2,opt,name=drained,proto3" json:"drained,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Node    string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Drained bool                   `protobuf:"varint,2,opt,name=drained,proto3" json:"drained,omitempty"`
+	Reason  string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Out for maintenance, and not for good.
+	Maintenance bool `protobuf:"varint,4,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	// What runs there is moved away, within the disruption limits of its stages.
+	Evict         bool `protobuf:"varint,5,opt,name=evict,proto3" json:"evict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1170,6 +1206,253 @@ func (x *NodeDrained) GetReason() string {
 	return ""
 }
 
+func (x *NodeDrained) GetMaintenance() bool {
+	if x != nil {
+		return x.Maintenance
+	}
+	return false
+}
+
+func (x *NodeDrained) GetEvict() bool {
+	if x != nil {
+		return x.Evict
+	}
+	return false
+}
+
+// NodeTainted replaces the taints that an operator has put on a node; those of its own agent stand beside them.
+type NodeTainted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Taints        []*Taint               `protobuf:"bytes,2,rep,name=taints,proto3" json:"taints,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeTainted) Reset() {
+	*x = NodeTainted{}
+	mi := &file_v1_journal_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeTainted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeTainted) ProtoMessage() {}
+
+func (x *NodeTainted) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_journal_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeTainted.ProtoReflect.Descriptor instead.
+func (*NodeTainted) Descriptor() ([]byte, []int) {
+	return file_v1_journal_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *NodeTainted) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeTainted) GetTaints() []*Taint {
+	if x != nil {
+		return x.Taints
+	}
+	return nil
+}
+
+// InstancesEvicted records why attempts of one stage were ended for somebody else. They wait again; it counts as no failure.
+type InstancesEvicted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Queue         string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Uid           uint64                 `protobuf:"varint,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	Stage         uint32                 `protobuf:"varint,4,opt,name=stage,proto3" json:"stage,omitempty"`
+	StageName     string                 `protobuf:"bytes,5,opt,name=stage_name,json=stageName,proto3" json:"stage_name,omitempty"`
+	Evictions     []*Eviction            `protobuf:"bytes,6,rep,name=evictions,proto3" json:"evictions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InstancesEvicted) Reset() {
+	*x = InstancesEvicted{}
+	mi := &file_v1_journal_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InstancesEvicted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InstancesEvicted) ProtoMessage() {}
+
+func (x *InstancesEvicted) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_journal_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InstancesEvicted.ProtoReflect.Descriptor instead.
+func (*InstancesEvicted) Descriptor() ([]byte, []int) {
+	return file_v1_journal_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *InstancesEvicted) GetQueue() string {
+	if x != nil {
+		return x.Queue
+	}
+	return ""
+}
+
+func (x *InstancesEvicted) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *InstancesEvicted) GetUid() uint64 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
+}
+
+func (x *InstancesEvicted) GetStage() uint32 {
+	if x != nil {
+		return x.Stage
+	}
+	return 0
+}
+
+func (x *InstancesEvicted) GetStageName() string {
+	if x != nil {
+		return x.StageName
+	}
+	return ""
+}
+
+func (x *InstancesEvicted) GetEvictions() []*Eviction {
+	if x != nil {
+		return x.Evictions
+	}
+	return nil
+}
+
+type Eviction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Index uint64                 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Fence uint64                 `protobuf:"varint,2,opt,name=fence,proto3" json:"fence,omitempty"`
+	Node  string                 `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	// "priority", "quota", "maintenance", "taint".
+	Rule string `protobuf:"bytes,4,opt,name=rule,proto3" json:"rule,omitempty"`
+	// Job for whom, as queue/name; empty for maintenance and taints.
+	For string `protobuf:"bytes,5,opt,name=for,proto3" json:"for,omitempty"`
+	// Priorities of victim and winner in words: "batch/0 < production/0".
+	Reason        string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
+	TimeUnixNano  int64  `protobuf:"varint,7,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Eviction) Reset() {
+	*x = Eviction{}
+	mi := &file_v1_journal_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Eviction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Eviction) ProtoMessage() {}
+
+func (x *Eviction) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_journal_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Eviction.ProtoReflect.Descriptor instead.
+func (*Eviction) Descriptor() ([]byte, []int) {
+	return file_v1_journal_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Eviction) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Eviction) GetFence() uint64 {
+	if x != nil {
+		return x.Fence
+	}
+	return 0
+}
+
+func (x *Eviction) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Eviction) GetRule() string {
+	if x != nil {
+		return x.Rule
+	}
+	return ""
+}
+
+func (x *Eviction) GetFor() string {
+	if x != nil {
+		return x.For
+	}
+	return ""
+}
+
+func (x *Eviction) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Eviction) GetTimeUnixNano() int64 {
+	if x != nil {
+		return x.TimeUnixNano
+	}
+	return 0
+}
+
 type NodeRemoved struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1179,7 +1462,7 @@ type NodeRemoved struct {
 
 func (x *NodeRemoved) Reset() {
 	*x = NodeRemoved{}
-	mi := &file_v1_journal_proto_msgTypes[15]
+	mi := &file_v1_journal_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1191,7 +1474,7 @@ func (x *NodeRemoved) String() string {
 func (*NodeRemoved) ProtoMessage() {}
 
 func (x *NodeRemoved) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_journal_proto_msgTypes[15]
+	mi := &file_v1_journal_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1204,7 +1487,7 @@ func (x *NodeRemoved) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeRemoved.ProtoReflect.Descriptor instead.
 func (*NodeRemoved) Descriptor() ([]byte, []int) {
-	return file_v1_journal_proto_rawDescGZIP(), []int{15}
+	return file_v1_journal_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *NodeRemoved) GetNode() string {
@@ -1224,14 +1507,25 @@ type NodeInfo struct {
 	NetBps      int64                  `protobuf:"varint,5,opt,name=net_bps,json=netBps,proto3" json:"net_bps,omitempty"`
 	Attributes  map[string]string      `protobuf:"bytes,6,rep,name=attributes,proto3" json:"attributes,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Drivers that it runs, sorted: "func", "process".
-	Drivers       []string `protobuf:"bytes,7,rep,name=drivers,proto3" json:"drivers,omitempty"`
+	Drivers []string `protobuf:"bytes,7,rep,name=drivers,proto3" json:"drivers,omitempty"`
+	// Devices, in the order of their numbers.
+	Devices []*Device `protobuf:"bytes,8,rep,name=devices,proto3" json:"devices,omitempty"`
+	// Units of the cell's own kinds.
+	Custom map[string]int64 `protobuf:"bytes,9,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Range of dynamic ports, both inclusive; 0 and 0 for none.
+	PortFrom int32 `protobuf:"varint,10,opt,name=port_from,json=portFrom,proto3" json:"port_from,omitempty"`
+	PortTo   int32 `protobuf:"varint,11,opt,name=port_to,json=portTo,proto3" json:"port_to,omitempty"`
+	// Taints by the agent's own configuration.
+	Taints []*Taint `protobuf:"bytes,12,rep,name=taints,proto3" json:"taints,omitempty"`
+	// Packages that are there, sorted.
+	Packages      []string `protobuf:"bytes,13,rep,name=packages,proto3" json:"packages,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeInfo) Reset() {
 	*x = NodeInfo{}
-	mi := &file_v1_journal_proto_msgTypes[16]
+	mi := &file_v1_journal_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1537,7 @@ func (x *NodeInfo) String() string {
 func (*NodeInfo) ProtoMessage() {}
 
 func (x *NodeInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_journal_proto_msgTypes[16]
+	mi := &file_v1_journal_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1550,7 @@ func (x *NodeInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeInfo.ProtoReflect.Descriptor instead.
 func (*NodeInfo) Descriptor() ([]byte, []int) {
-	return file_v1_journal_proto_rawDescGZIP(), []int{16}
+	return file_v1_journal_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *NodeInfo) GetId() string {
@@ -1308,6 +1602,215 @@ func (x *NodeInfo) GetDrivers() []string {
 	return nil
 }
 
+func (x *NodeInfo) GetDevices() []*Device {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *NodeInfo) GetCustom() map[string]int64 {
+	if x != nil {
+		return x.Custom
+	}
+	return nil
+}
+
+func (x *NodeInfo) GetPortFrom() int32 {
+	if x != nil {
+		return x.PortFrom
+	}
+	return 0
+}
+
+func (x *NodeInfo) GetPortTo() int32 {
+	if x != nil {
+		return x.PortTo
+	}
+	return 0
+}
+
+func (x *NodeInfo) GetTaints() []*Taint {
+	if x != nil {
+		return x.Taints
+	}
+	return nil
+}
+
+func (x *NodeInfo) GetPackages() []string {
+	if x != nil {
+		return x.Packages
+	}
+	return nil
+}
+
+// Device is one piece of hardware that can be shared in thousandths.
+type Device struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Model         string                 `protobuf:"bytes,2,opt,name=model,proto3" json:"model,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Device) Reset() {
+	*x = Device{}
+	mi := &file_v1_journal_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Device) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Device) ProtoMessage() {}
+
+func (x *Device) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_journal_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Device.ProtoReflect.Descriptor instead.
+func (*Device) Descriptor() ([]byte, []int) {
+	return file_v1_journal_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Device) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Device) GetModel() string {
+	if x != nil {
+		return x.Model
+	}
+	return ""
+}
+
+// SlotExtra is what one slot was given beyond its plain resources.
+type SlotExtra struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ports         []*Port                `protobuf:"bytes,1,rep,name=ports,proto3" json:"ports,omitempty"`
+	Devices       []*DeviceShare         `protobuf:"bytes,2,rep,name=devices,proto3" json:"devices,omitempty"`
+	Custom        map[string]int64       `protobuf:"bytes,3,rep,name=custom,proto3" json:"custom,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SlotExtra) Reset() {
+	*x = SlotExtra{}
+	mi := &file_v1_journal_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SlotExtra) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SlotExtra) ProtoMessage() {}
+
+func (x *SlotExtra) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_journal_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SlotExtra.ProtoReflect.Descriptor instead.
+func (*SlotExtra) Descriptor() ([]byte, []int) {
+	return file_v1_journal_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SlotExtra) GetPorts() []*Port {
+	if x != nil {
+		return x.Ports
+	}
+	return nil
+}
+
+func (x *SlotExtra) GetDevices() []*DeviceShare {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *SlotExtra) GetCustom() map[string]int64 {
+	if x != nil {
+		return x.Custom
+	}
+	return nil
+}
+
+// DeviceShare is a part of one device of a node; index counts within NodeInfo.devices.
+type DeviceShare struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Index         int32                  `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Milli         int32                  `protobuf:"varint,2,opt,name=milli,proto3" json:"milli,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceShare) Reset() {
+	*x = DeviceShare{}
+	mi := &file_v1_journal_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceShare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceShare) ProtoMessage() {}
+
+func (x *DeviceShare) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_journal_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceShare.ProtoReflect.Descriptor instead.
+func (*DeviceShare) Descriptor() ([]byte, []int) {
+	return file_v1_journal_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DeviceShare) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *DeviceShare) GetMilli() int32 {
+	if x != nil {
+		return x.Milli
+	}
+	return 0
+}
+
 // JobState, QueueState, NodeState and CellState are the snapshot form of model.State: one message an entity,
 // in sorted order, so that equal states are equal bytes.
 type JobState struct {
@@ -1328,7 +1831,7 @@ type JobState struct {
 
 func (x *JobState) Reset() {
 	*x = JobState{}
-	mi := &file_v1_journal_proto_msgTypes[17]
+	mi := &file_v1_journal_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1340,7 +1843,7 @@ func (x *JobState) String() string {
 func (*JobState) ProtoMessage() {}
 
 func (x *JobState) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_journal_proto_msgTypes[17]
+	mi := &file_v1_journal_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1353,7 +1856,7 @@ func (x *JobState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobState.ProtoReflect.Descriptor instead.
 func (*JobState) Descriptor() ([]byte, []int) {
-	return file_v1_journal_proto_rawDescGZIP(), []int{17}
+	return file_v1_journal_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *JobState) GetUid() uint64 {
@@ -1437,13 +1940,16 @@ type StageState struct {
 	// Failed attempts in all, also of instances that succeeded later.
 	FailedAttempts uint64            `protobuf:"varint,5,opt,name=failed_attempts,json=failedAttempts,proto3" json:"failed_attempts,omitempty"`
 	Results        []*InstanceResult `protobuf:"bytes,6,rep,name=results,proto3" json:"results,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// Evictions in all, and the newest 20 of them.
+	Evicted       uint64      `protobuf:"varint,7,opt,name=evicted,proto3" json:"evicted,omitempty"`
+	Evictions     []*Eviction `protobuf:"bytes,8,rep,name=evictions,proto3" json:"evictions,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StageState) Reset() {
 	*x = StageState{}
-	mi := &file_v1_journal_proto_msgTypes[18]
+	mi := &file_v1_journal_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1961,7 @@ func (x *StageState) String() string {
 func (*StageState) ProtoMessage() {}
 
 func (x *StageState) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_journal_proto_msgTypes[18]
+	mi := &file_v1_journal_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1974,7 @@ func (x *StageState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StageState.ProtoReflect.Descriptor instead.
 func (*StageState) Descriptor() ([]byte, []int) {
-	return file_v1_journal_proto_rawDescGZIP(), []int{18}
+	return file_v1_journal_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *StageState) GetDoneCount() uint64 {
@@ -1513,6 +2019,20 @@ func (x *StageState) GetResults() []*InstanceResult {
 	return nil
 }
 
+func (x *StageState) GetEvicted() uint64 {
+	if x != nil {
+		return x.Evicted
+	}
+	return 0
+}
+
+func (x *StageState) GetEvictions() []*Eviction {
+	if x != nil {
+		return x.Evictions
+	}
+	return nil
+}
+
 type QueueState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Spec          *QueueSpec             `protobuf:"bytes,1,opt,name=spec,proto3" json:"spec,omitempty"`
@@ -1523,7 +2043,7 @@ type QueueState struct {
 
 func (x *QueueState) Reset() {
 	*x = QueueState{}
-	mi := &file_v1_journal_proto_msgTypes[19]
+	mi := &file_v1_journal_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +2055,7 @@ func (x *QueueState) String() string {
 func (*QueueState) ProtoMessage() {}
 
 func (x *QueueState) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_journal_proto_msgTypes[19]
+	mi := &file_v1_journal_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +2068,7 @@ func (x *QueueState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueState.ProtoReflect.Descriptor instead.
 func (*QueueState) Descriptor() ([]byte, []int) {
-	return file_v1_journal_proto_rawDescGZIP(), []int{19}
+	return file_v1_journal_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *QueueState) GetSpec() *QueueSpec {
@@ -1578,7 +2098,7 @@ type JobKey struct {
 
 func (x *JobKey) Reset() {
 	*x = JobKey{}
-	mi := &file_v1_journal_proto_msgTypes[20]
+	mi := &file_v1_journal_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1590,7 +2110,7 @@ func (x *JobKey) String() string {
 func (*JobKey) ProtoMessage() {}
 
 func (x *JobKey) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_journal_proto_msgTypes[20]
+	mi := &file_v1_journal_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1603,7 +2123,7 @@ func (x *JobKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobKey.ProtoReflect.Descriptor instead.
 func (*JobKey) Descriptor() ([]byte, []int) {
-	return file_v1_journal_proto_rawDescGZIP(), []int{20}
+	return file_v1_journal_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *JobKey) GetKey() string {
@@ -1639,13 +2159,16 @@ type NodeState struct {
 	Info          *NodeInfo              `protobuf:"bytes,1,opt,name=info,proto3" json:"info,omitempty"`
 	Drained       bool                   `protobuf:"varint,2,opt,name=drained,proto3" json:"drained,omitempty"`
 	DrainReason   string                 `protobuf:"bytes,3,opt,name=drain_reason,json=drainReason,proto3" json:"drain_reason,omitempty"`
+	Maintenance   bool                   `protobuf:"varint,4,opt,name=maintenance,proto3" json:"maintenance,omitempty"`
+	Evict         bool                   `protobuf:"varint,5,opt,name=evict,proto3" json:"evict,omitempty"`
+	Taints        []*Taint               `protobuf:"bytes,6,rep,name=taints,proto3" json:"taints,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *NodeState) Reset() {
 	*x = NodeState{}
-	mi := &file_v1_journal_proto_msgTypes[21]
+	mi := &file_v1_journal_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +2180,7 @@ func (x *NodeState) String() string {
 func (*NodeState) ProtoMessage() {}
 
 func (x *NodeState) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_journal_proto_msgTypes[21]
+	mi := &file_v1_journal_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +2193,7 @@ func (x *NodeState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeState.ProtoReflect.Descriptor instead.
 func (*NodeState) Descriptor() ([]byte, []int) {
-	return file_v1_journal_proto_rawDescGZIP(), []int{21}
+	return file_v1_journal_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *NodeState) GetInfo() *NodeInfo {
@@ -1694,6 +2217,27 @@ func (x *NodeState) GetDrainReason() string {
 	return ""
 }
 
+func (x *NodeState) GetMaintenance() bool {
+	if x != nil {
+		return x.Maintenance
+	}
+	return false
+}
+
+func (x *NodeState) GetEvict() bool {
+	if x != nil {
+		return x.Evict
+	}
+	return false
+}
+
+func (x *NodeState) GetTaints() []*Taint {
+	if x != nil {
+		return x.Taints
+	}
+	return nil
+}
+
 type CellState struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Seq           uint64                 `protobuf:"varint,1,opt,name=seq,proto3" json:"seq,omitempty"`
@@ -1706,7 +2250,7 @@ type CellState struct {
 
 func (x *CellState) Reset() {
 	*x = CellState{}
-	mi := &file_v1_journal_proto_msgTypes[22]
+	mi := &file_v1_journal_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +2262,7 @@ func (x *CellState) String() string {
 func (*CellState) ProtoMessage() {}
 
 func (x *CellState) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_journal_proto_msgTypes[22]
+	mi := &file_v1_journal_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +2275,7 @@ func (x *CellState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellState.ProtoReflect.Descriptor instead.
 func (*CellState) Descriptor() ([]byte, []int) {
-	return file_v1_journal_proto_rawDescGZIP(), []int{22}
+	return file_v1_journal_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CellState) GetSeq() uint64 {
@@ -1778,7 +2322,7 @@ type SnapshotEntry struct {
 
 func (x *SnapshotEntry) Reset() {
 	*x = SnapshotEntry{}
-	mi := &file_v1_journal_proto_msgTypes[23]
+	mi := &file_v1_journal_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +2334,7 @@ func (x *SnapshotEntry) String() string {
 func (*SnapshotEntry) ProtoMessage() {}
 
 func (x *SnapshotEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_journal_proto_msgTypes[23]
+	mi := &file_v1_journal_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +2347,7 @@ func (x *SnapshotEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotEntry.ProtoReflect.Descriptor instead.
 func (*SnapshotEntry) Descriptor() ([]byte, []int) {
-	return file_v1_journal_proto_rawDescGZIP(), []int{23}
+	return file_v1_journal_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SnapshotEntry) GetKind() isSnapshotEntry_Kind {
@@ -1887,7 +2431,7 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x12\n" +
 	"\x04prev\x18\x03 \x01(\fR\x04prev\x12$\n" +
 	"\x0etime_unix_nano\x18\x04 \x01(\x03R\ftimeUnixNano\x12(\n" +
-	"\x06events\x18\x05 \x03(\v2\x10.troupe.v1.EventR\x06events\"\xbb\x05\n" +
+	"\x06events\x18\x05 \x03(\v2\x10.troupe.v1.EventR\x06events\"\xc4\x06\n" +
 	"\x05Event\x12>\n" +
 	"\repoch_started\x18\x01 \x01(\v2\x17.troupe.v1.EpochStartedH\x00R\fepochStarted\x122\n" +
 	"\tqueue_set\x18\x02 \x01(\v2\x13.troupe.v1.QueueSetH\x00R\bqueueSet\x12>\n" +
@@ -1901,7 +2445,9 @@ const file_v1_journal_proto_rawDesc = "" +
 	"nodeJoined\x12;\n" +
 	"\fnode_drained\x18\n" +
 	" \x01(\v2\x16.troupe.v1.NodeDrainedH\x00R\vnodeDrained\x12;\n" +
-	"\fnode_removed\x18\v \x01(\v2\x16.troupe.v1.NodeRemovedH\x00R\vnodeRemovedB\x06\n" +
+	"\fnode_removed\x18\v \x01(\v2\x16.troupe.v1.NodeRemovedH\x00R\vnodeRemoved\x12;\n" +
+	"\fnode_tainted\x18\f \x01(\v2\x16.troupe.v1.NodeTaintedH\x00R\vnodeTainted\x12J\n" +
+	"\x11instances_evicted\x18\r \x01(\v2\x1b.troupe.v1.InstancesEvictedH\x00R\x10instancesEvictedB\x06\n" +
 	"\x04kind\"8\n" +
 	"\fEpochStarted\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x12\n" +
@@ -1958,13 +2504,34 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\x03uid\x18\x03 \x01(\x04R\x03uid\"5\n" +
 	"\n" +
 	"NodeJoined\x12'\n" +
-	"\x04info\x18\x01 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\"S\n" +
+	"\x04info\x18\x01 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\"\x8b\x01\n" +
 	"\vNodeDrained\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
 	"\adrained\x18\x02 \x01(\bR\adrained\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"!\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12 \n" +
+	"\vmaintenance\x18\x04 \x01(\bR\vmaintenance\x12\x14\n" +
+	"\x05evict\x18\x05 \x01(\bR\x05evict\"K\n" +
+	"\vNodeTainted\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12(\n" +
+	"\x06taints\x18\x02 \x03(\v2\x10.troupe.v1.TaintR\x06taints\"\xb6\x01\n" +
+	"\x10InstancesEvicted\x12\x14\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\x04R\x03uid\x12\x14\n" +
+	"\x05stage\x18\x04 \x01(\rR\x05stage\x12\x1d\n" +
+	"\n" +
+	"stage_name\x18\x05 \x01(\tR\tstageName\x121\n" +
+	"\tevictions\x18\x06 \x03(\v2\x13.troupe.v1.EvictionR\tevictions\"\xae\x01\n" +
+	"\bEviction\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x14\n" +
+	"\x05fence\x18\x02 \x01(\x04R\x05fence\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\x12\x12\n" +
+	"\x04rule\x18\x04 \x01(\tR\x04rule\x12\x10\n" +
+	"\x03for\x18\x05 \x01(\tR\x03for\x12\x16\n" +
+	"\x06reason\x18\x06 \x01(\tR\x06reason\x12$\n" +
+	"\x0etime_unix_nano\x18\a \x01(\x03R\ftimeUnixNano\"!\n" +
 	"\vNodeRemoved\x12\x12\n" +
-	"\x04node\x18\x01 \x01(\tR\x04node\"\xb0\x02\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\"\xcd\x04\n" +
 	"\bNodeInfo\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1b\n" +
 	"\tcpu_milli\x18\x02 \x01(\x03R\bcpuMilli\x12!\n" +
@@ -1975,10 +2542,33 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\n" +
 	"attributes\x18\x06 \x03(\v2#.troupe.v1.NodeInfo.AttributesEntryR\n" +
 	"attributes\x12\x18\n" +
-	"\adrivers\x18\a \x03(\tR\adrivers\x1a=\n" +
+	"\adrivers\x18\a \x03(\tR\adrivers\x12+\n" +
+	"\adevices\x18\b \x03(\v2\x11.troupe.v1.DeviceR\adevices\x127\n" +
+	"\x06custom\x18\t \x03(\v2\x1f.troupe.v1.NodeInfo.CustomEntryR\x06custom\x12\x1b\n" +
+	"\tport_from\x18\n" +
+	" \x01(\x05R\bportFrom\x12\x17\n" +
+	"\aport_to\x18\v \x01(\x05R\x06portTo\x12(\n" +
+	"\x06taints\x18\f \x03(\v2\x10.troupe.v1.TaintR\x06taints\x12\x1a\n" +
+	"\bpackages\x18\r \x03(\tR\bpackages\x1a=\n" +
 	"\x0fAttributesEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xd3\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a9\n" +
+	"\vCustomEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"2\n" +
+	"\x06Device\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x14\n" +
+	"\x05model\x18\x02 \x01(\tR\x05model\"\xd9\x01\n" +
+	"\tSlotExtra\x12%\n" +
+	"\x05ports\x18\x01 \x03(\v2\x0f.troupe.v1.PortR\x05ports\x120\n" +
+	"\adevices\x18\x02 \x03(\v2\x16.troupe.v1.DeviceShareR\adevices\x128\n" +
+	"\x06custom\x18\x03 \x03(\v2 .troupe.v1.SlotExtra.CustomEntryR\x06custom\x1a9\n" +
+	"\vCustomEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"9\n" +
+	"\vDeviceShare\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x05R\x05index\x12\x14\n" +
+	"\x05milli\x18\x02 \x01(\x05R\x05milli\"\xd3\x02\n" +
 	"\bJobState\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\x04R\x03uid\x12&\n" +
 	"\x04spec\x18\x02 \x01(\v2\x12.troupe.v1.JobSpecR\x04spec\x12\x10\n" +
@@ -1991,7 +2581,7 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\x06reason\x18\b \x01(\tR\x06reason\x12&\n" +
 	"\x0fended_unix_nano\x18\t \x01(\x03R\rendedUnixNano\x12-\n" +
 	"\x06stages\x18\n" +
-	" \x03(\v2\x15.troupe.v1.StageStateR\x06stages\"\xf4\x01\n" +
+	" \x03(\v2\x15.troupe.v1.StageStateR\x06stages\"\xc1\x02\n" +
 	"\n" +
 	"StageState\x12\x1d\n" +
 	"\n" +
@@ -2001,7 +2591,9 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\n" +
 	"dead_count\x18\x04 \x01(\x04R\tdeadCount\x12'\n" +
 	"\x0ffailed_attempts\x18\x05 \x01(\x04R\x0efailedAttempts\x123\n" +
-	"\aresults\x18\x06 \x03(\v2\x19.troupe.v1.InstanceResultR\aresults\"]\n" +
+	"\aresults\x18\x06 \x03(\v2\x19.troupe.v1.InstanceResultR\aresults\x12\x18\n" +
+	"\aevicted\x18\a \x01(\x04R\aevicted\x121\n" +
+	"\tevictions\x18\b \x03(\v2\x13.troupe.v1.EvictionR\tevictions\"]\n" +
 	"\n" +
 	"QueueState\x12(\n" +
 	"\x04spec\x18\x01 \x01(\v2\x14.troupe.v1.QueueSpecR\x04spec\x12%\n" +
@@ -2011,11 +2603,14 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\x03uid\x18\x02 \x01(\x04R\x03uid\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x1f\n" +
 	"\vspec_sha256\x18\x04 \x01(\fR\n" +
-	"specSha256\"q\n" +
+	"specSha256\"\xd3\x01\n" +
 	"\tNodeState\x12'\n" +
 	"\x04info\x18\x01 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\x12\x18\n" +
 	"\adrained\x18\x02 \x01(\bR\adrained\x12!\n" +
-	"\fdrain_reason\x18\x03 \x01(\tR\vdrainReason\"b\n" +
+	"\fdrain_reason\x18\x03 \x01(\tR\vdrainReason\x12 \n" +
+	"\vmaintenance\x18\x04 \x01(\bR\vmaintenance\x12\x14\n" +
+	"\x05evict\x18\x05 \x01(\bR\x05evict\x12(\n" +
+	"\x06taints\x18\x06 \x03(\v2\x10.troupe.v1.TaintR\x06taints\"b\n" +
 	"\tCellState\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x12\n" +
@@ -2040,7 +2635,7 @@ func file_v1_journal_proto_rawDescGZIP() []byte {
 	return file_v1_journal_proto_rawDescData
 }
 
-var file_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_v1_journal_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_v1_journal_proto_goTypes = []any{
 	(*Record)(nil),           // 0: troupe.v1.Record
 	(*Event)(nil),            // 1: troupe.v1.Event
@@ -2057,18 +2652,28 @@ var file_v1_journal_proto_goTypes = []any{
 	(*JobForgotten)(nil),     // 12: troupe.v1.JobForgotten
 	(*NodeJoined)(nil),       // 13: troupe.v1.NodeJoined
 	(*NodeDrained)(nil),      // 14: troupe.v1.NodeDrained
-	(*NodeRemoved)(nil),      // 15: troupe.v1.NodeRemoved
-	(*NodeInfo)(nil),         // 16: troupe.v1.NodeInfo
-	(*JobState)(nil),         // 17: troupe.v1.JobState
-	(*StageState)(nil),       // 18: troupe.v1.StageState
-	(*QueueState)(nil),       // 19: troupe.v1.QueueState
-	(*JobKey)(nil),           // 20: troupe.v1.JobKey
-	(*NodeState)(nil),        // 21: troupe.v1.NodeState
-	(*CellState)(nil),        // 22: troupe.v1.CellState
-	(*SnapshotEntry)(nil),    // 23: troupe.v1.SnapshotEntry
-	nil,                      // 24: troupe.v1.NodeInfo.AttributesEntry
-	(*QueueSpec)(nil),        // 25: troupe.v1.QueueSpec
-	(*JobSpec)(nil),          // 26: troupe.v1.JobSpec
+	(*NodeTainted)(nil),      // 15: troupe.v1.NodeTainted
+	(*InstancesEvicted)(nil), // 16: troupe.v1.InstancesEvicted
+	(*Eviction)(nil),         // 17: troupe.v1.Eviction
+	(*NodeRemoved)(nil),      // 18: troupe.v1.NodeRemoved
+	(*NodeInfo)(nil),         // 19: troupe.v1.NodeInfo
+	(*Device)(nil),           // 20: troupe.v1.Device
+	(*SlotExtra)(nil),        // 21: troupe.v1.SlotExtra
+	(*DeviceShare)(nil),      // 22: troupe.v1.DeviceShare
+	(*JobState)(nil),         // 23: troupe.v1.JobState
+	(*StageState)(nil),       // 24: troupe.v1.StageState
+	(*QueueState)(nil),       // 25: troupe.v1.QueueState
+	(*JobKey)(nil),           // 26: troupe.v1.JobKey
+	(*NodeState)(nil),        // 27: troupe.v1.NodeState
+	(*CellState)(nil),        // 28: troupe.v1.CellState
+	(*SnapshotEntry)(nil),    // 29: troupe.v1.SnapshotEntry
+	nil,                      // 30: troupe.v1.NodeInfo.AttributesEntry
+	nil,                      // 31: troupe.v1.NodeInfo.CustomEntry
+	nil,                      // 32: troupe.v1.SlotExtra.CustomEntry
+	(*QueueSpec)(nil),        // 33: troupe.v1.QueueSpec
+	(*JobSpec)(nil),          // 34: troupe.v1.JobSpec
+	(*Taint)(nil),            // 35: troupe.v1.Taint
+	(*Port)(nil),             // 36: troupe.v1.Port
 }
 var file_v1_journal_proto_depIdxs = []int32{
 	1,  // 0: troupe.v1.Record.events:type_name -> troupe.v1.Event
@@ -2082,30 +2687,42 @@ var file_v1_journal_proto_depIdxs = []int32{
 	12, // 8: troupe.v1.Event.job_forgotten:type_name -> troupe.v1.JobForgotten
 	13, // 9: troupe.v1.Event.node_joined:type_name -> troupe.v1.NodeJoined
 	14, // 10: troupe.v1.Event.node_drained:type_name -> troupe.v1.NodeDrained
-	15, // 11: troupe.v1.Event.node_removed:type_name -> troupe.v1.NodeRemoved
-	25, // 12: troupe.v1.QueueSet.spec:type_name -> troupe.v1.QueueSpec
-	26, // 13: troupe.v1.JobSubmitted.spec:type_name -> troupe.v1.JobSpec
-	8,  // 14: troupe.v1.JobProgressed.done:type_name -> troupe.v1.Range
-	9,  // 15: troupe.v1.JobProgressed.failures:type_name -> troupe.v1.InstanceFailure
-	10, // 16: troupe.v1.JobProgressed.results:type_name -> troupe.v1.InstanceResult
-	16, // 17: troupe.v1.NodeJoined.info:type_name -> troupe.v1.NodeInfo
-	24, // 18: troupe.v1.NodeInfo.attributes:type_name -> troupe.v1.NodeInfo.AttributesEntry
-	26, // 19: troupe.v1.JobState.spec:type_name -> troupe.v1.JobSpec
-	18, // 20: troupe.v1.JobState.stages:type_name -> troupe.v1.StageState
-	9,  // 21: troupe.v1.StageState.failures:type_name -> troupe.v1.InstanceFailure
-	10, // 22: troupe.v1.StageState.results:type_name -> troupe.v1.InstanceResult
-	25, // 23: troupe.v1.QueueState.spec:type_name -> troupe.v1.QueueSpec
-	20, // 24: troupe.v1.QueueState.keys:type_name -> troupe.v1.JobKey
-	16, // 25: troupe.v1.NodeState.info:type_name -> troupe.v1.NodeInfo
-	22, // 26: troupe.v1.SnapshotEntry.cell:type_name -> troupe.v1.CellState
-	19, // 27: troupe.v1.SnapshotEntry.queue:type_name -> troupe.v1.QueueState
-	17, // 28: troupe.v1.SnapshotEntry.job:type_name -> troupe.v1.JobState
-	21, // 29: troupe.v1.SnapshotEntry.node:type_name -> troupe.v1.NodeState
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	18, // 11: troupe.v1.Event.node_removed:type_name -> troupe.v1.NodeRemoved
+	15, // 12: troupe.v1.Event.node_tainted:type_name -> troupe.v1.NodeTainted
+	16, // 13: troupe.v1.Event.instances_evicted:type_name -> troupe.v1.InstancesEvicted
+	33, // 14: troupe.v1.QueueSet.spec:type_name -> troupe.v1.QueueSpec
+	34, // 15: troupe.v1.JobSubmitted.spec:type_name -> troupe.v1.JobSpec
+	8,  // 16: troupe.v1.JobProgressed.done:type_name -> troupe.v1.Range
+	9,  // 17: troupe.v1.JobProgressed.failures:type_name -> troupe.v1.InstanceFailure
+	10, // 18: troupe.v1.JobProgressed.results:type_name -> troupe.v1.InstanceResult
+	19, // 19: troupe.v1.NodeJoined.info:type_name -> troupe.v1.NodeInfo
+	35, // 20: troupe.v1.NodeTainted.taints:type_name -> troupe.v1.Taint
+	17, // 21: troupe.v1.InstancesEvicted.evictions:type_name -> troupe.v1.Eviction
+	30, // 22: troupe.v1.NodeInfo.attributes:type_name -> troupe.v1.NodeInfo.AttributesEntry
+	20, // 23: troupe.v1.NodeInfo.devices:type_name -> troupe.v1.Device
+	31, // 24: troupe.v1.NodeInfo.custom:type_name -> troupe.v1.NodeInfo.CustomEntry
+	35, // 25: troupe.v1.NodeInfo.taints:type_name -> troupe.v1.Taint
+	36, // 26: troupe.v1.SlotExtra.ports:type_name -> troupe.v1.Port
+	22, // 27: troupe.v1.SlotExtra.devices:type_name -> troupe.v1.DeviceShare
+	32, // 28: troupe.v1.SlotExtra.custom:type_name -> troupe.v1.SlotExtra.CustomEntry
+	34, // 29: troupe.v1.JobState.spec:type_name -> troupe.v1.JobSpec
+	24, // 30: troupe.v1.JobState.stages:type_name -> troupe.v1.StageState
+	9,  // 31: troupe.v1.StageState.failures:type_name -> troupe.v1.InstanceFailure
+	10, // 32: troupe.v1.StageState.results:type_name -> troupe.v1.InstanceResult
+	17, // 33: troupe.v1.StageState.evictions:type_name -> troupe.v1.Eviction
+	33, // 34: troupe.v1.QueueState.spec:type_name -> troupe.v1.QueueSpec
+	26, // 35: troupe.v1.QueueState.keys:type_name -> troupe.v1.JobKey
+	19, // 36: troupe.v1.NodeState.info:type_name -> troupe.v1.NodeInfo
+	35, // 37: troupe.v1.NodeState.taints:type_name -> troupe.v1.Taint
+	28, // 38: troupe.v1.SnapshotEntry.cell:type_name -> troupe.v1.CellState
+	25, // 39: troupe.v1.SnapshotEntry.queue:type_name -> troupe.v1.QueueState
+	23, // 40: troupe.v1.SnapshotEntry.job:type_name -> troupe.v1.JobState
+	27, // 41: troupe.v1.SnapshotEntry.node:type_name -> troupe.v1.NodeState
+	42, // [42:42] is the sub-list for method output_type
+	42, // [42:42] is the sub-list for method input_type
+	42, // [42:42] is the sub-list for extension type_name
+	42, // [42:42] is the sub-list for extension extendee
+	0,  // [0:42] is the sub-list for field type_name
 }
 
 func init() { file_v1_journal_proto_init() }
@@ -2126,8 +2743,10 @@ func file_v1_journal_proto_init() {
 		(*Event_NodeJoined)(nil),
 		(*Event_NodeDrained)(nil),
 		(*Event_NodeRemoved)(nil),
+		(*Event_NodeTainted)(nil),
+		(*Event_InstancesEvicted)(nil),
 	}
-	file_v1_journal_proto_msgTypes[23].OneofWrappers = []any{
+	file_v1_journal_proto_msgTypes[29].OneofWrappers = []any{
 		(*SnapshotEntry_Cell)(nil),
 		(*SnapshotEntry_Queue)(nil),
 		(*SnapshotEntry_Job)(nil),
@@ -2139,7 +2758,7 @@ func file_v1_journal_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_journal_proto_rawDesc), len(file_v1_journal_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   25,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

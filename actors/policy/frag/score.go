@@ -1,0 +1,176 @@
+package frag
+
+import (
+	"fmt"
+	"math"
+	"sort"
+)
+
+// MaxScore is the best score. All scores are 0 to MaxScore.
+const MaxScore = 1<<20 - 1
+
+// Rule is a way to score a node for a demand.
+type Rule uint8
+
+// The rules. Those of the study give 0 to 100, truncated as it truncates them, so that equal nodes are equal here too.
+const (
+	// BestFit prefers the node with the least left of CPU and devices, each as a part of the largest node's.
+	BestFit Rule = iota + 1
+	// Fragmentation is FGD: it prefers the node whose expected unusable share rises the least.
+	Fragmentation
+	// DotProduct prefers the node whose free vector of CPU and devices has the least product with the demand's.
+	DotProduct
+	// DevicePacking prefers devices that are in use, then nodes that are in use, then the others.
+	DevicePacking
+)
+
+var ruleNames = []string{BestFit: "bestfit", Fragmentation: "fragmentation", DotProduct: "dotproduct", DevicePacking: "devicepacking"}
+
+// String is the name of the rule.
+func (r Rule) String() string {
+	if r == 0 || int(r) >= len(ruleNames) {
+		return fmt.Sprintf("rule %d", uint8(r))
+	}
+	return ruleNames[r]
+}
+
+// Choice is a score, higher is better, and the devices that go with it: as many as the demand asks for.
+type Choice struct {
+	Score   int64
+	Devices DeviceSet
+}
+
+// Scorer scores nodes by one rule.
+type Scorer struct {
+	rule    Rule
+	work    *Workload
+	largest Node
+}
+
+// NewScorer is a scorer. Fragmentation asks for a workload; BestFit and DotProduct for the sizes of the largest nodes:
+// the most CPU, and the most devices, that any node has in all.
+func NewScorer(rule Rule, work *Workload, largest Node) *Scorer {
+	largest.CPU = max(largest.CPU, 1)
+	return &Scorer{rule: rule, work: work, largest: largest}
+}
+
+// Score scores n for d, and chooses the devices. It reports false if d does not fit. It allocates nothing once the tables
+// of the workload are filled, and costs a few table lookups a device. Unlike best fit, the score of a node can fall as
+// it is given more slots of one size.
+func (s *Scorer) Score(n *Node, d *Demand) (Choice, bool) {
+	if !d.Fits(n) {
+		return Choice{}, false
+	}
+	switch s.rule {
+	case BestFit:
+		return Choice{s.bestFit(n, d), n.Tightest(d)}, true
+	case DotProduct:
+		return Choice{s.dotProduct(n, d), n.Tightest(d)}, true
+	case DevicePacking:
+		devices := n.Tightest(d)
+		return Choice{devicePacking(n, d, devices), devices}, true
+	case Fragmentation:
+		return s.fragmentation(n, d), true
+	}
+	panic("frag: no such rule: " + s.rule.String())
+}
+
+// bestFit is 100 less half of what would be left of each, in hundredths of the largest.
+func (s *Scorer) bestFit(n *Node, d *Demand) int64 {
+	cpu, milli := s.largest.CPU, max(int64(s.largest.Devices)*Whole, 1)
+	left := (n.CPU-d.CPU)*milli + (n.Milli()-d.Total())*cpu
+	return clamp(floor(100*2*cpu*milli-100*left, 2*cpu*milli), 100)
+}
+
+// dotProduct is 100 less half of the product of what is left and what is asked for, in hundredths of the largest.
+func (s *Scorer) dotProduct(n *Node, d *Demand) int64 {
+	cpu, milli := float64(s.largest.CPU), float64(max(int64(s.largest.Devices)*Whole, 1))
+	product := float64(n.CPU)/cpu*(float64(d.CPU)/cpu) + float64(n.Milli())/milli*(float64(d.Total())/milli)
+	return clamp(int64(100*(1-product/2)), 100)
+}
+
+// devicePacking is 100 less a tenth of the hundredths left on the devices in use; at most 50, less the number of free
+// devices to use, if some are; at most 33, less the number of free devices, on a node without a device in use.
+func devicePacking(n *Node, d *Demand, devices DeviceSet) int64 {
+	if d.Devices == 0 {
+		return 0
+	}
+	idle, opened, left := int64(0), int64(0), int64(0)
+	for i, free := range n.Free[:n.Devices] {
+		if free == Whole {
+			idle++
+		}
+		if devices&(1<<i) == 0 {
+			continue
+		}
+		if free == Whole {
+			opened++
+		}
+		left += int64(free) * 100 / Whole
+	}
+	switch {
+	case idle == int64(n.Devices):
+		return max(33-idle, idle)
+	case opened > 0:
+		return max(50-opened, 33)
+	}
+	return max(100-left/10, 50)
+}
+
+// fragmentation scores the change for the devices that d would best go to: of a part of a device each that has enough is
+// tried, of equal scores the first wins; otherwise the tightest are taken.
+func (s *Scorer) fragmentation(n *Node, d *Demand) Choice {
+	before := s.work.Fragmentation(n)
+	if d.Devices != 1 || d.Milli >= Whole {
+		devices := n.Tightest(d)
+		after := *n
+		after.Take(d, devices)
+		return Choice{s.fgd(before - s.work.Fragmentation(&after)), devices}
+	}
+	best := Choice{Score: -1}
+	after := *n
+	after.CPU -= d.CPU
+	after.Memory -= d.Memory
+	row := s.work.rowFor(after.CPU, after.Memory, n.Model)
+	milli := n.Milli() - d.Total()
+	for i, free := range n.Free[:n.Devices] {
+		if free < d.Milli {
+			continue
+		}
+		after.Free[i] -= d.Milli
+		score := s.fgd(before - (s.work.total*milli - s.work.usable(row, &after)))
+		after.Free[i] = free
+		if score > best.Score {
+			best = Choice{score, 1 << i}
+		}
+	}
+	return best
+}
+
+// fgd is the study's score of a fall of fragmentation: hundredths of the logistic function of the fall in devices,
+// truncated. It is at least k when the fall is at least ln(k/(100-k)) devices.
+func (s *Scorer) fgd(fall int64) int64 {
+	return int64(sort.Search(len(logits), func(i int) bool { return fall<<logitBits < logits[i]*s.work.total }))
+}
+
+// logits are, by k-1, the falls from which the score is k, in 2^-logitBits milli-devices. A fall is at most 16 devices
+// times MaxWeight, so that the product stays below 2^59.
+var logits = func() (table [99]int64) {
+	for i := range table {
+		k := float64(i + 1)
+		table[i] = int64(math.Round(math.Log(k/(100-k)) * Whole * (1 << logitBits)))
+	}
+	return table
+}()
+
+const logitBits = 20
+
+func clamp(score, most int64) int64 { return min(max(score, 0), most) }
+
+// floor is a/b rounded down, for b above 0.
+func floor(a, b int64) int64 {
+	if a < 0 {
+		return -((b - 1 - a) / b)
+	}
+	return a / b
+}
