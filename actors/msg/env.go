@@ -45,6 +45,9 @@ type Limits struct {
 	Suspect, Lost time.Duration
 	// Heartbeat is how often agents report when nothing changes.
 	Heartbeat time.Duration
+	// NodesOut is how many nodes may be drained at once; a drain beyond it is refused unless it is forced. 0 means no
+	// limit.
+	NodesOut int
 	// Settle is how long a new master waits for the nodes it knows before it replaces what they ran.
 	Settle time.Duration
 }

@@ -69,6 +69,27 @@ type SlotsLost struct {
 	Reason string
 }
 
+// Evict asks a job to give up to Count slots of a stage on one node to somebody else. The job chooses them: idle ones
+// first, then the youngest attempts. It is answered by nothing: the node tells that they are free. Who asks and sees
+// them held for too long decides anew.
+type Evict struct {
+	Stage model.StageID
+	Node  model.NodeID
+	Count int
+	// For is the job that gets the room; zero for maintenance and taints.
+	For model.JobID
+	// Rule is one of the Rule constants, Reason the priorities of victim and winner in words.
+	Rule, Reason string
+}
+
+// The rules by which work is evicted.
+const (
+	RulePriority    = "priority"
+	RuleQuota       = "quota"
+	RuleMaintenance = "maintenance"
+	RuleTaint       = "taint"
+)
+
 // Inventory tells a job all that one node holds of it. Slots that the job believes to hold there, and that are not
 // named, are gone, unless they were granted later: Inventories come by way of the supervisor, grants do not. One that
 // was overtaken by the news that a slot has gone is asked for again, or the slot would come back as a ghost.

@@ -17,7 +17,11 @@ type Reserve struct {
 	ID     model.JobID
 	Job    kit.Ref
 	Each   model.Resources
-	Slots  []model.SlotID
+	// Extra of each slot; nil if there is none. The node chooses the numbers of dynamic ports.
+	Extra *model.Extra
+	Slots []model.SlotID
+	// Devices of each slot, one list a slot; nil if the stage needs none.
+	Devices [][]model.DeviceShare
 }
 
 // Work is what a job wants of its slots on one node, in this order: settle, stop, release, launch.
@@ -85,11 +89,19 @@ type NodeChanged struct{ Status *v1.NodeStatus }
 // ListNodes is answered by *v1.ListNodesReply.
 type ListNodes struct{ Request *v1.ListNodesRequest }
 
-// DrainNode keeps new slots away from a node, or lets them come again; answered by *v1.NodeStatus once durable.
+// DrainNode keeps new slots away from a node, or lets them come again; answered by *v1.NodeStatus once durable. Sent by
+// way of the supervisor of nodes (ToNode), which refuses a drain beyond Limits.NodesOut with a *model.Fault.
 type DrainNode struct {
 	Drained bool
 	Reason  string
+	// Maintenance: it is out for a while. Evict: what runs there is moved away.
+	Maintenance, Evict bool
+	// Force goes past Limits.NodesOut.
+	Force bool
 }
+
+// TaintNode replaces the taints that operators have put on a node; answered by *v1.NodeStatus once durable.
+type TaintNode struct{ Taints []*v1.Taint }
 
 // GetNode is answered by *v1.NodeStatus.
 type GetNode struct{}
