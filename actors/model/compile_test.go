@@ -42,12 +42,15 @@ func TestB3_JobOfIdenticalInstances(t *testing.T) {
 	want := []StagePlan{
 		{Name: "sum", After: []int{1}, Instances: 1, Parallel: 1, Driver: "func",
 			Resources: Resources{100, 64 << 20, 0, 0}, Attempts: 3, Backoff: time.Second, BackoffMax: time.Minute,
-			Timeout: 2 * time.Second, Grace: 10 * time.Second},
+			Timeout: 2 * time.Second, Grace: 10 * time.Second,
+			Rules: Rules{Pool: DefaultPool}, MaxUnavailable: 1},
 		{Name: "map", Instances: 100, Parallel: 10, Driver: "process",
-			Resources: Resources{250, 3 << 29, 1e9, 1e7}, Spread: "rack",
-			Constraints: []Constraint{{"os", OpEqual, []string{"linux"}}, {"arch", OpIn, []string{"amd64", "arm64"}},
-				{"gpu", OpExists, nil}, {"rack", OpNotEqual, []string{"r9"}}},
-			Attempts: 5, Backoff: 2 * time.Minute, BackoffMax: 2 * time.Minute, StopSignal: "INT", Grace: 500 * time.Millisecond},
+			Resources: Resources{250, 3 << 29, 1e9, 1e7}, Rules: Rules{Spread: "rack", Pool: DefaultPool,
+				Constraints: []Constraint{{Attribute: "os", Values: []string{"linux"}},
+					{Attribute: "arch", Op: OpIn, Values: []string{"amd64", "arm64"}},
+					{Attribute: "gpu", Op: OpExists}, {Attribute: "rack", Op: OpNotEqual, Values: []string{"r9"}}}},
+			MaxUnavailable: 100,
+			Attempts:       5, Backoff: 2 * time.Minute, BackoffMax: 2 * time.Minute, StopSignal: "INT", Grace: 500 * time.Millisecond},
 	}
 	if !reflect.DeepEqual(plan.Stages, want) {
 		t.Errorf("stages\n%+v\nwant\n%+v", plan.Stages, want)

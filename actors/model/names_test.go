@@ -79,10 +79,10 @@ func TestConstraintString(t *testing.T) {
 		c    Constraint
 		want string
 	}{
-		{Constraint{"os", OpEqual, []string{"linux"}}, "os = linux"},
-		{Constraint{"os", OpNotEqual, []string{"linux"}}, "os != linux"},
-		{Constraint{"rack", OpIn, []string{"r1", "r2"}}, "rack in (r1, r2)"},
-		{Constraint{"gpu", OpExists, nil}, "gpu exists"},
+		{Constraint{Attribute: "os", Op: OpEqual, Values: []string{"linux"}}, "os = linux"},
+		{Constraint{Attribute: "os", Op: OpNotEqual, Values: []string{"linux"}}, "os != linux"},
+		{Constraint{Attribute: "rack", Op: OpIn, Values: []string{"r1", "r2"}}, "rack in (r1, r2)"},
+		{Constraint{Attribute: "gpu", Op: OpExists}, "gpu exists"},
 	} {
 		if got := tt.c.String(); got != tt.want {
 			t.Errorf("got %q, want %q", got, tt.want)

@@ -27,9 +27,9 @@ type StagePlan struct {
 	After     []int
 	Instances uint64
 	// Parallel is the most slots worth holding: at least 1, at most Instances.
-	Parallel    uint64
-	Driver      string
-	Resources   Resources
+	Parallel  uint64
+	Driver    string
+	Resources Resources
 	// Extra is what a slot needs beyond Resources; nil for most stages.
 	Extra *Extra
 	Rules

@@ -133,8 +133,8 @@ func TestB25_EqualShapesShareAClass(t *testing.T) {
 }
 
 func TestShapeOf(t *testing.T) {
-	plan := &model.StagePlan{Resources: model.Resources{1, 2, 3, 4}, Driver: "func", Spread: "rack",
-		Constraints: []model.Constraint{{Attribute: "os"}}}
+	plan := &model.StagePlan{Resources: model.Resources{1, 2, 3, 4}, Driver: "func",
+		Rules: model.Rules{Spread: "rack", Constraints: []model.Constraint{{Attribute: "os"}}}}
 	want := Shape{model.Resources{1, 2, 3, 4}, []model.Constraint{{Attribute: "os"}}, "func", "rack"}
 	if got := ShapeOf(plan); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
