@@ -1,6 +1,8 @@
 package msg
 
 import (
+	"time"
+
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -14,6 +16,20 @@ type Demand struct {
 	Priority model.Priority
 	Target   uint64
 	Plan     *model.StagePlan
+	// Labels of the job, sorted by name: affinities select by them.
+	Labels []model.Label
+	// Estimate is how long one attempt runs by what its user says, Predicted by what is known of the owner's past; 0 for
+	// not known.
+	Estimate, Predicted time.Duration
+	// Avoid are nodes on which the stage has failed, at most 64.
+	Avoid []model.NodeID
+}
+
+// QueueShare tells the placer what a queue is promised and how its work is ordered; it replaces what was said before.
+type QueueShare struct {
+	Queue string
+	// Plan is nil for a queue that is removed.
+	Plan *model.QueuePlan
 }
 
 // QueueReset tells the placer that a queue's actor has restarted: what it demanded before is void until it says so again.
@@ -28,6 +44,10 @@ type NodeView struct {
 	Open bool
 	// Gone says that the node is lost or removed: forget it.
 	Gone bool
+	// Taints of agent and operators together.
+	Taints []*v1.Taint
+	// Maintenance says that the node is out for maintenance, Evict that what it holds is to be moved elsewhere.
+	Maintenance, Evict bool
 	// Again says that the node's actor has restarted: it may have failed over a Reserve.
 	Again bool
 	Held  []HeldStage
@@ -39,7 +59,12 @@ type NodeView struct {
 type HeldStage struct {
 	Stage model.StageID
 	Each  model.Resources
+	Extra *model.Extra
 	Count int
+	// Devices of each slot; nil if the stage needs none.
+	Devices [][]model.DeviceShare
+	// Since is when the newest of them was taken.
+	Since time.Time
 }
 
 // Reserved answers Reserve: the node has taken all but Refused slots.
@@ -55,6 +80,8 @@ type Freed struct {
 	Stage model.StageID
 	Each  model.Resources
 	Count int
+	// Devices of each slot; nil if the stage needs none.
+	Devices [][]model.DeviceShare
 	// Unused are those of them in which nothing ever ran: the job had no use for them.
 	Unused int
 }
@@ -66,3 +93,6 @@ type ExplainStages struct {
 	Stages []StageWant
 	UID    model.UID
 }
+
+// GetLedger asks the placer who lent what to whom; answered by *v1.LedgerReply.
+type GetLedger struct{ Request *v1.LedgerRequest }

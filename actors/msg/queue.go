@@ -1,6 +1,8 @@
 package msg
 
 import (
+	"time"
+
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -19,7 +21,9 @@ type Want struct {
 	UID      model.UID
 	Priority model.Priority
 	Job      kit.Ref
-	Stages   []StageWant
+	// Plan of the job.
+	Plan   *model.Plan
+	Stages []StageWant
 	// Again says that nothing has changed: it is said once more in case it was lost on its way, and goes all the way.
 	Again bool
 }
@@ -29,13 +33,29 @@ type StageWant struct {
 	Stage  uint32
 	Target uint64
 	Plan   *model.StagePlan
+	// Avoid are nodes on which the stage has failed, at most 64.
+	Avoid []model.NodeID
 }
 
 // JobChanged tells a queue how far a job is; sent when that has changed, at most a few times a second.
 type JobChanged struct{ Summary *v1.JobSummary }
 
 // JobEnded tells a queue that a job's end is durable.
-type JobEnded struct{ Summary *v1.JobSummary }
+type JobEnded struct {
+	Summary *v1.JobSummary
+	// Runs are how long the attempts of its stages ran, as far as its actor has seen them end well; by stage.
+	Runs []StageRun
+}
+
+// StageRun is the mean time that attempts of one stage ran.
+type StageRun struct {
+	Stage uint32
+	Mean  time.Duration
+}
+
+// QueueUse tells a queue what its jobs hold, wait for, have lent and borrowed, and may hold; sent by the placer when that
+// has changed, at most twice a second. Frozen.
+type QueueUse struct{ Used, Waiting, Lent, Borrowed, Allowed *v1.Amounts }
 
 // JobForgotten tells the supervisor of queues that an ended job has left the state.
 type JobForgotten struct {

@@ -1,0 +1,36 @@
+package model
+
+// QueuePlan is a queue's spec compiled: every quantity an integer, every default filled in. It is frozen once made.
+type QueuePlan struct {
+	Name string
+	// MaxJobs live at once and MaxSlots held together; 0 means no limit.
+	MaxJobs, MaxSlots uint64
+	// Quota is what the queue is sure to get, Max the most that it may hold, borrowed or not: amounts by name, sorted, of
+	// ResourceNames, custom units and kinds of devices (in milli). What is not named is not promised, or not limited.
+	Quota, Max []Amount
+	Order      QueueOrder
+	Backfill   Backfilling
+	// Score is how nodes are chosen for stages that do not say.
+	Score ScorePlan
+}
+
+// QueueOrder is the order of waiting work of one priority.
+type QueueOrder uint8
+
+// The orders: in turns, by age, by expected duration, by size.
+const (
+	OrderFair QueueOrder = iota
+	OrderFIFO
+	OrderShortest
+	OrderSmallest
+)
+
+// Backfilling says what may go ahead of work that waits for room.
+type Backfilling uint8
+
+// The ways of backfilling: what delays nothing in the queue's order, the same shortest first, or nothing.
+const (
+	BackfillEasy Backfilling = iota
+	BackfillShortest
+	BackfillNone
+)
