@@ -363,7 +363,7 @@ func (a *Actor) want(ctx *kit.Context, force bool) {
 		}
 	}
 	if (change || force) && a.mode != ended {
-		w := &msg.Want{ID: a.id, UID: a.uid(), Priority: a.plan.Priority, Job: ctx.Self(), Again: !change}
+		w := &msg.Want{ID: a.id, UID: a.uid(), Priority: a.plan.Priority, Job: ctx.Self(), Plan: a.plan, Again: !change}
 		for _, st := range a.stages {
 			if st.target > 0 {
 				w.Stages = append(w.Stages, msg.StageWant{Stage: uint32(st.number), Target: st.target, Plan: st.plan})
