@@ -191,6 +191,10 @@ func (s *State) applyEvent(rec *v1.Record, i int, ev *v1.Event) error {
 		return s.drainNode(k.NodeDrained)
 	case *v1.Event_NodeRemoved:
 		return s.removeNode(k.NodeRemoved)
+	case *v1.Event_NodeTainted:
+		return s.taintNode(k.NodeTainted)
+	case *v1.Event_InstancesEvicted:
+		return s.change(UID(k.InstancesEvicted.GetUid()), ev)
 	}
 	return Invalid("event of a kind that this version does not know; a newer version wrote it")
 }
@@ -317,7 +321,16 @@ func (s *State) drainNode(e *v1.NodeDrained) error {
 	if n == nil {
 		return Conflict("there is no node %q to drain", e.GetNode())
 	}
-	n.Drained, n.DrainReason = e.GetDrained(), e.GetReason()
+	n.Drained, n.DrainReason, n.Maintenance, n.Evict = e.GetDrained(), e.GetReason(), e.GetMaintenance(), e.GetEvict()
+	return nil
+}
+
+func (s *State) taintNode(e *v1.NodeTainted) error {
+	n := s.nodes[NodeID(e.GetNode())]
+	if n == nil {
+		return Conflict("there is no node %q to taint", e.GetNode())
+	}
+	n.Taints = e.GetTaints()
 	return nil
 }
 

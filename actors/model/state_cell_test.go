@@ -225,3 +225,77 @@ func TestSpecSum(t *testing.T) {
 		t.Fatal("different specs, equal sums")
 	}
 }
+
+func TestB41_TaintsAndMaintenanceAreKept(t *testing.T) {
+	c := newCell(t)
+	tainted := func(node string, keys ...string) *v1.Event {
+		e := &v1.NodeTainted{Node: node}
+		for _, k := range keys {
+			e.Taints = append(e.Taints, &v1.Taint{Key: k, Effect: TaintEvict})
+		}
+		return &v1.Event{Kind: &v1.Event_NodeTainted{NodeTainted: e}}
+	}
+	if err := c.apply(tainted("n", "a")); !errors.Is(err, &Fault{Err: ErrConflict}) {
+		t.Fatalf("tainted a node that is not there: %v", err)
+	}
+	c.mustApply(&v1.Event{Kind: &v1.Event_NodeJoined{NodeJoined: &v1.NodeJoined{Info: &v1.NodeInfo{Id: "n"}}}}, tainted("n", "a", "b"),
+		&v1.Event{Kind: &v1.Event_NodeDrained{NodeDrained: &v1.NodeDrained{Node: "n", Drained: true, Maintenance: true, Evict: true}}})
+	again, err := LoadState(c.Entries())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []*NodeState{c.Node("n"), again.Node("n")} {
+		if len(n.Taints) != 2 || n.Taints[1].GetKey() != "b" || !n.Drained || !n.Maintenance || !n.Evict {
+			t.Errorf("node %+v", n)
+		}
+	}
+	c.mustApply(tainted("n"), &v1.Event{Kind: &v1.Event_NodeDrained{NodeDrained: &v1.NodeDrained{Node: "n"}}})
+	if n := c.Node("n"); len(n.Taints) != 0 || n.Drained || n.Maintenance || n.Evict {
+		t.Errorf("node %+v", n)
+	}
+}
+
+func TestB39_EvictionsAreCountedAndTheNewestKept(t *testing.T) {
+	c := newCell(t)
+	job := submitted(1, "q", "a", "")
+	job.GetJobSubmitted().Spec.Stages[0].Instances = 3
+	c.mustApply(queueSet("q"), job)
+	evicted := func(stage uint32, index, fence uint64) *v1.Event {
+		return &v1.Event{Kind: &v1.Event_InstancesEvicted{InstancesEvicted: &v1.InstancesEvicted{
+			Queue: "q", Name: "a", Uid: 1, Stage: stage, Evictions: []*v1.Eviction{{Index: index, Fence: fence}}}}}
+	}
+	for i := range uint64(30) {
+		c.mustApply(evicted(0, i%3, i))
+	}
+	again, err := LoadState(c.Entries())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, j := range []*JobState{c.Job(1), c.Job(1).Clone(), again.Job(1)} {
+		n, newest := j.Evictions(0)
+		if n != 30 || len(newest) != EvictionsKept || newest[0].GetFence() != 10 || newest[19].GetFence() != 29 {
+			t.Errorf("%d evictions, kept %v", n, newest)
+		}
+		if j.Counts(0).FailedAttempts != 0 || j.Failures(0, 0) != 0 {
+			t.Error("an eviction counts as a failure")
+		}
+	}
+	c.mustApply(&v1.Event{Kind: &v1.Event_JobProgressed{JobProgressed: &v1.JobProgressed{
+		Queue: "q", Name: "a", Uid: 1, Done: []*v1.Range{{From: 0, To: 1}}}}})
+	before := c.Digest()
+	for name, ev := range map[string]*v1.Event{
+		"done": evicted(0, 0, 1), "no such instance": evicted(0, 3, 1), "no such stage": evicted(1, 0, 1),
+		"nobody": {Kind: &v1.Event_InstancesEvicted{InstancesEvicted: &v1.InstancesEvicted{Queue: "q", Name: "a", Uid: 1}}},
+	} {
+		if c.apply(ev) == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+	if c.Digest() != before {
+		t.Error("refused, yet the state changed")
+	}
+	c.mustApply(endedJob(1, "q", "a"))
+	if c.apply(evicted(0, 1, 1)) == nil {
+		t.Error("an ended job was evicted")
+	}
+}

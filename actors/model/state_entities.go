@@ -68,6 +68,11 @@ type NodeState struct {
 	// Drained keeps new work away.
 	Drained     bool
 	DrainReason string
+	// Maintenance says that it is out for a while; Evict that what runs there is moved away. Both mean nothing to a node
+	// that is not drained.
+	Maintenance, Evict bool
+	// Taints that operators have put on it, beside those of its own agent (Info).
+	Taints []*v1.Taint
 }
 
 // Clone is a copy that shares only what is frozen.

@@ -138,6 +138,12 @@ type Result struct {
 // Results lists the non-empty results of a stage by index. The list is frozen: later events do not change it.
 func (j *JobState) Results(stage int) []Result { return j.stages[stage].sortedResults() }
 
+// Evictions is how often attempts of a stage were ended for somebody else, and the newest EvictionsKept of these
+// evictions, oldest first. The list is frozen: later events do not change it.
+func (j *JobState) Evictions(stage int) (uint64, []*v1.Eviction) {
+	return j.stages[stage].evicted, j.stages[stage].evictions
+}
+
 // Clone is a copy that shares only what is frozen. It costs the done bitmaps and failures, not the results.
 func (j *JobState) Clone() *JobState {
 	c := *j
@@ -170,6 +176,18 @@ func (j *JobState) Apply(ev *v1.Event) error {
 			return Invalid(fmt.Sprintf("job %s has %d stages, there is no stage %d", j.ID, len(j.stages), e.GetStage()))
 		}
 		if err := j.stages[e.GetStage()].progress(e); err != nil {
+			return fmt.Errorf("job %s, stage %d: %w", j.ID, e.GetStage(), err)
+		}
+		return nil
+	case *v1.Event_InstancesEvicted:
+		e := k.InstancesEvicted
+		if err := j.mine(e.GetUid(), e.GetQueue(), e.GetName()); err != nil {
+			return err
+		}
+		if int64(e.GetStage()) >= int64(len(j.stages)) {
+			return Invalid(fmt.Sprintf("job %s has %d stages, there is no stage %d", j.ID, len(j.stages), e.GetStage()))
+		}
+		if err := j.stages[e.GetStage()].evict(e.GetEvictions()); err != nil {
 			return fmt.Errorf("job %s, stage %d: %w", j.ID, e.GetStage(), err)
 		}
 		return nil

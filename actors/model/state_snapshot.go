@@ -34,7 +34,7 @@ func (s *State) Entries() [][]byte {
 		add(&v1.SnapshotEntry{Kind: &v1.SnapshotEntry_Job{Job: j.proto()}})
 	}
 	for _, n := range s.Nodes() {
-		add(&v1.SnapshotEntry{Kind: &v1.SnapshotEntry_Node{Node: &v1.NodeState{Info: n.Info, Drained: n.Drained, DrainReason: n.DrainReason}}})
+		add(&v1.SnapshotEntry{Kind: &v1.SnapshotEntry_Node{Node: n.proto()}})
 	}
 	return list
 }
@@ -63,10 +63,17 @@ func (j *JobState) proto() *v1.JobState {
 		}
 		p.Stages = append(p.Stages, &v1.StageState{
 			DoneCount: s.doneCount, Done: s.done, DeadCount: s.deadCount, FailedAttempts: s.failedAttempts,
-			Failures: sortedValues(s.failures), Results: results,
+			Failures: sortedValues(s.failures), Results: results, Evicted: s.evicted, Evictions: s.evictions,
 		})
 	}
 	return p
+}
+
+func (n *NodeState) proto() *v1.NodeState {
+	return &v1.NodeState{
+		Info: n.Info, Drained: n.Drained, DrainReason: n.DrainReason,
+		Maintenance: n.Maintenance, Evict: n.Evict, Taints: n.Taints,
+	}
 }
 
 // LoadState is the state whose Entries these are. It believes nothing: entries that no state could have given are
@@ -235,7 +242,10 @@ func (l *loader) addNode(p *v1.NodeState) error {
 		return fmt.Errorf("node %q after node %q", id, l.node)
 	}
 	l.node = id
-	l.nodes[id] = &NodeState{ID: id, Info: p.GetInfo(), Drained: p.GetDrained(), DrainReason: p.GetDrainReason()}
+	l.nodes[id] = &NodeState{
+		ID: id, Info: p.GetInfo(), Drained: p.GetDrained(), DrainReason: p.GetDrainReason(),
+		Maintenance: p.GetMaintenance(), Evict: p.GetEvict(), Taints: p.GetTaints(),
+	}
 	return nil
 }
 
@@ -269,6 +279,19 @@ func (s *stageState) load(p *v1.StageState) error {
 		}
 		s.addResult(i, r.GetData())
 	}
+	return s.loadEvictions(p)
+}
+
+func (s *stageState) loadEvictions(p *v1.StageState) error {
+	if n := len(p.GetEvictions()); uint64(n) != min(p.GetEvicted(), EvictionsKept) {
+		return fmt.Errorf("%d evictions kept of %d", n, p.GetEvicted())
+	}
+	for _, e := range p.GetEvictions() {
+		if e.GetIndex() >= s.instances {
+			return fmt.Errorf("impossible eviction of instance %d", e.GetIndex())
+		}
+	}
+	s.evicted, s.evictions = p.GetEvicted(), p.GetEvictions()
 	return nil
 }
 

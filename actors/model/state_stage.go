@@ -25,6 +25,9 @@ type stageState struct {
 	// results are in order of arrival, or by index if sorted. The array behind it is only ever appended to.
 	results  []Result
 	unsorted bool
+	// evicted counts all evictions; evictions are the newest EvictionsKept of them, oldest first, in an array of its own.
+	evicted   uint64
+	evictions []*v1.Eviction
 }
 
 func (s *stageState) isDone(i uint64) bool {
@@ -227,6 +230,30 @@ func (s *stageState) fail(f *v1.InstanceFailure) {
 	if f.GetFinal() {
 		s.deadCount++
 	}
+}
+
+// EvictionsKept is the number of evictions of a stage that are remembered one by one.
+const EvictionsKept = 20
+
+// evict remembers attempts that were ended for somebody else. What is final can have no attempt.
+func (s *stageState) evict(list []*v1.Eviction) error {
+	if len(list) == 0 {
+		return Invalid("instances_evicted names no instance")
+	}
+	for _, e := range list {
+		switch i := e.GetIndex(); {
+		case i >= s.instances:
+			return Invalid(fmt.Sprintf("eviction of instance %d: the stage has %d instances", i, s.instances))
+		case s.isDone(i):
+			return Conflict("instance %d is done, which is final: it cannot be evicted", i)
+		case s.isDead(i):
+			return Conflict("instance %d is dead, which is final: it cannot be evicted", i)
+		}
+	}
+	s.evicted += uint64(len(list))
+	all := slices.Concat(s.evictions, list)
+	s.evictions = slices.Clone(all[max(0, len(all)-EvictionsKept):])
+	return nil
 }
 
 func (s *stageState) setDone(from, to uint64) {

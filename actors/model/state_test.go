@@ -141,6 +141,13 @@ func nearState(t *rapid.T, ev *v1.Event, state *model.State) {
 		if e := k.JobEnded; e != nil {
 			e.Uid, e.Queue, e.Name, e.Phase = uid, queue, name, model.PhaseSucceeded
 		}
+	case *v1.Event_InstancesEvicted:
+		if e := k.InstancesEvicted; e != nil {
+			e.Uid, e.Queue, e.Name, e.Stage = uid, queue, name, e.Stage%uint32(job.Stages())
+			for _, v := range e.Evictions {
+				v.Index %= job.Counts(int(e.Stage)).Instances + 1
+			}
+		}
 	case *v1.Event_JobStopRequested:
 		if e := k.JobStopRequested; e != nil {
 			e.Uid, e.Queue, e.Name = uid, queue, name
@@ -176,7 +183,8 @@ func fill(t *rapid.T, m protoreflect.Message, depth int) {
 		}
 		switch {
 		case f.IsMap():
-			m.Mutable(f).Map().Set(protoreflect.ValueOfString(wildText(t)).MapKey(), protoreflect.ValueOfString(wildText(t)))
+			key, value := protoreflect.ValueOfString(wildText(t)).MapKey(), f.MapValue().Kind()
+			m.Mutable(f).Map().Set(key, wild(t, value))
 		case f.IsList():
 			for range rapid.IntRange(0, 3).Draw(t, "n") {
 				list := m.Mutable(f).List()

@@ -82,7 +82,7 @@ func (d *drawer) name(prefix string) string {
 
 // event draws one event that shadow admits, or nil if the kind drawn is not possible now.
 func (d *drawer) event() *v1.Event {
-	switch rapid.IntRange(0, 13).Draw(d.t, "kind") {
+	switch rapid.IntRange(0, 14).Draw(d.t, "kind") {
 	case 0:
 		spec := &v1.QueueSpec{Name: d.name("q"), MaxJobs: int64(rapid.IntRange(0, 9).Draw(d.t, "max"))}
 		return &v1.Event{Kind: &v1.Event_QueueSet{QueueSet: &v1.QueueSet{Spec: spec}}}
@@ -98,18 +98,34 @@ func (d *drawer) event() *v1.Event {
 	case 6:
 		if n := d.shadow.Node(model.NodeID(d.name("n"))); n != nil {
 			return &v1.Event{Kind: &v1.Event_NodeDrained{NodeDrained: &v1.NodeDrained{
-				Node: string(n.ID), Drained: rapid.Bool().Draw(d.t, "drained"), Reason: d.name("r")}}}
+				Node: string(n.ID), Drained: rapid.Bool().Draw(d.t, "drained"), Reason: d.name("r"),
+				Maintenance: rapid.Bool().Draw(d.t, "maintenance"), Evict: rapid.Bool().Draw(d.t, "evict")}}}
 		}
 	case 7:
 		if n := d.shadow.Node(model.NodeID(d.name("n"))); n != nil {
 			return &v1.Event{Kind: &v1.Event_NodeRemoved{NodeRemoved: &v1.NodeRemoved{Node: string(n.ID)}}}
 		}
+	case 8:
+		return d.taint()
 	default:
 		if jobs := d.shadow.Jobs(); len(jobs) > 0 {
 			return d.change(rapid.SampledFrom(jobs).Draw(d.t, "job"))
 		}
 	}
 	return nil
+}
+
+// taint replaces the taints of a node, perhaps by none.
+func (d *drawer) taint() *v1.Event {
+	n := d.shadow.Node(model.NodeID(d.name("n")))
+	if n == nil {
+		return nil
+	}
+	e := &v1.NodeTainted{Node: string(n.ID)}
+	for range rapid.IntRange(0, 2).Draw(d.t, "taints") {
+		e.Taints = append(e.Taints, &v1.Taint{Key: d.name("k"), Value: d.name("v"), Effect: model.TaintAvoid})
+	}
+	return &v1.Event{Kind: &v1.Event_NodeTainted{NodeTainted: e}}
 }
 
 func (d *drawer) submit() *v1.Event {
@@ -156,9 +172,30 @@ func (d *drawer) change(job *model.JobState) *v1.Event {
 			Queue: queue, Name: name, Uid: uid, Phase: phase, Reason: d.name("r"), TimeUnixNano: d.tick()}}}
 	}
 	stage := rapid.IntRange(0, job.Stages()-1).Draw(d.t, "stage")
+	if d.oneIn(4, "evict") {
+		return d.evict(job, stage)
+	}
 	e := &v1.JobProgressed{Queue: queue, Name: name, Uid: uid, Stage: uint32(stage)}
 	d.progress(job, stage, e)
 	return &v1.Event{Kind: &v1.Event_JobProgressed{JobProgressed: e}}
+}
+
+// evict ends attempts of some open instances for somebody else.
+func (d *drawer) evict(job *model.JobState, stage int) *v1.Event {
+	e := &v1.InstancesEvicted{Queue: job.ID.Queue, Name: job.ID.Name, Uid: uint64(job.UID), Stage: uint32(stage)}
+	for from := uint64(0); len(e.Evictions) < rapid.SampledFrom([]int{1, 2, 30}).Draw(d.t, "evictions"); {
+		i, found := job.NextOpen(stage, from)
+		if !found {
+			break
+		}
+		from = i + 1
+		e.Evictions = append(e.Evictions, &v1.Eviction{
+			Index: i, Fence: uint64(d.clock), Node: d.name("n"), Rule: "priority", For: "q0/" + d.name("j"), TimeUnixNano: d.tick()})
+	}
+	if len(e.Evictions) == 0 {
+		return nil
+	}
+	return &v1.Event{Kind: &v1.Event_InstancesEvicted{InstancesEvicted: e}}
 }
 
 // progress settles some of the open instances.
