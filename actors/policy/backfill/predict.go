@@ -1,0 +1,106 @@
+package backfill
+
+import "container/list"
+
+// Method is how durations are predicted from what an owner ran before.
+type Method uint8
+
+// The methods.
+const (
+	// Stated trusts what is stated: no prediction.
+	Stated Method = iota
+	// Recent is the mean of the owner's last two runs (Tsafrir, Etsion and Feitelson, TPDS 2007), which is hard to beat for
+	// something so simple.
+	Recent
+)
+
+// Runs of an owner that a Predictor remembers.
+const historyMax = 8
+
+// Predictor predicts durations from the past runs of owners. It remembers a bounded number of owners, and forgets those that
+// have ended no run for longest.
+type Predictor struct {
+	max    int
+	owners map[string]*list.Element // of *history
+	recent *list.List               // front: the owner whose run ended last
+}
+
+type history struct {
+	owner string
+	runs  []int64 // newest last
+}
+
+// NewPredictor makes one that remembers at most so many owners, at least 1.
+func NewPredictor(owners int) *Predictor {
+	return &Predictor{max: max(owners, 1), owners: map[string]*list.Element{}, recent: list.New()}
+}
+
+// Learn notes that a run of an owner that was stated to take so long has ended after ran.
+func (p *Predictor) Learn(owner string, stated, ran int64) {
+	e := p.owners[owner]
+	if e == nil {
+		if p.recent.Len() >= p.max {
+			last := p.recent.Back()
+			delete(p.owners, p.recent.Remove(last).(*history).owner)
+		}
+		e = p.recent.PushFront(&history{owner: owner})
+		p.owners[owner] = e
+	}
+	p.recent.MoveToFront(e)
+	h := e.Value.(*history)
+	if len(h.runs) == historyMax {
+		h.runs = append(h.runs[:0], h.runs[1:]...)
+	}
+	h.runs = append(h.runs, max(ran, 0))
+}
+
+// Owners returns how many owners are remembered.
+func (p *Predictor) Owners() int { return p.recent.Len() }
+
+// Predict returns how long a run of an owner will probably take, at least 1 and at most what is stated, which is Never if
+// nothing is. Without a past to tell from it is what is stated.
+func (p *Predictor) Predict(m Method, owner string, stated int64) int64 {
+	e := p.owners[owner]
+	if m == Stated || e == nil {
+		return max(stated, 1)
+	}
+	runs := e.Value.(*history).runs
+	if len(runs) < 2 {
+		return max(stated, 1)
+	}
+	n := len(runs)
+	return max(min((runs[n-1]+runs[n-2])/2, stated), 1)
+}
+
+// Correction is how a prediction changes when a run outlives it.
+type Correction uint8
+
+// The corrections.
+const (
+	// ToStated expects it to take all that is stated; twice as long as before if nothing is.
+	ToStated Correction = iota
+	// Stepwise adds a minute to the first prediction, and more each further time, up to what is stated.
+	Stepwise
+)
+
+// steps are Tsafrir's additions to the first prediction, in milliseconds.
+var steps = [...]int64{
+	60e3, 300e3, 900e3, 1800e3, 3600e3, 2 * 3600e3, 5 * 3600e3, 10 * 3600e3, 20 * 3600e3, 50 * 3600e3, 100 * 3600e3,
+}
+
+// Correct returns the new prediction for a run that was predicted to take first at its start, has been corrected so often
+// before, and has now outlived its prediction last. It is more than last, and at most what is stated, as long as that is
+// not outlived itself; from there on it doubles.
+func (c Correction) Correct(first, last, stated int64, before int) int64 {
+	next := After(last, max(last, 1))
+	if last >= stated {
+		return next
+	}
+	switch {
+	case c == Stepwise && before < len(steps):
+		next = max(After(first, steps[max(before, 0)]), After(last, 1))
+	case stated != Never:
+		next = stated
+	}
+	return min(next, stated)
+}
