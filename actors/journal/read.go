@@ -101,7 +101,10 @@ func Summary(job *model.JobState) *v1.JobSummary {
 	return s
 }
 
-// jobEvent is what watchers see of an event; nil if it is not about a job.
+// noJob stands for queue and job in events about nodes.
+const noJob = "_"
+
+// jobEvent is what watchers see of an event; nil if it is neither about a job nor about the place of work.
 func jobEvent(ev *v1.Event) *v1.JobEvent {
 	switch k := ev.GetKind().(type) {
 	case *v1.Event_JobSubmitted:
@@ -121,6 +124,17 @@ func jobEvent(ev *v1.Event) *v1.JobEvent {
 			reason = e.GetFailures()[n-1].GetReason()
 		}
 		return &v1.JobEvent{Queue: e.GetQueue(), Job: e.GetName(), Uid: e.GetUid(), Kind: "progressed", Stage: e.GetStageName(), Done: done, Failed: uint64(len(e.GetFailures())), Reason: reason}
+	case *v1.Event_InstancesEvicted:
+		e := k.InstancesEvicted
+		newest := e.GetEvictions()[len(e.GetEvictions())-1] // one at least, or the state would have refused it
+		return &v1.JobEvent{Queue: e.GetQueue(), Job: e.GetName(), Uid: e.GetUid(), Kind: "evicted", Stage: e.GetStageName(),
+			Evicted: uint64(len(e.GetEvictions())), Node: newest.GetNode(), Reason: evictionText(newest)}
+	case *v1.Event_NodeDrained:
+		e := k.NodeDrained
+		return &v1.JobEvent{Queue: noJob, Job: noJob, Kind: "drained", Node: e.GetNode(), Phase: drainPhase(e), Reason: e.GetReason()}
+	case *v1.Event_NodeTainted:
+		e := k.NodeTainted
+		return &v1.JobEvent{Queue: noJob, Job: noJob, Kind: "tainted", Node: e.GetNode(), Reason: model.FormatTaints(e.GetTaints())}
 	case *v1.Event_JobEnded:
 		e := k.JobEnded
 		return &v1.JobEvent{Queue: e.GetQueue(), Job: e.GetName(), Uid: e.GetUid(), Kind: "ended", Phase: e.GetPhase(), Reason: e.GetReason()}
@@ -129,4 +143,27 @@ func jobEvent(ev *v1.Event) *v1.JobEvent {
 		return &v1.JobEvent{Queue: e.GetQueue(), Job: e.GetName(), Uid: e.GetUid(), Kind: "forgotten"}
 	}
 	return nil
+}
+
+// evictionText says for whom and by which rule.
+func evictionText(e *v1.Eviction) string {
+	text := e.GetRule()
+	if e.GetFor() != "" {
+		text += " for " + e.GetFor()
+	}
+	if e.GetReason() != "" {
+		text += ": " + e.GetReason()
+	}
+	return text
+}
+
+// drainPhase is what a node is out for: "drained", "maintenance", or "" when it is back.
+func drainPhase(e *v1.NodeDrained) string {
+	switch {
+	case !e.GetDrained():
+		return ""
+	case e.GetMaintenance():
+		return "maintenance"
+	}
+	return "drained"
 }

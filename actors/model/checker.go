@@ -69,6 +69,14 @@ func (c *checker) count(field string, n, least, most int64) {
 	}
 }
 
+// tooMany refuses a list that is too long, and says so.
+func (c *checker) tooMany(field string, n, most int, what string) bool {
+	if n > most {
+		c.addf(field, fmt.Sprintf("at most %d", most), "%d %s", n, what)
+	}
+	return n > most
+}
+
 func setDefault(field *string, value string) {
 	if *field == "" {
 		*field = value

@@ -145,12 +145,5 @@ type ScorePlan struct {
 	Weights []Amount
 }
 
-// The effects of a taint.
-const (
-	TaintNoPlace = "no_place"
-	TaintAvoid   = "avoid"
-	TaintEvict   = "evict"
-)
-
 // DefaultGangHold is how long a part of a gang is held if its stage does not say.
 const DefaultGangHold = 30 * time.Second

@@ -3800,13 +3800,18 @@ type JobEvent struct {
 	Queue      string                 `protobuf:"bytes,4,opt,name=queue,proto3" json:"queue,omitempty"`
 	Job        string                 `protobuf:"bytes,5,opt,name=job,proto3" json:"job,omitempty"`
 	Uid        uint64                 `protobuf:"varint,6,opt,name=uid,proto3" json:"uid,omitempty"`
-	// "submitted", "stopping", "progressed", "ended", "forgotten".
-	Kind          string `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"`
-	Stage         string `protobuf:"bytes,8,opt,name=stage,proto3" json:"stage,omitempty"`
-	Done          uint64 `protobuf:"varint,9,opt,name=done,proto3" json:"done,omitempty"`
-	Failed        uint64 `protobuf:"varint,10,opt,name=failed,proto3" json:"failed,omitempty"`
-	Phase         string `protobuf:"bytes,11,opt,name=phase,proto3" json:"phase,omitempty"`
-	Reason        string `protobuf:"bytes,12,opt,name=reason,proto3" json:"reason,omitempty"`
+	// "submitted", "stopping", "progressed", "evicted", "ended", "forgotten"; of nodes "drained" and "tainted", with queue and
+	// job "_".
+	Kind   string `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"`
+	Stage  string `protobuf:"bytes,8,opt,name=stage,proto3" json:"stage,omitempty"`
+	Done   uint64 `protobuf:"varint,9,opt,name=done,proto3" json:"done,omitempty"`
+	Failed uint64 `protobuf:"varint,10,opt,name=failed,proto3" json:"failed,omitempty"`
+	Phase  string `protobuf:"bytes,11,opt,name=phase,proto3" json:"phase,omitempty"`
+	Reason string `protobuf:"bytes,12,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Attempts that were ended for somebody else.
+	Evicted uint64 `protobuf:"varint,13,opt,name=evicted,proto3" json:"evicted,omitempty"`
+	// Node that the event is about.
+	Node          string `protobuf:"bytes,14,opt,name=node,proto3" json:"node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3921,6 +3926,20 @@ func (x *JobEvent) GetPhase() string {
 func (x *JobEvent) GetReason() string {
 	if x != nil {
 		return x.Reason
+	}
+	return ""
+}
+
+func (x *JobEvent) GetEvicted() uint64 {
+	if x != nil {
+		return x.Evicted
+	}
+	return 0
+}
+
+func (x *JobEvent) GetNode() string {
+	if x != nil {
+		return x.Node
 	}
 	return ""
 }
@@ -4266,7 +4285,7 @@ const file_v1_api_proto_rawDesc = "" +
 	"\bEndpoint\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x14\n" +
-	"\x05fence\x18\x03 \x01(\x04R\x05fence\"\x92\x02\n" +
+	"\x05fence\x18\x03 \x01(\x04R\x05fence\"\xc0\x02\n" +
 	"\bJobEvent\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12 \n" +
@@ -4281,7 +4300,9 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x06failed\x18\n" +
 	" \x01(\x04R\x06failed\x12\x14\n" +
 	"\x05phase\x18\v \x01(\tR\x05phase\x12\x16\n" +
-	"\x06reason\x18\f \x01(\tR\x06reasonB-Z+github.com/troupe-sched/troupe/protos/v1;v1b\x06proto3"
+	"\x06reason\x18\f \x01(\tR\x06reason\x12\x18\n" +
+	"\aevicted\x18\r \x01(\x04R\aevicted\x12\x12\n" +
+	"\x04node\x18\x0e \x01(\tR\x04nodeB-Z+github.com/troupe-sched/troupe/protos/v1;v1b\x06proto3"
 
 var (
 	file_v1_api_proto_rawDescOnce sync.Once
