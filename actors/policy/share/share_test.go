@@ -1,0 +1,353 @@
+package share
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// slowFill gives a pool away unit by unit: each to the claim with the least (got+1)/weight that wants one more.
+func slowFill(pool uint64, claims []claim) (left uint64) {
+	for ; pool > 0; pool-- {
+		next := -1
+		for i := range claims {
+			c := &claims[i]
+			if c.got == c.want {
+				continue
+			}
+			if next < 0 || (c.got+1)*claims[next].weight < (claims[next].got+1)*c.weight {
+				next = i
+			}
+		}
+		if next < 0 {
+			return pool
+		}
+		claims[next].got++
+	}
+	return 0
+}
+
+func drawClaims(t *rapid.T) []claim {
+	claims := make([]claim, rapid.IntRange(0, 8).Draw(t, "claims"))
+	for i := range claims {
+		claims[i] = claim{
+			queue:  Queue(i),
+			want:   rapid.Uint64Range(1, 60).Draw(t, "want"),
+			weight: rapid.Uint64Range(1, 12).Draw(t, "weight"),
+		}
+	}
+	return claims
+}
+
+func byQueue(claims []claim) []claim {
+	slices.SortFunc(claims, func(a, b claim) int { return int(a.queue - b.queue) })
+	return claims
+}
+
+func TestF26_FillIsUnitByUnit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		fast := drawClaims(t)
+		slow := slices.Clone(fast)
+		pool := rapid.Uint64Range(0, 300).Draw(t, "pool")
+		leftFast, leftSlow := fill(pool, fast), slowFill(pool, slow)
+		if leftFast != leftSlow || !slices.Equal(byQueue(fast), slow) {
+			t.Fatalf("pool %d: %v left %d, unit by unit %v left %d", pool, fast, leftFast, slow, leftSlow)
+		}
+	})
+}
+
+// Amounts at the bounds neither wrap nor give away more than there is.
+func TestF26_FillOfGreatAmounts(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for range 300 {
+		claims := make([]claim, 1+rng.IntN(QueuesMax))
+		for i := range claims {
+			claims[i] = claim{queue: Queue(i), want: 1 + rng.Uint64N(uint64(amountMax)), weight: 1 + rng.Uint64N(uint64(amountMax))>>rng.IntN(60)}
+		}
+		pool := rng.Uint64N(uint64(amountMax))
+		var got, wanted uint64
+		left := fill(pool, claims)
+		for _, c := range claims {
+			if c.got > c.want {
+				t.Fatalf("%d of %d wanted", c.got, c.want)
+			}
+			got += c.got
+			wanted = min(wanted+c.want, uint64(amountMax))
+		}
+		if got+left != pool || (left > 0 && got < wanted) {
+			t.Fatalf("gave %d of %d and left %d, though %d is wanted", got, pool, left, wanted)
+		}
+	}
+}
+
+// party is one queue in a test, in one dimension.
+type party struct {
+	quota, max  int64
+	held, waits [2]int64
+}
+
+// slowShare is what slowDivide finds for one queue.
+type slowShare struct{ guaranteed, firm, own, credit int64 }
+
+// slowDivide follows the rules of the package comment, one unit at a time.
+func slowDivide(capacity int64, parties []party) []slowShare {
+	shares := make([]slowShare, len(parties))
+	firm, loose := make([]int64, len(parties)), make([]int64, len(parties))
+	quotas := make([]int64, len(parties))
+	unclaimed, lendable, free, divided := capacity, int64(0), capacity, false
+	for i, p := range parties {
+		ceiling := p.max
+		if p.max < 0 {
+			ceiling = unlimited
+		}
+		firm[i] = min(p.held[Firm]+p.waits[Firm], ceiling)
+		loose[i] = min(p.held[Loose]+p.waits[Loose], ceiling-firm[i])
+		quotas[i] = max(p.quota, 0)
+		divided = divided || p.quota >= 0
+		unclaimed -= quotas[i]
+		lendable += quotas[i]
+		for own := quotas[i]; own > 0 && firm[i]+loose[i] > 0; own-- {
+			if firm[i] > 0 {
+				firm[i]--
+				shares[i].firm++
+			} else {
+				loose[i]--
+			}
+			shares[i].guaranteed++
+			shares[i].own++
+			lendable--
+			free--
+		}
+	}
+	if !divided {
+		for i, p := range parties {
+			shares[i] = slowShare{firm: unlimited, own: unlimited}
+			if p.max >= 0 {
+				shares[i] = slowShare{firm: p.max, own: p.max}
+			}
+		}
+		return shares
+	}
+	give := func(pool int64, wants []int64, takesPart func(int) bool, weight func(int) int64, to func(int)) int64 {
+		got := make([]int64, len(parties))
+		for ; pool > 0; pool-- {
+			next := -1
+			for i := range parties {
+				if wants[i] > 0 && takesPart(i) && (next < 0 || (got[i]+1)*weight(next) < (got[next]+1)*weight(i)) {
+					next = i
+				}
+			}
+			if next < 0 {
+				break
+			}
+			got[next]++
+			wants[next]--
+			to(next)
+		}
+		return pool
+	}
+	all := func(int) bool { return true }
+	has := func(i int) bool { return quotas[i] > 0 }
+	hasNot := func(i int) bool { return quotas[i] == 0 }
+	equal := func(int) int64 { return 1 }
+	byQuota := func(i int) int64 { return quotas[i] }
+	own := func(i int) { shares[i].own++; free-- }
+	borrow := func(i int) { shares[i].credit++ }
+	unclaimed = give(max(unclaimed, 0), firm, all, equal, func(i int) { shares[i].firm++; own(i) })
+	unclaimed = give(unclaimed, loose, hasNot, equal, own)
+	give(unclaimed, loose, has, byQuota, own)
+	lendable = give(min(lendable, max(free, 0)), loose, has, byQuota, borrow)
+	give(lendable, loose, hasNot, equal, borrow)
+	return shares
+}
+
+func drawAmount(t *rapid.T, most int64, name string) int64 {
+	if rapid.IntRange(0, 2).Draw(t, name+" none") == 0 {
+		return 0
+	}
+	return rapid.Int64Range(0, most).Draw(t, name)
+}
+
+func drawParties(t *rapid.T) []party {
+	parties := make([]party, rapid.IntRange(1, 6).Draw(t, "queues"))
+	for i := range parties {
+		p := &parties[i]
+		p.quota, p.max = Unset, Unset
+		if rapid.Bool().Draw(t, "quota?") {
+			p.quota = drawAmount(t, 40, "quota")
+		}
+		if rapid.IntRange(0, 3).Draw(t, "max?") == 0 {
+			p.max = drawAmount(t, 60, "max")
+		}
+		for tenure := range p.held {
+			p.held[tenure], p.waits[tenure] = drawAmount(t, 30, "held"), drawAmount(t, 40, "waits")
+		}
+	}
+	return parties
+}
+
+// made is a division of one dimension among parties.
+func made(capacity int64, parties []party) *Division {
+	d := New("cpu")
+	d.SetCapacity([]int64{capacity})
+	for i, p := range parties {
+		q := d.Add(fmt.Sprintf("q%d", i))
+		d.SetLimits(q, []int64{p.quota}, []int64{p.max})
+		for tenure := range p.held {
+			d.Hold(q, Tenure(tenure), []int64{1}, p.held[tenure])
+			d.Wait(q, Tenure(tenure), []int64{1}, p.waits[tenure])
+		}
+	}
+	d.Divide(time.Time{}, nil)
+	return d
+}
+
+func TestF25_F26_F27_DivisionFollowsTheRulesUnitByUnit(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		parties := drawParties(t)
+		capacity := drawAmount(t, 150, "capacity")
+		d := made(capacity, parties)
+		for i, want := range slowDivide(capacity, parties) {
+			a := d.dims[0].accounts[i]
+			if got := (slowShare{a.guaranteed, a.firm, a.own, a.credit}); got != want {
+				t.Fatalf("queue %d of %+v in %d: %+v, unit by unit %+v", i, parties, capacity, got, want)
+			}
+		}
+	})
+}
+
+// Invariants 12 and 14, for any division at all.
+func TestF25_F26_SharesAddUp(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		parties := drawParties(t)
+		capacity := drawAmount(t, 150, "capacity")
+		d := made(capacity, parties)
+		if d.dims[0].quotas == 0 {
+			return
+		}
+		var guaranteed, unclaimed, credit, unused, quotas, borrowed, lent int64
+		for i, p := range parties {
+			a := d.Account(Queue(i), 0)
+			guaranteed, unclaimed, credit = guaranteed+a.Guaranteed, unclaimed+a.Unclaimed, credit+a.Credit
+			unused, quotas = unused+max(p.quota, 0)-a.Guaranteed, quotas+max(p.quota, 0)
+			borrowed, lent = borrowed+a.Borrowed, lent+a.Lent
+			wanted := a.Held + a.Waiting
+			switch {
+			case a.Guaranteed > max(p.quota, 0) || a.Guaranteed > wanted:
+				t.Fatalf("guaranteed %d of quota %d, wanted %d", a.Guaranteed, p.quota, wanted)
+			case a.Allowed != a.Guaranteed+a.Unclaimed+a.Credit || a.Allowed > wanted:
+				t.Fatalf("allowed %+v, wanted %d", a, wanted)
+			case p.max >= 0 && a.Allowed > p.max:
+				t.Fatalf("allowed %d over the maximum %d", a.Allowed, p.max)
+			case a.Credit > p.held[Loose]+p.waits[Loose]:
+				t.Fatalf("credit %d for %d of loose work", a.Credit, p.held[Loose]+p.waits[Loose])
+			case a.Held > a.Guaranteed+a.Unclaimed+a.Credit+a.Over || a.Over > a.Borrowed:
+				t.Fatalf("holds more than it was given: %+v", a)
+			}
+		}
+		if credit > unused || unclaimed > max(capacity-quotas, 0) || guaranteed+unclaimed+credit > max(capacity, guaranteed) {
+			t.Fatalf("%d lent of %d unused, %d of %d unclaimed, %d guaranteed in %d", credit, unused, unclaimed, capacity-quotas, guaranteed, capacity)
+		}
+		var byLoans, fromCell int64
+		for _, l := range d.Loans(0) {
+			byLoans += l.Amount
+			if l.Lender == NoQueue {
+				fromCell += l.Amount
+			}
+		}
+		if byLoans != borrowed || byLoans-fromCell != lent {
+			t.Fatalf("loans of %d (%d of the cell), %d borrowed, %d lent", byLoans, fromCell, borrowed, lent)
+		}
+	})
+}
+
+// Who wants more never gets less, and takes from nobody less than before for others' sake.
+func TestF26_DivisionIsMonotone(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		parties := drawParties(t)
+		capacity := drawAmount(t, 150, "capacity")
+		before := made(capacity, parties)
+		who := rapid.IntRange(0, len(parties)-1).Draw(t, "who")
+		parties[who].waits[Loose] += rapid.Int64Range(1, 20).Draw(t, "more")
+		after := made(capacity, parties)
+		for i := range parties {
+			old, fresh := before.Account(Queue(i), 0), after.Account(Queue(i), 0)
+			if (i == who && fresh.Allowed < old.Allowed) || (i != who && fresh.Allowed > old.Allowed) {
+				t.Fatalf("queue %d wants more; queue %d of %+v in %d was allowed %+v and is %+v", who, i, parties, capacity, old, fresh)
+			}
+			if i != who && fresh.Guaranteed < old.Guaranteed {
+				t.Fatalf("queue %d lost guarantee", i)
+			}
+		}
+	})
+}
+
+func TestF26_UnusedQuotaIsLentInProportionAndComesBack(t *testing.T) {
+	start := time.Unix(1000, 0)
+	d, l := New("cpu", "memory"), NewLedger(8)
+	d.SetCapacity([]int64{100, 1000})
+	web, ads, logs := d.Add("web"), d.Add("ads"), d.Add("logs")
+	d.SetLimits(web, []int64{60}, nil)
+	d.SetLimits(ads, []int64{30}, nil)
+	d.SetLimits(logs, []int64{10}, nil)
+	one := []int64{1, 5}
+	d.Wait(ads, Loose, one, 200)
+	d.Wait(logs, Loose, one, 200)
+	d.Divide(start, l)
+	for _, x := range []struct {
+		q              Queue
+		own, borrowed  int64
+		allowed, quota int64
+	}{{ads, 30, 45, 75, 30}, {logs, 10, 15, 25, 10}} { // 60 unused, 3 to 1
+		a, r := d.Account(x.q, 0), d.Fits(x.q, Loose, one)
+		if a.Allowed != x.allowed || r != (Room{Own: x.own, Borrowed: x.borrowed}) {
+			t.Fatalf("%s: %+v %+v", d.Name(x.q), a, r)
+		}
+		if m := d.Account(x.q, 1); m.Allowed != Unset {
+			t.Fatalf("memory has no quota: %+v", m)
+		}
+	}
+	if r := d.Fits(ads, Firm, one); r.Own != 0 || r.Borrowed != 0 {
+		t.Fatalf("firm work borrows: %+v", r)
+	}
+	d.Grant(ads, Loose, one, 75)
+	d.Grant(logs, Loose, one, 25)
+	d.Divide(start.Add(time.Second), l)
+	if a := d.Account(web, 0); a.Lent != 60 {
+		t.Fatalf("web lends %d", a.Lent)
+	}
+	d.Wait(web, Firm, one, 20)
+	d.Divide(start.Add(2*time.Second), l)
+	if r := d.Fits(web, Firm, one); r.Own != 20 {
+		t.Fatalf("the owner may take %+v", r)
+	}
+	if x, y := d.Account(ads, 0), d.Account(logs, 0); x.Over != 15 || y.Over != 5 || x.Borrowed != 45 {
+		t.Fatalf("over: %+v %+v", x, y)
+	}
+	for reach, want := range map[Reach]int{FromOver: 15, FromBorrowers: 45} {
+		recall := d.Recall(one, reach, nil)
+		mark := recall.Mark()
+		if n := recall.Take(int32(ads), one, 100); n != want || recall.Take(int32(ads), one, 1) != 0 {
+			t.Fatalf("%d slots of ads can be taken back, want %d", n, want)
+		}
+		if recall.Undo(mark); recall.Take(int32(ads), []int64{2}, 100) != (want+1)/2 {
+			t.Fatal("the last slot that is taken back is partly the queue's own")
+		}
+	}
+	d.Hold(ads, Loose, one, -45)
+	d.Wait(ads, Loose, one, -200)
+	d.Divide(start.Add(3*time.Second), l)
+	var lines []string
+	for e := range l.Entries(d) {
+		lines = append(lines, fmt.Sprintf("%s>%s %s %d/%d since %d returned %v", e.Lender, e.Borrower, e.Resource, e.Amount, e.Most,
+			e.Since.Unix(), !e.Returned.IsZero()))
+	}
+	want := []string{"web>logs cpu 15/15 since 1001 returned false", "web>ads cpu 0/45 since 1001 returned true"}
+	if !slices.Equal(lines, want) {
+		t.Fatalf("the ledger says %q", lines)
+	}
+}
