@@ -2,8 +2,6 @@ package frag
 
 import (
 	"fmt"
-	"math"
-	"sort"
 )
 
 // MaxScore is the best score. All scores are 0 to MaxScore.
@@ -43,7 +41,7 @@ type Choice struct {
 // Scorer scores nodes by one rule.
 type Scorer struct {
 	rule    Rule
-	work    *Workload
+	study   *study
 	largest Node
 }
 
@@ -51,7 +49,11 @@ type Scorer struct {
 // the most CPU, and the most devices, that any node has in all.
 func NewScorer(rule Rule, work *Workload, largest Node) *Scorer {
 	largest.CPU = max(largest.CPU, 1)
-	return &Scorer{rule: rule, work: work, largest: largest}
+	s := &Scorer{rule: rule, largest: largest}
+	if rule == Fragmentation {
+		s.study = newStudy(work)
+	}
+	return s
 }
 
 // Score scores n for d, and chooses the devices. It reports false if d does not fit. It allocates nothing once the tables
@@ -70,7 +72,7 @@ func (s *Scorer) Score(n *Node, d *Demand) (Choice, bool) {
 		devices := n.Tightest(d)
 		return Choice{devicePacking(n, d, devices), devices}, true
 	case Fragmentation:
-		return s.fragmentation(n, d), true
+		return s.study.score(n, d), true
 	}
 	panic("frag: no such rule: " + s.rule.String())
 }
@@ -116,54 +118,6 @@ func devicePacking(n *Node, d *Demand, devices DeviceSet) int64 {
 	}
 	return max(100-left/10, 50)
 }
-
-// fragmentation scores the change for the devices that d would best go to: of a part of a device each that has enough is
-// tried, of equal scores the first wins; otherwise the tightest are taken.
-func (s *Scorer) fragmentation(n *Node, d *Demand) Choice {
-	before := s.work.Fragmentation(n)
-	if d.Devices != 1 || d.Milli >= Whole {
-		devices := n.Tightest(d)
-		after := *n
-		after.Take(d, devices)
-		return Choice{s.fgd(before - s.work.Fragmentation(&after)), devices}
-	}
-	best := Choice{Score: -1}
-	after := *n
-	after.CPU -= d.CPU
-	after.Memory -= d.Memory
-	row := s.work.rowFor(after.CPU, after.Memory, n.Model)
-	milli := n.Milli() - d.Total()
-	for i, free := range n.Free[:n.Devices] {
-		if free < d.Milli {
-			continue
-		}
-		after.Free[i] -= d.Milli
-		score := s.fgd(before - (s.work.total*milli - s.work.usable(row, &after)))
-		after.Free[i] = free
-		if score > best.Score {
-			best = Choice{score, 1 << i}
-		}
-	}
-	return best
-}
-
-// fgd is the study's score of a fall of fragmentation: hundredths of the logistic function of the fall in devices,
-// truncated. It is at least k when the fall is at least ln(k/(100-k)) devices.
-func (s *Scorer) fgd(fall int64) int64 {
-	return int64(sort.Search(len(logits), func(i int) bool { return fall<<logitBits < logits[i]*s.work.total }))
-}
-
-// logits are, by k-1, the falls from which the score is k, in 2^-logitBits milli-devices. A fall is at most 16 devices
-// times MaxWeight, so that the product stays below 2^59.
-var logits = func() (table [99]int64) {
-	for i := range table {
-		k := float64(i + 1)
-		table[i] = int64(math.Round(math.Log(k/(100-k)) * Whole * (1 << logitBits)))
-	}
-	return table
-}()
-
-const logitBits = 20
 
 func clamp(score, most int64) int64 { return min(max(score, 0), most) }
 

@@ -11,7 +11,7 @@ import (
 // Limits of a workload.
 const (
 	// MaxShapes is the most shapes of a workload.
-	MaxShapes = 128
+	MaxShapes = 512
 	// MaxWeight is the most that the weights of a workload may add up to, so that no sum of weighted milli-devices can
 	// overflow.
 	MaxWeight = 1 << 24
@@ -26,15 +26,15 @@ type Shape struct {
 // Workload is what is expected to come. It answers how much of what a node has left would be of no use to it.
 type Workload struct {
 	shapes []Shape
-	// total is the sum of all weights.
-	total int64
+	// total is the sum of all weights, all what they would be with the shapes that were left out.
+	total, all int64
 	// cpus and memories are the different amounts that shapes ask for, least first; what a node has left matters only
 	// by how many of them it reaches. The study counts no memory: then memories is empty.
 	cpus, memories []int64
 	// steps are the different milli-devices that shapes ask of a device, least first; stepOf says for an amount left on
 	// a device how many of them it reaches.
 	steps  []int16
-	stepOf [Whole + 1]uint8
+	stepOf [Whole + 1]uint16
 	// classOf is the class of a model: models that the same shapes admit share rows.
 	classOf [MaxModels]uint8
 	classes int
@@ -56,9 +56,10 @@ type many struct {
 	weight  int64
 }
 
-// NewWorkload compiles a workload; shapes that are equal are added up. With memory, a shape that finds too little memory
-// counts as one that cannot run; the published study looks at CPU and devices alone.
-func NewWorkload(shapes []Shape, memory bool) (*Workload, error) {
+// NewWorkload compiles a workload. All is the weight of all demand, of which the shapes may be only the most common; 0
+// says that they are all. The published study looks at CPU and devices alone; with memory, a shape that finds too little
+// memory counts as one that cannot run.
+func NewWorkload(shapes []Shape, all int64, memory bool) (*Workload, error) {
 	if len(shapes) > MaxShapes {
 		return nil, fmt.Errorf("%d shapes, at most %d are possible", len(shapes), MaxShapes)
 	}
@@ -75,6 +76,7 @@ func NewWorkload(shapes []Shape, memory bool) (*Workload, error) {
 		}
 		w.shapes = append(w.shapes, s)
 	}
+	w.all = max(all, w.total, 1)
 	w.level(memory)
 	w.classify()
 	w.rows = make([]*row, w.classes*(len(w.cpus)+1)*(len(w.memories)+1))
@@ -108,7 +110,7 @@ func (w *Workload) level(memory bool) {
 	}
 	w.cpus, w.memories, w.steps = different(w.cpus), different(w.memories), different(w.steps)
 	for milli := range w.stepOf {
-		w.stepOf[milli] = uint8(reached(w.steps, int16(milli)))
+		w.stepOf[milli] = uint16(reached(w.steps, int16(milli)))
 	}
 }
 
