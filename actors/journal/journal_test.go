@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -237,5 +238,32 @@ func TestB45_EventsFollowTheirCommit(t *testing.T) {
 	r.settle()
 	if len(r.seen) != 1 || r.seen[0].GetKind() != "submitted" || r.seen[0].GetSeq() != 3 || r.seen[0].GetEpoch() != 1 {
 		t.Fatalf("published %v", r.seen)
+	}
+}
+
+func TestB41_WatchersSeeWhereWorkWasMovedAway(t *testing.T) {
+	r := newRig(t, 0)
+	r.commit(1, queueSet("q"), &v1.Event{Kind: &v1.Event_JobSubmitted{JobSubmitted: &v1.JobSubmitted{
+		Uid: 1, Spec: &v1.JobSpec{Queue: "q", Name: "j", Stages: []*v1.StageSpec{{Name: "s", Instances: 2}}}}}},
+		&v1.Event{Kind: &v1.Event_NodeJoined{NodeJoined: &v1.NodeJoined{Info: &v1.NodeInfo{Id: "n"}}}},
+		&v1.Event{Kind: &v1.Event_NodeTainted{NodeTainted: &v1.NodeTainted{Node: "n", Taints: []*v1.Taint{{Key: "gpu", Value: "yes"}}}}},
+		&v1.Event{Kind: &v1.Event_NodeDrained{NodeDrained: &v1.NodeDrained{Node: "n", Drained: true, Maintenance: true, Reason: "disk"}}},
+		&v1.Event{Kind: &v1.Event_InstancesEvicted{InstancesEvicted: &v1.InstancesEvicted{Queue: "q", Name: "j", Uid: 1, StageName: "s",
+			Evictions: []*v1.Eviction{{Index: 0, Node: "m", Rule: "priority"}, {Index: 1, Node: "n", Rule: "priority", For: "p/web", Reason: "batch/0 < production/0"}}}}},
+		&v1.Event{Kind: &v1.Event_NodeDrained{NodeDrained: &v1.NodeDrained{Node: "n"}}})
+	r.settle()
+	var got []string
+	for _, e := range r.seen {
+		got = append(got, fmt.Sprintf("%s/%s %s %d %s %s %s", e.GetQueue(), e.GetJob(), e.GetKind(), e.GetEvicted(), e.GetNode(), e.GetPhase(), e.GetReason()))
+	}
+	want := []string{
+		"q/j submitted 0   ",
+		"_/_ tainted 0 n  gpu=yes:no_place",
+		"_/_ drained 0 n maintenance disk",
+		"q/j evicted 2 n  priority for p/web: batch/0 < production/0",
+		"_/_ drained 0 n  ",
+	}
+	if !slices.Equal(got, want) {
+		t.Fatalf("watchers saw\n%q\nwant\n%q", got, want)
 	}
 }

@@ -70,6 +70,10 @@ func Compile(spec *v1.JobSpec) (*Plan, []*v1.FieldError) {
 	c.wrong("queue", checkName(spec.Queue))
 	plan.ID = JobID{Queue: spec.Queue, Name: spec.Name}
 	c.class(spec, plan)
+	if plan.Owner = spec.Owner; spec.Owner == "" {
+		plan.Owner = spec.Name
+	}
+	c.wrong("owner", checkText(spec.Owner, MaxLabelLen))
 	c.labels("labels", spec.Labels)
 	if spec.TimeLimit != "" {
 		plan.TimeLimit = c.duration("time_limit", spec.TimeLimit)
@@ -101,23 +105,31 @@ func (c *checker) readable(spec *v1.JobSpec) bool {
 	for i, stage := range spec.Stages {
 		path := FieldIndex("stages", i)
 		c.known(path, stage)
-		if stage == nil {
-			continue
-		}
-		if stage.Resources != nil {
-			c.known(path+".resources", stage.Resources)
-		}
-		if stage.Retry != nil {
-			c.known(path+".retry", stage.Retry)
-		}
-		if stage.Stop != nil {
-			c.known(path+".stop", stage.Stop)
-		}
-		for j, constraint := range stage.Constraints {
-			c.known(FieldIndex(path+".constraints", j), constraint)
+		if stage != nil {
+			c.readableStage(path, stage)
 		}
 	}
 	return len(c.errs) == 0
+}
+
+// readableStage looks into all messages of a stage.
+func (c *checker) readableStage(path string, stage *v1.StageSpec) {
+	parts := stage.ProtoReflect()
+	fields := parts.Descriptor().Fields()
+	for i := range fields.Len() {
+		f := fields.Get(i)
+		if f.Message() == nil || f.IsMap() || !parts.Has(f) {
+			continue
+		}
+		at, value := path+"."+string(f.Name()), parts.Get(f)
+		if !f.IsList() {
+			c.known(at, value.Message().Interface())
+			continue
+		}
+		for j := range value.List().Len() {
+			c.known(FieldIndex(at, j), value.List().Get(j).Message().Interface())
+		}
+	}
 }
 
 // known refuses nil messages, and fields of a newer schema: to drop a wish silently is worse than to refuse it.
@@ -168,7 +180,7 @@ func (c *checker) stages(spec *v1.JobSpec, plan *Plan) {
 	total := uint64(0)
 	for i, stage := range spec.Stages {
 		path := FieldIndex("stages", i)
-		plan.Stages[i] = c.stage(path, stage, plan.Service)
+		plan.Stages[i] = c.stage(path, stage, plan)
 		if first, used := index[stage.Name]; used && stage.Name != "" {
 			c.addf(path+".name", "give every stage a name of its own", "%s is also the name of stages[%d]", Quote(stage.Name), first)
 		} else {

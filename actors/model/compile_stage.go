@@ -12,7 +12,8 @@ import (
 )
 
 // stage compiles one stage, but for the stages that it waits for.
-func (c *checker) stage(at string, s *v1.StageSpec, service bool) StagePlan {
+func (c *checker) stage(at string, s *v1.StageSpec, job *Plan) StagePlan {
+	service := job.Service
 	plan := StagePlan{Name: s.Name}
 	c.wrong(at+".name", checkName(s.Name))
 	if s.Instances == 0 {
@@ -35,7 +36,8 @@ func (c *checker) stage(at string, s *v1.StageSpec, service bool) StagePlan {
 		s.Resources = &v1.Resources{}
 	}
 	plan.Resources = c.resources(at+".resources", s.Resources)
-	c.rules(at, s, &plan)
+	plan.Extra = c.extra(at, s)
+	c.rules(at, s, &plan, job)
 	c.retry(at+".retry", s, service, &plan)
 	if s.Timeout != "" {
 		plan.Timeout = c.duration(at+".timeout", s.Timeout)
@@ -161,59 +163,6 @@ func (c *checker) resources(at string, r *v1.Resources) Resources {
 	net, err := ParseRate(r.Net)
 	c.fail(at+".net", err)
 	return Resources{CPU: cpu, Memory: memory, Disk: disk, Net: net}
-}
-
-func (c *checker) constraints(at string, list []*v1.Constraint) []Constraint {
-	if len(list) > MaxConstraints {
-		c.addf(at, fmt.Sprintf("at most %d", MaxConstraints), "%d constraints", len(list))
-		return nil
-	}
-	var plan []Constraint
-	for i, constraint := range list {
-		plan = append(plan, c.constraint(FieldIndex(at, i), constraint))
-	}
-	return plan
-}
-
-func (c *checker) constraint(at string, s *v1.Constraint) Constraint {
-	if s.Attribute == "" {
-		c.add(at+".attribute", "is missing", `name an attribute of nodes, such as "os" or "arch"`)
-	} else {
-		c.wrong(at+".attribute", checkKey(s.Attribute))
-	}
-	setDefault(&s.Op, OpEqual.String())
-	op, err := ParseOp(s.Op)
-	c.fail(at+".op", err)
-	plan := Constraint{Attribute: s.Attribute, Op: op}
-	if err != nil {
-		return plan
-	}
-	single, list := op == OpEqual || op == OpNotEqual, op == OpIn
-	switch {
-	case single && s.Value == "":
-		c.addf(at+".value", "give the value to compare with", "is missing: op %q compares with one", s.Op)
-	case !single && s.Value != "":
-		c.addf(at+".value", "remove it", "op %q takes none", s.Op)
-	}
-	switch {
-	case list && len(s.Values) == 0:
-		c.addf(at+".values", "give the values to compare with", "is missing: op %q compares with a list", s.Op)
-	case !list && len(s.Values) > 0:
-		c.addf(at+".values", `remove it, or set op: in`, "op %q takes none", s.Op)
-	case len(s.Values) > MaxValues:
-		c.addf(at+".values", fmt.Sprintf("at most %d", MaxValues), "%d values", len(s.Values))
-		return plan
-	}
-	c.wrong(at+".value", checkText(s.Value, MaxValueLen))
-	for i, v := range s.Values {
-		c.wrong(FieldIndex(at+".values", i), checkText(v, MaxValueLen))
-	}
-	if single {
-		plan.Values = []string{s.Value}
-	} else if list {
-		plan.Values = slices.Clone(s.Values)
-	}
-	return plan
 }
 
 func (c *checker) retry(at string, s *v1.StageSpec, service bool, plan *StagePlan) {
