@@ -15,11 +15,8 @@ const (
 	MaxPorts   = 32 // of one slot
 	MaxDevices = 64 // of one node, and so of one slot
 	MaxModels  = 16 // that will do for one slot
-	MaxPort    = 65535
 	// DefaultDevice is the kind of device if none is named.
 	DefaultDevice = "gpu"
-	// PortUnit names ports where amounts are listed by name.
-	PortUnit = "port"
 )
 
 // extra compiles what one slot needs beyond plain resources; nil for nothing.
