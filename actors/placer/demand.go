@@ -1,0 +1,135 @@
+package placer
+
+import (
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/backfill"
+	"github.com/troupe-sched/troupe/actors/policy/place"
+)
+
+// demand is what one stage of one job may hold, and holds.
+type demand struct {
+	msg.Demand
+	queue   *queue
+	class   place.ClassID
+	classed bool // class is held
+	held    uint64
+	byNode  map[place.NodeIndex]int
+
+	// As long as it waits: its line and its place there, how it is ordered, since when it waits.
+	line  *line
+	at    int
+	rank  rank
+	turns uint64
+	since int64
+	// duration that an attempt is expected to run, part of the cell that a slot takes; see backfill.
+	duration, part int64
+}
+
+// queue is what the placer knows of one queue.
+type queue struct {
+	name  string
+	order backfill.Order
+	// stages that the placer keeps a record of.
+	stages int
+}
+
+func (d *demand) outstanding() uint64 {
+	if d.held >= d.Target {
+		return 0
+	}
+	return d.Target - d.held
+}
+
+// lineID is the line in which it waits. A gang fits as a whole or not at all, and what avoids nodes fits where others do
+// not: they wait alone.
+func (d *demand) lineID() lineID {
+	id := lineID{queue: d.queue, class: d.class}
+	if d.Plan.Gang || len(d.Avoid) > 0 || len(d.Plan.Spreads) > 0 {
+		id.alone = d.Stage
+	}
+	return id
+}
+
+// record finds or makes the record of a stage.
+func (a *Actor) record(id model.StageID) *demand {
+	d := a.demands[id]
+	if d == nil {
+		d = &demand{Demand: msg.Demand{Stage: id}, byNode: map[place.NodeIndex]int{}, duration: backfill.Never}
+		a.demands[id] = d
+	}
+	return d
+}
+
+// settle brings everything in line with what has changed about a demand: its place among those that wait, and whether
+// it is remembered at all.
+func (a *Actor) settle(ctx *kit.Context, d *demand) {
+	waits := d.classed && d.outstanding() > 0
+	switch {
+	case waits && d.line == nil:
+		a.join(d, ctx.Now().UnixMilli())
+		a.wake(ctx)
+	case !waits:
+		if d.line != nil {
+			d.leave()
+		}
+		d.since = 0
+	}
+	if d.Target == 0 && d.held == 0 {
+		a.forget(d)
+	}
+}
+
+// forget drops the record of a stage that wants nothing and holds nothing.
+func (a *Actor) forget(d *demand) {
+	delete(a.demands, d.Stage)
+	if d.classed {
+		a.fleet.Release(d.class)
+		d.classed = false
+	}
+}
+
+func shape(p *model.StagePlan) place.Shape {
+	return place.Shape{Resources: p.Resources, Constraints: p.Constraints, Driver: p.Driver, Spread: p.Spread}
+}
+
+// demand takes in what a queue says of a stage.
+func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
+	d := a.record(m.Stage)
+	if m.Target == 0 {
+		d.Target = 0
+		a.settle(ctx, d)
+		return
+	}
+	if d.line != nil {
+		d.leave() // and comes again to where it stands now, with the same turns and the same wait
+	}
+	class := a.fleet.Class(shape(m.Plan))
+	if d.classed {
+		a.fleet.Release(d.class)
+	}
+	d.Demand, d.class, d.classed = *m, class, true
+	d.queue = a.queueOf(m.ID.Queue)
+	a.settle(ctx, d)
+}
+
+// queueOf finds or makes the record of a queue.
+func (a *Actor) queueOf(name string) *queue {
+	q := a.queues[name]
+	if q == nil {
+		q = &queue{name: name}
+		a.queues[name] = q
+	}
+	return q
+}
+
+// void ends the demands of a queue that has restarted: those of jobs that still live come again.
+func (a *Actor) void(ctx *kit.Context, queue string) {
+	for _, d := range a.demands { //order: each for itself
+		if d.ID.Queue == queue {
+			d.Target = 0
+			a.settle(ctx, d)
+		}
+	}
+}
