@@ -11,6 +11,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -49,6 +50,17 @@ type Options struct {
 	Capacity model.Resources
 	// Attributes are added to those of the machine, and win over them.
 	Attributes map[string]string
+	// Pool of nodes that it belongs to; empty for the default one.
+	Pool string
+	// Taints that keep work away which does not tolerate them.
+	Taints []*v1.Taint
+	// Devices in the order of their numbers, and units of the cell's own kinds.
+	Devices []*v1.Device
+	Custom  map[string]int64
+	// PortFrom and PortTo are the range of dynamic ports, both inclusive; 0 and 0 for none.
+	PortFrom, PortTo int32
+	// Packages that are there.
+	Packages []string
 	// Limits of the agent; those that are zero are the default.
 	Limits agent.Limits
 	// Count is told of the agent's events; see agent.Ports.
@@ -210,6 +222,12 @@ func (o *Options) info(drivers map[string]driver.Driver) *v1.NodeInfo {
 		}
 	}
 	maps.Copy(info.Attributes, o.Attributes)
+	if o.Pool != "" {
+		info.Attributes[model.PoolAttribute] = o.Pool
+	}
+	info.Taints, info.Devices, info.Custom = o.Taints, o.Devices, o.Custom
+	info.PortFrom, info.PortTo = o.PortFrom, o.PortTo
+	info.Packages = slices.Compact(slices.Sorted(slices.Values(o.Packages)))
 	for _, name := range []string{"func", "process"} {
 		if drivers[name] != nil {
 			info.Drivers = append(info.Drivers, name)

@@ -35,6 +35,7 @@ type book struct {
 
 	// Sums over the maps above.
 	held          model.Resources
+	extras        *model.Holding
 	uses          map[model.StageID]int
 	jobs          map[uint64]int
 	endBytes      int
@@ -66,7 +67,8 @@ func newBook(cfg *Config, life uint64, drivers []string) *book {
 			model.CPU: info.GetCpuMilli(), model.Memory: info.GetMemoryBytes(),
 			model.Disk: info.GetDiskBytes(), model.Net: info.GetNetBps(),
 		},
-		head: &v1.LedgerHead{}, templates: map[model.StageID]*v1.Template{}, slots: map[uint64]*v1.LedgerSlot{},
+		extras: model.NewHolding(info),
+		head:   &v1.LedgerHead{}, templates: map[model.StageID]*v1.Template{}, slots: map[uint64]*v1.LedgerSlot{},
 		ends: map[uint64]*v1.AttemptState{}, soft: map[uint64]*v1.AttemptState{},
 		uses: map[model.StageID]int{}, jobs: map[uint64]int{},
 	}
@@ -276,8 +278,10 @@ func (b *book) account(value proto.Message, sign int) {
 	}
 	if r := resourcesOf(rec); sign > 0 {
 		b.held = b.held.Add(r)
+		b.extras.Take(rec.GetLaunch().GetExtra())
 	} else {
 		b.held = b.held.Sub(r)
+		b.extras.Give(rec.GetLaunch().GetExtra())
 	}
 	count(b.uses, stageOf(rec.GetLaunch().GetJobUid(), rec.GetLaunch().GetStage()), sign)
 	count(b.jobs, rec.GetLaunch().GetJobUid(), sign)

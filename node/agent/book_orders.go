@@ -133,7 +133,7 @@ func (b *book) objection(l *v1.Launch, rec *v1.LedgerSlot) string {
 	case !slices.Contains(b.drivers, driverOf(template)):
 		return fmt.Sprintf("driver %q is not on this node; it has: %s", driverOf(template), strings.Join(b.drivers, ", "))
 	}
-	return b.shortage(template)
+	return b.shortage(template, l.GetExtra())
 }
 
 func objectionInSlot(l *v1.Launch, rec *v1.LedgerSlot) string {
@@ -147,12 +147,14 @@ func objectionInSlot(l *v1.Launch, rec *v1.LedgerSlot) string {
 		return fmt.Sprintf("fence %d is not above %d, the last of slot %d", l.GetFence(), was.GetFence(), l.GetSlot())
 	case !rec.GetEnded():
 		return fmt.Sprintf("slot %d runs attempt %d", l.GetSlot(), was.GetFence())
+	case !proto.Equal(was.GetExtra(), l.GetExtra()):
+		return fmt.Sprintf("slot %d came to life with other ports, devices or custom units", l.GetSlot())
 	}
 	return ""
 }
 
-// shortage says which resource a new slot of the template would exceed; empty if none.
-func (b *book) shortage(t *v1.Template) string {
+// shortage says what a new slot of the template would exceed; empty if nothing.
+func (b *book) shortage(t *v1.Template, x *v1.SlotExtra) string {
 	for i, need := range templateResources(t) {
 		name, free := model.ResourceNames[i], b.capacity[i]-b.held[i]
 		if need < 0 || need > model.MaxAmount {
@@ -162,7 +164,10 @@ func (b *book) shortage(t *v1.Template) string {
 			return fmt.Sprintf("short of %s: need %d, free %d of %d", name, need, max(free, 0), b.capacity[i])
 		}
 	}
-	return ""
+	if plant.Is(plant.AdmissionOff) {
+		return ""
+	}
+	return b.extras.Lacks(x)
 }
 
 func (b *book) stop(s *v1.StopAttempt) {

@@ -16,6 +16,7 @@ import (
 func testBook(limits Limits) *book {
 	cfg := &Config{Limits: limits.orDefault(), BootID: "boot", Info: &v1.NodeInfo{
 		Id: "n1", CpuMilli: 1000, MemoryBytes: 1000, DiskBytes: 1000, NetBps: 1000,
+		PortFrom: 100, PortTo: 199, Custom: map[string]int64{"license": 2}, Devices: []*v1.Device{{Kind: "gpu"}},
 	}}
 	return newBook(cfg, 1, []string{"func", "process"})
 }
@@ -30,6 +31,16 @@ func templateOf(job uint64, change func(*v1.Template)) *order {
 
 func launchOf(slot, fence, job uint64) *order {
 	return &order{1, &v1.Command{Kind: &v1.Command_Launch{Launch: &v1.Launch{Slot: slot, Fence: fence, JobUid: job}}}}
+}
+
+// launchWith is a launch into a slot with a port, a share of device 0 and custom units.
+func launchWith(slot, fence, job uint64, port, milli int32, licenses int64) *order {
+	o := launchOf(slot, fence, job)
+	o.command.GetLaunch().Extra = &v1.SlotExtra{
+		Ports: []*v1.Port{{Name: "web", Number: port}}, Devices: []*v1.DeviceShare{{Milli: milli}},
+		Custom: map[string]int64{"license": licenses},
+	}
+	return o
 }
 
 func releaseOf(slot uint64) *order {
@@ -97,6 +108,19 @@ func TestB34_LaunchesAreAdmittedOrRefusedWithAReason(t *testing.T) {
 			"slot 1 is being released"},
 		{"released", Limits{}, []any{templateOf(7, nil), launchOf(1, 10, 7), &vacated{slot: 1}}, launchOf(1, 11, 7), "slot 1 was released"},
 		{"stopping", Limits{}, []any{templateOf(7, nil), &drain{reason: "maintenance"}}, launchOf(1, 10, 7), "agent is stopping: maintenance"},
+		{"port taken", Limits{}, []any{templateOf(7, nil), launchWith(1, 10, 7, 100, 500, 1)}, launchWith(2, 11, 7, 100, 500, 1),
+			"port 100 is taken"},
+		{"device taken", Limits{}, []any{templateOf(7, nil), launchWith(1, 10, 7, 100, 600, 1)}, launchWith(2, 11, 7, 101, 500, 1),
+			"short of device 0: need 500 thousandths, free 400"},
+		{"units taken", Limits{}, []any{templateOf(7, nil), launchWith(1, 10, 7, 100, 500, 2)}, launchWith(2, 11, 7, 101, 500, 1),
+			"short of license: need 1, free 0 of 2"},
+		{"extras beside", Limits{}, []any{templateOf(7, nil), launchWith(1, 10, 7, 100, 500, 1)}, launchWith(2, 11, 7, 101, 500, 1), ""},
+		{"extras after a release", Limits{}, []any{templateOf(7, nil), launchWith(1, 10, 7, 100, 1000, 2), &vacated{slot: 1}},
+			launchWith(2, 11, 7, 100, 1000, 2), ""},
+		{"extras in use by its own slot", Limits{}, []any{templateOf(7, nil), launchWith(1, 10, 7, 100, 1000, 2), endOf(1, 10)},
+			launchWith(1, 11, 7, 100, 1000, 2), ""},
+		{"other extras", Limits{}, []any{templateOf(7, nil), launchWith(1, 10, 7, 100, 1000, 2), endOf(1, 10)},
+			launchWith(1, 11, 7, 101, 1000, 2), "slot 1 came to life with other ports, devices or custom units"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := testBook(c.limits)
@@ -193,7 +217,7 @@ func TestS5_RollbackAndReload(t *testing.T) {
 		input := rapid.Custom(func(t *rapid.T) any {
 			slot, fence, job := rapid.Uint64Range(1, 5).Draw(t, "slot"), rapid.Uint64Range(1, 40).Draw(t, "fence"), rapid.Uint64Range(1, 3).Draw(t, "job")
 			return []any{
-				templateOf(job, nil), launchOf(slot, fence, job), releaseOf(slot), endOf(slot, fence), &vacated{slot: slot}, &survey{1},
+				templateOf(job, nil), launchWith(slot, fence, job, int32(100+slot%3), 250, 1), releaseOf(slot), endOf(slot, fence), &vacated{slot: slot}, &survey{1},
 				&order{1, &v1.Command{Kind: &v1.Command_Settled{Settled: &v1.Settled{Fences: []uint64{fence}}}}},
 				&raise{&v1.ToAgent{Epoch: fence}}, &enroll{},
 			}[rapid.IntRange(0, 8).Draw(t, "kind")]
@@ -237,7 +261,7 @@ func TestS5_RollbackAndReload(t *testing.T) {
 func (b *book) image() string {
 	var s strings.Builder
 	fmt.Fprintln(&s, b.head.GetIncarnation(), b.head.GetEpoch(), b.head.GetReleasedThrough(), b.released)
-	fmt.Fprintln(&s, b.held, b.uses, b.jobs, b.endBytes, b.templateBytes, sortedJobs(b))
+	fmt.Fprintln(&s, b.held, b.extras.Held(), b.uses, b.jobs, b.endBytes, b.templateBytes, sortedJobs(b))
 	for _, id := range sortedKeys(b.slots) {
 		r := b.slots[id]
 		fmt.Fprintln(&s, "slot", id, r.GetLaunch().GetFence(), r.GetLaunch().GetJobUid(), r.GetEnded(), r.GetReleasing(), r.GetCpuMilli())

@@ -37,7 +37,7 @@ func (b *book) slotState(rec *v1.LedgerSlot) *v1.SlotState {
 	s := &v1.SlotState{
 		Slot: l.GetSlot(), JobUid: l.GetJobUid(), Stage: l.GetStage(), Queue: t.GetQueue(), Job: t.GetJob(),
 		CpuMilli: rec.GetCpuMilli(), MemoryBytes: rec.GetMemoryBytes(), DiskBytes: rec.GetDiskBytes(), NetBps: rec.GetNetBps(),
-		LastFence: l.GetFence(),
+		LastFence: l.GetFence(), Extra: l.GetExtra(),
 	}
 	state := b.ends[l.GetFence()]
 	if !rec.GetEnded() {

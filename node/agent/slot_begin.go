@@ -102,6 +102,6 @@ func (s *slotActor) start(g Given) {
 	s.rig.Start(s.rec.GetDriver(), driver.Task{
 		Slot: l.GetSlot(), Fence: l.GetFence(), JobUID: l.GetJobUid(), Stage: l.GetStage(), Index: l.GetIndex(),
 		Attempt: l.GetAttempt(), Cell: s.cfg.Cell, Node: s.cfg.Info.GetId(), Template: s.template,
-		Inputs: g.Dir, Results: g.Results,
+		Inputs: g.Dir, Results: g.Results, Extra: driver.ExtraOf(s.cfg.Info, l.GetExtra()),
 	})
 }

@@ -25,6 +25,8 @@ type Task struct {
 	// Results serves the same to Go functions without any file: what the instances of a stage left as their results, by
 	// index. If it is nil, functions read Inputs instead (see ReadInputs).
 	Results func(stage string) (map[uint64][]byte, error)
+	// Extra is what the slot has beyond plain resources; nil if nothing.
+	Extra *Extra
 }
 
 // Outcome is how an attempt ended, or how far it is.

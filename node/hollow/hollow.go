@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/policy/stream"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -46,6 +48,8 @@ type agent struct {
 	out     *stream.Outbox[*v1.Change]
 	in      stream.Inbox
 	slots   map[uint64]*v1.SlotState
+	held    model.Resources
+	extras  *model.Holding
 	shapes  map[model.StageID]*v1.Template
 }
 
@@ -54,11 +58,9 @@ func New(opts Options) *Fleet {
 	f := &Fleet{opts: opts, agents: map[string]*agent{}}
 	for i := range opts.Nodes {
 		id := fmt.Sprintf("node-%05d", i)
-		info := &v1.NodeInfo{
-			Id: id, CpuMilli: opts.Info.GetCpuMilli(), MemoryBytes: opts.Info.GetMemoryBytes(), DiskBytes: opts.Info.GetDiskBytes(),
-			NetBps: opts.Info.GetNetBps(), Attributes: opts.Info.GetAttributes(), Drivers: opts.Info.GetDrivers(),
-		}
-		f.agents[id] = &agent{fleet: f, info: info, slots: map[uint64]*v1.SlotState{}, shapes: map[model.StageID]*v1.Template{}}
+		info := proto.CloneOf(opts.Info)
+		info.Id = id
+		f.agents[id] = &agent{fleet: f, info: info, extras: model.NewHolding(info), slots: map[uint64]*v1.SlotState{}, shapes: map[model.StageID]*v1.Template{}}
 	}
 	return f
 }
@@ -163,6 +165,7 @@ func (a *agent) command(c *v1.Command) {
 		if s := a.slots[k.Release.GetSlot()]; s != nil && s.GetAttempt() != nil {
 			a.end(s, v1.AttemptPhase_ATTEMPT_PHASE_STOPPED, nil)
 		}
+		a.book(a.slots[k.Release.GetSlot()], -1)
 		delete(a.slots, k.Release.GetSlot())
 		a.out.Push(&v1.Change{Kind: &v1.Change_Released{Released: &v1.SlotReleased{Slot: k.Release.GetSlot()}}})
 	}
@@ -175,12 +178,14 @@ func (a *agent) launch(l *v1.Launch) {
 		s = &v1.SlotState{
 			Slot: l.GetSlot(), JobUid: l.GetJobUid(), Stage: l.GetStage(), Queue: t.GetQueue(), Job: t.GetJob(),
 			CpuMilli: t.GetCpuMilli(), MemoryBytes: t.GetMemoryBytes(), DiskBytes: t.GetDiskBytes(), NetBps: t.GetNetBps(),
+			Extra: l.GetExtra(),
 		}
 		if t == nil || !a.fits(s) {
 			a.out.Push(&v1.Change{Kind: &v1.Change_Refused{Refused: &v1.LaunchRefused{Slot: l.GetSlot(), Fence: l.GetFence(), Reason: "does not fit"}}})
 			return
 		}
 		a.slots[l.GetSlot()] = s
+		a.book(s, +1)
 	}
 	a.fleet.ran.Add(1)
 	s.LastFence = l.GetFence()
@@ -212,10 +217,21 @@ func (a *agent) end(s *v1.SlotState, phase v1.AttemptPhase, result []byte) {
 
 // fits holds a new slot against the size of the machine.
 func (a *agent) fits(s *v1.SlotState) bool {
-	cpu, memory := s.GetCpuMilli(), s.GetMemoryBytes()
-	for _, other := range a.slots {
-		cpu += other.GetCpuMilli()
-		memory += other.GetMemoryBytes()
+	return resources(s).Fits(model.CapacityOf(a.info).Sub(a.held)) && a.extras.Lacks(s.GetExtra()) == ""
+}
+
+// book adds a slot to what is held, or takes it off; nil is none.
+func (a *agent) book(s *v1.SlotState, sign int64) {
+	for i, n := range resources(s) {
+		a.held[i] += sign * n
 	}
-	return cpu <= a.info.GetCpuMilli() && memory <= a.info.GetMemoryBytes()
+	if sign > 0 {
+		a.extras.Take(s.GetExtra())
+	} else {
+		a.extras.Give(s.GetExtra())
+	}
+}
+
+func resources(s *v1.SlotState) model.Resources {
+	return model.Resources{s.GetCpuMilli(), s.GetMemoryBytes(), s.GetDiskBytes(), s.GetNetBps()}
 }

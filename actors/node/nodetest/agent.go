@@ -113,7 +113,7 @@ func (a *Agent) state(id uint64) *v1.SlotState {
 	state := &v1.SlotState{
 		Slot: id, JobUid: s.launch.GetJobUid(), Stage: s.launch.GetStage(), Queue: t.GetQueue(), Job: t.GetJob(),
 		CpuMilli: t.GetCpuMilli(), MemoryBytes: t.GetMemoryBytes(), DiskBytes: t.GetDiskBytes(), NetBps: t.GetNetBps(),
-		LastFence: s.launch.GetFence(),
+		LastFence: s.launch.GetFence(), Extra: s.launch.GetExtra(),
 	}
 	switch end := a.ends[s.launch.GetFence()]; {
 	case !s.ended:
@@ -301,14 +301,15 @@ func (a *Agent) objection(l *v1.Launch, s *slot, t *v1.Template) string {
 	case s != nil:
 		return ""
 	}
-	need := resources(t)
+	need, extras := resources(t), model.NewHolding(a.info)
 	for _, other := range a.slots { //order: sums
 		need = need.Add(resources(other.template))
+		extras.Take(other.launch.GetExtra())
 	}
 	if !need.Fits(model.CapacityOf(a.info)) {
 		return "machine is full"
 	}
-	return ""
+	return extras.Lacks(l.GetExtra())
 }
 
 func resources(t *v1.Template) model.Resources {

@@ -22,6 +22,10 @@ type Call struct {
 	JobUID                        uint64
 	// Env is the stage's env. The function may change it.
 	Env map[string]string
+	// Ports by name, devices and custom units of the slot. They are not to be changed.
+	Ports   map[string]int32
+	Devices []driver.Device
+	Custom  map[string]int64
 
 	attempt *attempt
 	results func(stage string) (map[uint64][]byte, error)
@@ -38,6 +42,9 @@ func newCall(t *driver.Task, a *attempt) *Call {
 	c := &Call{Index: t.Index, Count: uint64(max(spec.Instances, 1)), Attempt: t.Attempt, Fence: t.Fence,
 		Cell: t.Cell, Node: t.Node, Queue: t.Template.Queue, Job: t.Template.Job, Stage: spec.Name, JobUID: t.JobUID,
 		Env: maps.Clone(spec.Env), attempt: a, results: t.Results}
+	if x := t.Extra; x != nil {
+		c.Ports, c.Devices, c.Custom = x.Ports, x.Devices, x.Custom
+	}
 	if c.results == nil && t.Inputs != "" {
 		dir := t.Inputs
 		c.results = func(stage string) (map[uint64][]byte, error) { return driver.ReadInputs(dir, stage) }

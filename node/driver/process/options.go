@@ -11,6 +11,8 @@
 //	TROUPE_PROGRESS                file to write progress into; the last line counts: "done total" or "0.42"
 //	TROUPE_INPUTS                  directory with the results of earlier stages, <stage>/<index>, if there are any
 //
+// and of ports, devices and custom units what driver.Extra tells.
+//
 // Standard input is empty; what goes to standard output and error is kept. The attempt succeeds if its main process
 // exits with 0; whatever it left running is killed then.
 package process

@@ -4,6 +4,7 @@ package process
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -69,6 +70,7 @@ func (d *Driver) environment(t *driver.Task, dir string) ([]string, error) {
 		}
 		vars[name] = value
 	}
+	maps.Copy(vars, t.Extra.Environment())
 	vars["TROUPE_CELL"] = t.Cell
 	vars["TROUPE_NODE"] = t.Node
 	vars["TROUPE_QUEUE"] = t.Template.Queue
