@@ -157,12 +157,12 @@ func (a *Actor) submit(ctx *kit.Context, c *v1.SubmitRequest) {
 }
 
 func (a *Actor) setQueue(ctx *kit.Context, c *v1.QueueSpec) {
-	spec, problems := model.CompileQueue(c)
+	plan, problems := model.CompileQueue(c)
 	if len(problems) > 0 {
 		ctx.Reply(model.Invalid("the queue is not valid", problems...))
 		return
 	}
-	ctx.Forward(a.env.Refs.Queues, &msg.SetQueue{Spec: spec})
+	ctx.Forward(a.env.Refs.Queues, &msg.SetQueue{Spec: plan.Spec})
 }
 
 // short refuses a text that is longer than it may be.

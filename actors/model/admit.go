@@ -1,42 +1,18 @@
 package model
 
 import (
-	"fmt"
 	"maps"
 	"slices"
-
-	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
-// Limits of queues and nodes.
+// Limits of what an agent may say of its machine.
 const (
-	// MaxQueueLimit is the greatest limit that a queue may be given.
-	MaxQueueLimit  = 1 << 40
-	MaxDescription = 1024
-	MaxAttributes  = 128
-	MaxDrivers     = 16
+	MaxAttributes   = 128
+	MaxDrivers      = 16
+	MaxNodePackages = 4096
 )
-
-// CompileQueue checks a queue spec. Either the copy that it returns or the list of what is wrong is nil. A limit of
-// zero stays zero: what it means is up to the cell, and may change.
-func CompileQueue(spec *v1.QueueSpec) (*v1.QueueSpec, []*v1.FieldError) {
-	c := &checker{}
-	if spec == nil {
-		c.add("", "no queue", "give a queue spec")
-		return nil, c.result()
-	}
-	c.known("", spec)
-	c.wrong("name", checkName(spec.Name))
-	c.count("max_jobs", spec.MaxJobs, 0, MaxQueueLimit)
-	c.count("max_slots", spec.MaxSlots, 0, MaxQueueLimit)
-	c.wrong("description", checkText(spec.Description, MaxDescription))
-	if errs := c.result(); errs != nil {
-		return nil, errs
-	}
-	return proto.Clone(spec).(*v1.QueueSpec), nil
-}
 
 // CheckNodeInfo checks what an agent says of its machine; nil means that it may be believed. Amounts are bounded, so
 // that no agent can make the cell's sums overflow.
@@ -52,22 +28,51 @@ func CheckNodeInfo(info *v1.NodeInfo) []*v1.FieldError {
 	c.count("disk_bytes", info.DiskBytes, 0, MaxAmount)
 	c.count("net_bps", info.NetBps, 0, MaxAmount)
 	c.attributes("attributes", info.Attributes)
-	if len(info.Drivers) > MaxDrivers {
-		c.addf("drivers", fmt.Sprintf("at most %d", MaxDrivers), "%d drivers", len(info.Drivers))
-		return c.result()
+	c.sorted("drivers", info.Drivers, MaxDrivers, checkName)
+	c.sorted("packages", info.Packages, MaxNodePackages, checkPackage)
+	c.nodeDevices(info)
+	c.custom("custom", info.Custom, 0)
+	if info.PortFrom != 0 || info.PortTo != 0 {
+		c.count("port_from", int64(info.PortFrom), 1, MaxPort)
+		c.count("port_to", int64(info.PortTo), int64(max(info.PortFrom, 1)), MaxPort)
 	}
-	for i, driver := range info.Drivers {
-		c.wrong(FieldIndex("drivers", i), checkName(driver))
-		if i > 0 && driver <= info.Drivers[i-1] {
-			c.add(FieldIndex("drivers", i), Quote(driver)+" is out of order or there twice", "sort them, each once")
-		}
-	}
+	c.taints("taints", info.Taints)
 	return c.result()
 }
 
+// nodeDevices checks the devices of a machine. A kind of device and a custom unit of one name could not be told apart in
+// quotas.
+func (c *checker) nodeDevices(info *v1.NodeInfo) {
+	if c.tooMany("devices", len(info.Devices), MaxDevices, "devices") {
+		return
+	}
+	for i, d := range info.Devices {
+		at := FieldIndex("devices", i)
+		c.wrong(at+".kind", checkUnit(d.GetKind()))
+		if d.GetModel() != "" {
+			c.wrong(at+".model", checkKey(d.GetModel()))
+		}
+		if _, both := info.Custom[d.GetKind()]; both {
+			c.add(at+".kind", Quote(d.GetKind())+" is also a custom unit of this node", "give one of them another name")
+		}
+	}
+}
+
+// sorted checks a list of names that stand in order, each once.
+func (c *checker) sorted(path string, list []string, most int, check func(string) *Mistake) {
+	if c.tooMany(path, len(list), most, path) {
+		return
+	}
+	for i, name := range list {
+		c.wrong(FieldIndex(path, i), check(name))
+		if i > 0 && name <= list[i-1] {
+			c.add(FieldIndex(path, i), Quote(name)+" is out of order or there twice", "sort them, each once")
+		}
+	}
+}
+
 func (c *checker) attributes(path string, attributes map[string]string) {
-	if len(attributes) > MaxAttributes {
-		c.addf(path, fmt.Sprintf("at most %d", MaxAttributes), "%d attributes", len(attributes))
+	if c.tooMany(path, len(attributes), MaxAttributes, "attributes") {
 		return
 	}
 	for _, key := range slices.Sorted(maps.Keys(attributes)) {

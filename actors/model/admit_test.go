@@ -2,41 +2,18 @@ package model
 
 import (
 	"math"
-	"strings"
 	"testing"
-
-	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
-func TestCompileQueue(t *testing.T) {
-	good := &v1.QueueSpec{Name: "q", MaxJobs: 5, Description: "量"}
-	if got, errs := CompileQueue(good); errs != nil || !proto.Equal(got, good) || got == good {
-		t.Errorf("%v, %v", got, errs)
-	}
-	for _, tt := range []struct {
-		spec  *v1.QueueSpec
-		field string
-	}{
-		{nil, ""},
-		{&v1.QueueSpec{}, "name"},
-		{&v1.QueueSpec{Name: "_INBOX"}, "name"},
-		{&v1.QueueSpec{Name: "q", MaxJobs: -1}, "max_jobs"},
-		{&v1.QueueSpec{Name: "q", MaxSlots: math.MaxInt64}, "max_slots"},
-		{&v1.QueueSpec{Name: "q", Description: "a\r\nb"}, "description"},
-		{&v1.QueueSpec{Name: "q", Description: strings.Repeat("x", MaxDescription+1)}, "description"},
-	} {
-		if got, errs := CompileQueue(tt.spec); got != nil || len(errs) != 1 || errs[0].Field != tt.field {
-			t.Errorf("%v: %v, %v", tt.spec, got, errs)
-		}
-	}
-}
-
 func TestF19_NodeInfoIsBounded(t *testing.T) {
 	good := func() *v1.NodeInfo {
 		return &v1.NodeInfo{Id: "n1", CpuMilli: 4000, MemoryBytes: 1 << 30, DiskBytes: 0, NetBps: MaxAmount,
-			Attributes: map[string]string{"os": "linux", "rack": ""}, Drivers: []string{"func", "process"}}
+			Attributes: map[string]string{"os": "linux", "rack": ""}, Drivers: []string{"func", "process"},
+			Devices: []*v1.Device{{Kind: "gpu", Model: "V100-32G"}, {Kind: "gpu"}, {Kind: "fpga", Model: "x"}},
+			Custom:  map[string]int64{"license": 3, "spare": 0}, PortFrom: 20000, PortTo: 29999,
+			Taints: []*v1.Taint{{Key: "gpu", Value: "yes"}, {Key: "gpu", Effect: TaintEvict}}, Packages: []string{"a:1", "b"}}
 	}
 	if errs := CheckNodeInfo(good()); errs != nil {
 		t.Fatal(errs)
@@ -56,6 +33,22 @@ func TestF19_NodeInfoIsBounded(t *testing.T) {
 		"attributes":        func(n *v1.NodeInfo) { n.Attributes = many(MaxAttributes + 1) },
 		"drivers[1]":        func(n *v1.NodeInfo) { n.Drivers = []string{"process", "func"} },
 		"drivers[0]":        func(n *v1.NodeInfo) { n.Drivers = []string{"*"} },
+		"packages[0]":       func(n *v1.NodeInfo) { n.Packages = []string{"a b"} },
+		"packages[1]":       func(n *v1.NodeInfo) { n.Packages = []string{"a", "a"} },
+		"packages":          func(n *v1.NodeInfo) { n.Packages = make([]string, MaxNodePackages+1) },
+		"devices":           func(n *v1.NodeInfo) { n.Devices = make([]*v1.Device, MaxDevices+1) },
+		"devices[0].kind":   func(n *v1.NodeInfo) { n.Devices[0].Kind = "cpu" },
+		"devices[1].kind":   func(n *v1.NodeInfo) { n.Devices[1] = nil },
+		"devices[2].kind":   func(n *v1.NodeInfo) { n.Custom["fpga"] = 1 },
+		"devices[0].model":  func(n *v1.NodeInfo) { n.Devices[0].Model = "a b" },
+		"custom.license":    func(n *v1.NodeInfo) { n.Custom["license"] = MaxAmount + 1 },
+		"custom.port":       func(n *v1.NodeInfo) { n.Custom["port"] = 1 },
+		"custom.memory":     func(n *v1.NodeInfo) { n.Custom["memory"] = 1 },
+		"port_from":         func(n *v1.NodeInfo) { n.PortFrom = 0 },
+		"port_to":           func(n *v1.NodeInfo) { n.PortTo = 19999 },
+		"taints[0].effect":  func(n *v1.NodeInfo) { n.Taints[0].Effect = "kill" },
+		"taints[1]":         func(n *v1.NodeInfo) { n.Taints[1] = n.Taints[0] },
+		"taints":            func(n *v1.NodeInfo) { n.Taints = make([]*v1.Taint, MaxTaints+1) },
 		"drivers":           func(n *v1.NodeInfo) { n.Drivers = make([]string, MaxDrivers+1) },
 	} {
 		info := good()

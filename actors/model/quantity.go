@@ -73,6 +73,17 @@ func FormatBytes(n int64) string { return bytesScale().format(n) }
 // FormatRate is the shortest exact form that ParseRate reads back.
 func FormatRate(bps int64) string { return rateScale().format(bps) }
 
+// ParseAmount reads the amount of one dimension of Resources as users write it. It fails with a *Mistake.
+func ParseAmount(dimension int, s string) (int64, error) {
+	switch dimension {
+	case CPU:
+		return ParseCPU(s)
+	case Net:
+		return ParseRate(s)
+	}
+	return ParseBytes(s)
+}
+
 // FormatAmount is the amount of one dimension of Resources as users write it.
 func FormatAmount(dimension int, n int64) string {
 	switch dimension {
@@ -82,6 +93,14 @@ func FormatAmount(dimension int, n int64) string {
 		return FormatRate(n)
 	}
 	return FormatBytes(n)
+}
+
+// FormatUnit is an amount of a resource, custom unit or kind of device as users write it.
+func FormatUnit(a Amount) string {
+	if i := slices.Index(ResourceNames[:], a.Name); i >= 0 {
+		return FormatAmount(i, a.N)
+	}
+	return strconv.FormatInt(a.N, 10)
 }
 
 // parse reads decimal digits, perhaps with a fraction, and a unit. Only exact amounts pass: nothing is rounded, and

@@ -1,5 +1,7 @@
 package model
 
+import v1 "github.com/troupe-sched/troupe/protos/v1"
+
 // QueuePlan is a queue's spec compiled: every quantity an integer, every default filled in. It is frozen once made.
 type QueuePlan struct {
 	Name string
@@ -12,6 +14,8 @@ type QueuePlan struct {
 	Backfill   Backfilling
 	// Score is how nodes are chosen for stages that do not say.
 	Score ScorePlan
+	// Spec is a copy of the spec that was compiled.
+	Spec *v1.QueueSpec
 }
 
 // QueueOrder is the order of waiting work of one priority.
