@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -17,7 +19,11 @@ type Holding struct {
 	// milli are the thousandths held of each device, by its place in info.
 	milli map[int32]int32
 	ports map[int32]int
+	bytes int
 }
+
+// HoldingBytes bounds what is held on one machine, encoded: an agent must be able to tell all of it in one message.
+const HoldingBytes = 96 << 10
 
 // NewHolding is the book of a machine of which nothing is held. info is frozen; nil is a machine without anything.
 func NewHolding(info *v1.NodeInfo) *Holding {
@@ -110,6 +116,9 @@ func (h *Holding) Lacks(x *v1.SlotExtra) string {
 	if x == nil {
 		return ""
 	}
+	if n := h.bytes + proto.Size(x); n > HoldingBytes {
+		return fmt.Sprintf("ports, devices and custom units of all slots take %d bytes to name, limit %d", n, HoldingBytes)
+	}
 	for _, name := range slices.Sorted(maps.Keys(x.GetCustom())) {
 		has := h.info.GetCustom()[name]
 		if need := x.GetCustom()[name]; need < 0 || need > has-h.custom[name] {
@@ -145,6 +154,10 @@ func (h *Holding) Take(x *v1.SlotExtra) { h.book(x, 1) }
 func (h *Holding) Give(x *v1.SlotExtra) { h.book(x, -1) }
 
 func (h *Holding) book(x *v1.SlotExtra, sign int) {
+	if x == nil {
+		return
+	}
+	h.bytes += sign * proto.Size(x)
 	for name, n := range x.GetCustom() { //order: sums
 		bump(h.custom, name, int64(sign)*n)
 	}

@@ -190,9 +190,20 @@ func TestHelloOfAFullAgentFits(t *testing.T) {
 	name := strings.Repeat("x", 63)
 	var entries []ledger.Entry
 	big := uint64(1) << 62
+	all := model.NewHolding(&v1.NodeInfo{Custom: map[string]int64{name: 1 << 50}})
+	extra := func(i int32) *v1.SlotExtra {
+		x := &v1.SlotExtra{Ports: []*v1.Port{{Name: name, Number: 1000 + i}}, Custom: map[string]int64{name: 1 << 30}}
+		if all.Lacks(x) != "" {
+			return nil
+		}
+		all.Take(x)
+		return x
+	}
 	for i := range uint64(limits.Slots) {
 		entries = append(entries, ledger.Entry{Key: ledger.Key{Kind: ledger.Slot, A: big + i}, Value: &v1.LedgerSlot{
-			Launch:   &v1.Launch{Slot: big + i, Fence: big + i, JobUid: big, Stage: 999, Index: big, Attempt: 1 << 30},
+			Launch: &v1.Launch{
+				Slot: big + i, Fence: big + i, JobUid: big, Stage: 999, Index: big, Attempt: 1 << 30, Extra: extra(int32(i)),
+			},
 			CpuMilli: 1 << 50, MemoryBytes: 1 << 50, DiskBytes: 1 << 50, NetBps: 1 << 50,
 		}})
 		b.soft[big+i] = &v1.AttemptState{
@@ -204,7 +215,10 @@ func TestHelloOfAFullAgentFits(t *testing.T) {
 	b.templates[stageOf(big, 999)] = &v1.Template{JobUid: big, Stage: 999, Queue: name, Job: name}
 	out, _ := b.take(&survey{1})
 	size := proto.Size(&v1.FromAgent{Hello: &v1.Hello{Slots: out[0].message.(*inventory).slots}})
-	if size > 900<<10 {
+	if extra(3000) != nil {
+		t.Error("no limit was met")
+	}
+	if size > 1000<<10 { // NATS takes 1024
 		t.Errorf("%d bytes for %d slots", size, limits.Slots)
 	}
 }
