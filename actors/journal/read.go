@@ -62,6 +62,9 @@ func (a *Actor) readCell() *msg.CellRead {
 	}
 	for _, n := range a.state.Nodes() {
 		r.Nodes = append(r.Nodes, n.ID)
+		if n.Drained {
+			r.Drained = append(r.Drained, n.ID)
+		}
 	}
 	return r
 }

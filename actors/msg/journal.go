@@ -70,6 +70,8 @@ type CellRead struct {
 	LiveJobs                []model.JobID
 	EndedJobs               int
 	Nodes                   []model.NodeID
+	// Drained are those of Nodes that are drained.
+	Drained []model.NodeID
 }
 
 // Subscribe sends every JobEvent to Ref as it becomes durable, until Unsubscribe.

@@ -24,7 +24,7 @@ type Reserve struct {
 	Devices [][]model.DeviceShare
 }
 
-// Work is what a job wants of its slots on one node, in this order: settle, stop, release, launch.
+// Work is what a job wants of its slots on one node, in this order: settle, stop, release and yield, launch.
 type Work struct {
 	ID  model.JobID
 	UID model.UID
@@ -34,7 +34,9 @@ type Work struct {
 	Settle    []model.Fence
 	Stop      []Stop
 	Release   []model.SlotID
-	Launch    []Launch
+	// Yield are slots that are released, and still wanted: elsewhere, or later. They do not lower the demand.
+	Yield  []model.SlotID
+	Launch []Launch
 	// Reason of stops and releases.
 	Reason string
 }
@@ -83,8 +85,12 @@ type ViewsComing struct{ Nodes int }
 // NodeSynced tells the supervisor of nodes that a node of an earlier epoch has said, or cannot say, what it holds.
 type NodeSynced struct{ Node model.NodeID }
 
-// NodeChanged tells the supervisor of nodes how a node stands.
-type NodeChanged struct{ Status *v1.NodeStatus }
+// NodeChanged tells the supervisor of nodes how a node stands. Order is that of the newest DrainNode that Status takes
+// into account.
+type NodeChanged struct {
+	Status *v1.NodeStatus
+	Order  uint64
+}
 
 // ListNodes is answered by *v1.ListNodesReply.
 type ListNodes struct{ Request *v1.ListNodesRequest }
@@ -98,6 +104,8 @@ type DrainNode struct {
 	Maintenance, Evict bool
 	// Force goes past Limits.NodesOut.
 	Force bool
+	// Order is given by the supervisor; see NodeChanged.
+	Order uint64
 }
 
 // TaintNode replaces the taints that operators have put on a node; answered by *v1.NodeStatus once durable.

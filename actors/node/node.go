@@ -44,6 +44,7 @@ type Actor struct {
 	joining  *v1.Hello        // waits for its NodeJoined to be durable
 	capacity model.Resources
 	held     model.Resources
+	extras   *model.Holding
 	slots    map[model.SlotID]*slot
 	ends     map[model.Fence]*v1.AttemptState // reported and not settled
 	claims   []*msg.Claim                     // wait for the first session
@@ -53,10 +54,12 @@ type Actor struct {
 	live    lifecycle.Liveness
 	heard   time.Time
 	began   time.Time
-	synced  bool // the supervisor knows what this node holds
-	usage   *v1.Usage
-	changed bool
-	batch   batch
+	// drainOrder is that of the newest DrainNode that the hard state tells of.
+	drainOrder uint64
+	synced     bool // the supervisor knows what this node holds
+	usage      *v1.Usage
+	changed    bool
+	batch      batch
 }
 
 // slot is resources held for one stage of one job.
@@ -66,6 +69,10 @@ type slot struct {
 	job   model.JobID
 	ref   kit.Ref // of the job's actor; nil if only its name is known
 	each  model.Resources
+	// need is what it was asked for beyond each, and extra what it got; nil for most.
+	need  *model.Extra
+	extra *v1.SlotExtra
+	since time.Time
 	// fence of the newest attempt sent to the agent; 0 if there was none, and then the agent does not know the slot.
 	fence     model.Fence
 	index     uint64           // of the instance that it tries
@@ -74,6 +81,7 @@ type slot struct {
 	over      bool             // its end was reported
 	stop      model.Fence      // attempt that was asked to stop
 	releasing bool
+	yielded   bool // given back by a job that still wants it
 }
 
 // session is the numbered exchange with the agent.
@@ -104,7 +112,7 @@ type session struct {
 // New makes the actor of one node.
 func New(env *msg.Env, fabric Fabric, id model.NodeID) *Actor {
 	return &Actor{
-		env: env, id: id, fabric: fabric, stash: kit.Stash{Max: stashMax},
+		env: env, id: id, fabric: fabric, stash: kit.Stash{Max: stashMax}, extras: model.NewHolding(nil),
 		slots: map[model.SlotID]*slot{}, ends: map[model.Fence]*v1.AttemptState{},
 	}
 }
@@ -120,9 +128,10 @@ type (
 // joined says that NodeJoined is durable.
 type joined struct{ hello *v1.Hello }
 
-// drained says that NodeDrained is durable.
-type drained struct {
-	m     *msg.DrainNode
+// marked says that what an operator has said of the node is durable.
+type marked struct {
+	event *v1.Event
+	order uint64 // of the DrainNode; 0 if it was none
 	asker kit.Ref
 }
 
@@ -132,6 +141,7 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 	case kit.Started:
 		a.again = a.again || m.Incarnation > 1
 		a.began = ctx.Now()
+		a.drainOrder = a.env.IDs.Order()
 		ctx.Tell(a.env.Refs.Journal, &msg.ReadNode{ID: a.id})
 	case *msg.NodeRead:
 		a.restore(ctx, m)
@@ -153,7 +163,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.NodeRead) {
 	a.ready = true
 	a.hard = m.State
 	if a.hard != nil {
-		a.capacity = capacity(a.hard.Info)
+		a.size(a.hard.Info)
 	}
 	ctx.After("tick", tickEvery, tick{})
 	a.stash.Drain(ctx, a.handle)
@@ -181,18 +191,20 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 	case *joined:
 		if a.joining == m.hello {
 			a.joining = nil
-			a.hard = &model.NodeState{ID: a.id, Info: m.hello.GetInfo(), Drained: a.drained(), DrainReason: a.drainReason()}
+			if a.hard == nil {
+				a.hard = &model.NodeState{ID: a.id}
+			}
+			a.hard.Info = m.hello.GetInfo()
 			a.openSession(ctx, m.hello)
 		}
 	case *msg.DrainNode:
 		a.drain(ctx, m)
-	case *drained:
-		a.hard.Drained, a.hard.DrainReason = m.m.Drained, m.m.Reason
-		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
-		ctx.TellFrom(ctx.Self(), m.asker, a.status(ctx))
-		a.note(ctx)
+	case *msg.TaintNode:
+		a.taint(ctx, m)
+	case *marked:
+		a.marked(ctx, m)
 	case *msg.GetNode:
-		ctx.Reply(a.status(ctx))
+		ctx.Reply(a.status())
 	case *kit.Busy:
 		// A peer did not take a message; the next session tells everyone everything again.
 		a.again = true
@@ -218,8 +230,7 @@ func (a *Actor) timer(ctx *kit.Context, m any) {
 	case resend:
 		a.resend(ctx)
 	case report:
-		a.changed = false
-		ctx.Tell(a.env.Refs.Nodes, &msg.NodeChanged{Status: a.status(ctx)})
+		a.report(ctx)
 	}
 }
 
@@ -253,29 +264,24 @@ func (a *Actor) note(ctx *kit.Context) {
 	}
 }
 
-func (a *Actor) drained() bool { return a.hard != nil && a.hard.Drained }
-
-func (a *Actor) drainReason() string {
-	if a.hard == nil {
-		return ""
-	}
-	return a.hard.DrainReason
-}
-
 // open reports whether the node takes new slots.
 func (a *Actor) open() bool {
-	return a.session.open && a.live == lifecycle.NodeFresh && !a.drained()
+	return a.session.open && a.live == lifecycle.NodeFresh && !a.hard.Drained
 }
 
 // reserve holds slots for a stage, as many as fit.
 func (a *Actor) reserve(ctx *kit.Context, m *msg.Reserve) {
 	a.through = m.Serial
 	granted := &msg.Granted{Node: a.id, NodeRef: ctx.Self(), Stage: m.Stage, Order: a.env.IDs.Order()}
-	for _, id := range m.Slots {
+	for i, id := range m.Slots {
 		if !a.open() || len(a.slots) >= slotsMax || !m.Each.Fits(a.capacity.Sub(a.held)) {
 			break
 		}
-		a.add(&slot{id: id, stage: m.Stage, job: m.ID, ref: m.Job, each: m.Each})
+		sl := &slot{id: id, stage: m.Stage, job: m.ID, ref: m.Job, each: m.Each, since: ctx.Now()}
+		if m.Extra != nil && !a.choose(ctx, sl, m, i) {
+			continue // another slot of the same stage may be on another device
+		}
+		a.add(sl)
 		granted.Slots = append(granted.Slots, id)
 	}
 	ctx.Tell(a.env.Refs.Placer, &msg.Reserved{Node: a.id, Serial: m.Serial, Refused: len(m.Slots) - len(granted.Slots)})
@@ -285,28 +291,34 @@ func (a *Actor) reserve(ctx *kit.Context, m *msg.Reserve) {
 	a.note(ctx)
 }
 
+// choose gives a slot what it needs beyond plain resources, if that is free.
+func (a *Actor) choose(ctx *kit.Context, sl *slot, m *msg.Reserve, i int) bool {
+	var devices []model.DeviceShare
+	if i < len(m.Devices) {
+		devices = m.Devices[i]
+	}
+	extra, why := a.extras.Choose(m.Extra, devices)
+	if why != "" {
+		ctx.Log().Debug("slot refused", "job", m.ID, "reason", why)
+		return false
+	}
+	sl.need, sl.extra = m.Extra, extra
+	return true
+}
+
 func (a *Actor) add(sl *slot) {
 	a.slots[sl.id] = sl
 	a.held = a.held.Add(sl.each)
+	a.extras.Take(sl.extra)
 }
 
 // remove forgets a slot and tells placer and job that it is free.
 func (a *Actor) remove(ctx *kit.Context, sl *slot) {
 	delete(a.slots, sl.id)
 	a.held = a.held.Sub(sl.each)
+	a.extras.Give(sl.extra)
 	a.batch.freed(sl)
 	a.note(ctx)
-}
-
-func (a *Actor) drain(ctx *kit.Context, m *msg.DrainNode) {
-	if a.hard == nil {
-		ctx.Reply(model.NotFound("node %s has not joined the cell", a.id))
-		return
-	}
-	ctx.Tell(a.env.Refs.Journal, &msg.Commit{
-		Events: []*v1.Event{{Kind: &v1.Event_NodeDrained{NodeDrained: &v1.NodeDrained{Node: string(a.id), Drained: m.Drained, Reason: m.Reason}}}},
-		Then:   []msg.Send{{To: ctx.Self(), Message: &drained{m, ctx.Sender()}}},
-	})
 }
 
 // claim answers what this node holds of a job; before the first session nobody knows.
@@ -376,51 +388,4 @@ func (sl *slot) attemptState(phase v1.AttemptPhase, reason string) *v1.AttemptSt
 		Slot: uint64(sl.id), Fence: uint64(sl.fence), JobUid: uint64(sl.stage.Job), Stage: sl.stage.Stage,
 		Index: sl.index, Attempt: sl.attempt, Phase: phase, Reason: reason, Queue: sl.job.Queue, Job: sl.job.Name,
 	}
-}
-
-func capacity(i *v1.NodeInfo) model.Resources {
-	return model.Resources{i.GetCpuMilli(), i.GetMemoryBytes(), i.GetDiskBytes(), i.GetNetBps()}
-}
-
-// view is all of this node for the placer.
-func (a *Actor) view(ctx *kit.Context) *msg.NodeView {
-	v := &msg.NodeView{Node: a.id, NodeRef: ctx.Self(), Open: a.open(), Through: a.through, Again: a.again}
-	if a.hard == nil || a.live == lifecycle.NodeLost || a.live == lifecycle.NodeUnknown {
-		v.Gone = true
-		return v
-	}
-	v.Info = a.hard.Info
-	at := map[model.StageID]int{}
-	for _, id := range a.sorted() {
-		sl := a.slots[id]
-		i, known := at[sl.stage]
-		if !known {
-			i = len(v.Held)
-			at[sl.stage] = i
-			v.Held = append(v.Held, msg.HeldStage{Stage: sl.stage, Each: sl.each})
-		}
-		v.Held[i].Count++
-	}
-	return v
-}
-
-func (a *Actor) status(ctx *kit.Context) *v1.NodeStatus {
-	s := &v1.NodeStatus{
-		Info: &v1.NodeInfo{Id: string(a.id)}, Liveness: a.live.String(), Drained: a.drained(), DrainReason: a.drainReason(),
-		Slots: uint64(len(a.slots)), CpuMilliHeld: a.held[model.CPU], MemoryBytesHeld: a.held[model.Memory],
-		DiskBytesHeld: a.held[model.Disk], NetBpsHeld: a.held[model.Net],
-		CpuMilliUsed: a.usage.GetCpuMilli(), MemoryBytesUsed: a.usage.GetMemoryBytes(), DiskBytesUsed: a.usage.GetDiskBytes(),
-	}
-	if a.hard != nil {
-		s.Info = a.hard.Info
-	}
-	if !a.heard.IsZero() {
-		s.SeenUnixMs = a.heard.UnixMilli()
-	}
-	for _, sl := range a.slots { //order: counts
-		if sl.state.GetPhase() == v1.AttemptPhase_ATTEMPT_PHASE_RUNNING {
-			s.Running++
-		}
-	}
-	return s
 }

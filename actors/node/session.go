@@ -103,7 +103,7 @@ func (a *Actor) openSession(ctx *kit.Context, h *v1.Hello) {
 		number: h.GetSession(), open: true, out: stream.NewOutbox[*v1.Command](outboxMax), templates: map[model.StageID]bool{},
 		ends: h.GetEnds(), lost: before.lost, strangers: before.strangers, // of a session that ended before they were told
 	}
-	a.capacity = capacity(h.GetInfo())
+	a.size(h.GetInfo())
 	a.heard = ctx.Now()
 	a.ends = map[model.Fence]*v1.AttemptState{}
 	a.welcome(ctx)
@@ -157,6 +157,10 @@ func (a *Actor) reconcile(ctx *kit.Context, h *v1.Hello) {
 				job:   model.JobID{Queue: s.GetQueue(), Name: s.GetJob()},
 				each:  model.Resources{s.GetCpuMilli(), s.GetMemoryBytes(), s.GetDiskBytes(), s.GetNetBps()},
 				fence: model.Fence(s.GetLastFence()),
+				extra: s.GetExtra(), need: a.extras.NeedOf(s.GetExtra()), since: ctx.Now(),
+			}
+			if n := s.GetAttempt().GetStartedUnixNano(); n != 0 {
+				sl.since = time.Unix(0, n)
 			}
 			a.add(sl)
 			a.session.strangers[sl.stage.Job] = true
@@ -421,6 +425,9 @@ func (a *Actor) lose(ctx *kit.Context) {
 		a.tellJob(ctx, &jobBatch{id: j.id, uid: j.uid, ref: j.ref}, &msg.SlotsLost{ID: j.id, UID: j.uid, Node: a.id, Slots: j.slots, Reason: "node lost"})
 	}
 	a.slots, a.held = map[model.SlotID]*slot{}, model.Resources{}
+	if a.hard != nil {
+		a.size(a.hard.Info)
+	}
 	a.ends = map[model.Fence]*v1.AttemptState{}
 	if a.again { // what the actor before it held is not known here, and gone
 		a.tellInventories(ctx, nil)

@@ -25,6 +25,7 @@ type Supervisor struct {
 	status   map[string]*v1.NodeStatus
 	ids      []string // sorted
 	refused  int
+	out      outings
 }
 
 // settleOver is the timer that ends the waiting.
@@ -34,7 +35,7 @@ type settleOver struct{}
 func NewSupervisor(env *msg.Env, fabric Fabric) *Supervisor {
 	s := &Supervisor{
 		env: env, fabric: fabric, stash: kit.Stash{Max: stashMax},
-		unsynced: map[model.NodeID]bool{}, status: map[string]*v1.NodeStatus{},
+		unsynced: map[model.NodeID]bool{}, status: map[string]*v1.NodeStatus{}, out: outings{},
 	}
 	s.children = kit.Children{
 		Max: env.Limits.Nodes,
@@ -79,6 +80,9 @@ func (s *Supervisor) restore(ctx *kit.Context, m *msg.CellRead) {
 			s.unsynced[id] = true
 		}
 	}
+	for _, id := range m.Drained {
+		s.out[id] = outing{}
+	}
 	// The nodes give up after Settle; this one is for a node actor that crashes just then.
 	ctx.After("settle", s.env.Settle+s.env.Lost, settleOver{})
 	s.settle(ctx)
@@ -118,8 +122,11 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 		s.children.Each(func(_ string, ref kit.Ref) { ctx.Tell(ref, m) })
 	case *msg.NodeChanged:
 		s.status[m.Status.GetInfo().GetId()] = m.Status
+		s.out.changed(m)
 	case *msg.ToNode:
-		if ok, _ := s.children.Forward(ctx, string(m.ID), m.Message, false); !ok {
+		if d, ok := m.Message.(*msg.DrainNode); ok {
+			s.drain(ctx, m.ID, d)
+		} else if ok, _ := s.children.Forward(ctx, string(m.ID), m.Message, false); !ok {
 			ctx.Reply(model.NotFound("there is no node %q", m.ID))
 		}
 	case *msg.ListNodes:

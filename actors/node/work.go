@@ -27,8 +27,9 @@ func (a *Actor) work(ctx *kit.Context, m *msg.Work) {
 			a.push(ctx, stopCommand(sl, m.Reason))
 		}
 	}
-	for _, id := range m.Release {
+	for i, id := range slices.Concat(m.Release, m.Yield) {
 		if sl := a.slots[id]; sl != nil && sl.job == m.ID {
+			sl.yielded = i >= len(m.Release)
 			a.release(ctx, sl, m.Reason)
 		} else {
 			a.batch.gone(m, id) // a job must not wait for what is gone
@@ -93,6 +94,7 @@ func (a *Actor) launch(ctx *kit.Context, sl *slot, m *msg.Work, l msg.Launch) {
 	}
 	a.push(ctx, &v1.Command{Kind: &v1.Command_Launch{Launch: &v1.Launch{
 		Slot: uint64(l.Slot), Fence: uint64(l.Fence), JobUid: uint64(sl.stage.Job), Stage: l.Stage, Index: l.Index, Attempt: l.Attempt,
+		Extra: sl.extra,
 	}}})
 }
 
@@ -155,17 +157,20 @@ func (b *batch) freed(sl *slot) {
 	j := b.of(sl.job, sl.stage.Job, sl.ref)
 	j.reported.Freed = append(j.reported.Freed, sl.id)
 	unused := 0
-	if sl.fence == 0 {
+	if sl.fence == 0 && !sl.yielded {
 		unused = 1
 	}
-	for _, f := range b.freeds {
-		if f.Stage == sl.stage && f.Each == sl.each {
-			f.Count++
-			f.Unused += unused
-			return
-		}
+	i := slices.IndexFunc(b.freeds, func(f *msg.Freed) bool { return f.Stage == sl.stage && f.Each == sl.each })
+	if i < 0 {
+		i = len(b.freeds)
+		b.freeds = append(b.freeds, &msg.Freed{Stage: sl.stage, Each: sl.each})
 	}
-	b.freeds = append(b.freeds, &msg.Freed{Stage: sl.stage, Each: sl.each, Count: 1, Unused: unused})
+	f := b.freeds[i]
+	f.Count++
+	f.Unused += unused
+	if shares := model.SharesOf(sl.extra); shares != nil {
+		f.Devices = append(f.Devices, shares)
+	}
 }
 
 // gone tells a job that a slot that it gives back is gone already.
