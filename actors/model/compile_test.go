@@ -322,7 +322,7 @@ func checkFixedPoint(t *testing.T, spec *v1.JobSpec) {
 }
 
 func FuzzCompile(f *testing.F) {
-	for _, tt := range refusals() {
+	for _, tt := range append(refusals(), ruleRefusals()...) {
 		spec := small()
 		tt.change(spec)
 		if data, err := proto.Marshal(spec); err == nil && len(data) < 4096 {
