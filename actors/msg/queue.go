@@ -3,6 +3,8 @@ package msg
 import (
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -56,6 +58,12 @@ type StageRun struct {
 // QueueUse tells a queue what its jobs hold, wait for, have lent and borrowed, and may hold; sent by the placer when that
 // has changed, at most twice a second. Frozen.
 type QueueUse struct{ Used, Waiting, Lent, Borrowed, Allowed *v1.Amounts }
+
+// Equal reports whether both say the same; no use is nil.
+func (u *QueueUse) Equal(o *QueueUse) bool {
+	return u != nil && o != nil && proto.Equal(u.Used, o.Used) && proto.Equal(u.Waiting, o.Waiting) && proto.Equal(u.Lent, o.Lent) &&
+		proto.Equal(u.Borrowed, o.Borrowed) && proto.Equal(u.Allowed, o.Allowed)
+}
 
 // JobForgotten tells the supervisor of queues that an ended job has left the state.
 type JobForgotten struct {

@@ -25,14 +25,7 @@ type demand struct {
 	since int64
 	// duration that an attempt is expected to run, part of the cell that a slot takes; see backfill.
 	duration, part int64
-}
-
-// queue is what the placer knows of one queue.
-type queue struct {
-	name  string
-	order backfill.Order
-	// stages that the placer keeps a record of.
-	stages int
+	counted        counted // what the division was told of it
 }
 
 func (d *demand) outstanding() uint64 {
@@ -65,6 +58,7 @@ func (a *Actor) record(id model.StageID) *demand {
 // settle brings everything in line with what has changed about a demand: its place among those that wait, and whether
 // it is remembered at all.
 func (a *Actor) settle(ctx *kit.Context, d *demand) {
+	a.account(d)
 	waits := d.classed && d.outstanding() > 0
 	switch {
 	case waits && d.line == nil:
@@ -84,6 +78,11 @@ func (a *Actor) settle(ctx *kit.Context, d *demand) {
 // forget drops the record of a stage that wants nothing and holds nothing.
 func (a *Actor) forget(d *demand) {
 	delete(a.demands, d.Stage)
+	if d.queue != nil {
+		a.uncount(d)
+		d.queue.stages--
+		a.dropQueue(d.queue)
+	}
 	if d.classed {
 		a.fleet.Release(d.class)
 		d.classed = false
@@ -109,19 +108,15 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 	if d.classed {
 		a.fleet.Release(d.class)
 	}
-	d.Demand, d.class, d.classed = *m, class, true
-	d.queue = a.queueOf(m.ID.Queue)
-	a.settle(ctx, d)
-}
-
-// queueOf finds or makes the record of a queue.
-func (a *Actor) queueOf(name string) *queue {
-	q := a.queues[name]
-	if q == nil {
-		q = &queue{name: name}
-		a.queues[name] = q
+	if d.Plan != m.Plan {
+		a.uncount(d)
 	}
-	return q
+	d.Demand, d.class, d.classed = *m, class, true
+	if d.queue == nil {
+		d.queue = a.queueOf(m.ID.Queue)
+		d.queue.stages++
+	}
+	a.settle(ctx, d)
 }
 
 // void ends the demands of a queue that has restarted: those of jobs that still live come again.

@@ -17,10 +17,12 @@ type pass struct {
 
 // grant gives out what fits now.
 func (a *Actor) grant(ctx *kit.Context) {
+	a.divide(ctx)
 	p := &pass{Actor: a, ctx: ctx, now: ctx.Now().UnixMilli(), budget: grantsMax}
 	for i := 0; i < len(a.levels); i++ {
 		l := a.levels[i]
 		if p.serve(l); p.budget <= 0 {
+			a.usesSoon(ctx)
 			a.wake(ctx) // the rest when this actor has answered those who wait
 			return
 		}
@@ -29,6 +31,7 @@ func (a *Actor) grant(ctx *kit.Context) {
 			i--
 		}
 	}
+	a.usesSoon(ctx)
 }
 
 // serve grants to one level until nothing more fits or the budget is used up.
@@ -41,7 +44,12 @@ func (p *pass) serve(l *level) {
 		}
 		d := ln.waiting[0]
 		n := p.portion(l, d)
-		if got := p.place(d, n); got < n {
+		room := p.allowed(d)
+		may := int(min(int64(n), room.Own+room.Borrowed))
+		if may < n && d.Plan.Gang {
+			may = 0
+		}
+		if got := p.place(d, may); got < n {
 			ln.tried = p.room
 			l.shut()
 		} else if d.line != nil {

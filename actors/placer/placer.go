@@ -25,7 +25,11 @@ type Actor struct {
 	nodes   map[model.NodeID]*node
 	demands map[model.StageID]*demand
 	queues  map[string]*queue
-	levels  []*level // by priority
+	// accounts of the queues, and what the cell has in their dimensions.
+	accounts accounts
+	total    []int64
+	telling  bool     // queues will hear what they use
+	levels   []*level // by priority
 	// room counts the changes after which more may fit than before.
 	room  uint64
 	woken bool // a grant is on its way to this actor itself
@@ -44,7 +48,12 @@ type viewsOver struct{}
 
 // New makes the actor.
 func New(env *msg.Env) *Actor {
-	return &Actor{env: env, fleet: place.NewFleet(), nodes: map[model.NodeID]*node{}, demands: map[model.StageID]*demand{}, queues: map[string]*queue{}, room: 1}
+	a := &Actor{
+		env: env, fleet: place.NewFleet(), nodes: map[model.NodeID]*node{}, demands: map[model.StageID]*demand{},
+		queues: map[string]*queue{}, accounts: newAccounts(nil), room: 1,
+	}
+	a.total = a.accounts.capacity(nil)
+	return a
 }
 
 // Receive implements kit.Behavior.
@@ -67,6 +76,13 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.demand(ctx, m)
 	case *msg.QueueReset:
 		a.void(ctx, m.Queue)
+	case *msg.QueueShare:
+		a.share(ctx, m)
+	case usesDue:
+		a.tellUses(ctx)
+	case *msg.GetLedger:
+		a.divide(ctx)
+		ctx.Reply(a.loans(m.Request))
 	case *msg.NodeView:
 		a.view(ctx, m)
 	case *msg.Reserved:

@@ -7,16 +7,20 @@ import (
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/place"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
 // node is one machine in the view.
 type node struct {
-	id      model.NodeID
-	ref     kit.Ref
-	index   place.NodeIndex
-	open    bool
-	held    map[model.StageID]*held
-	pending []pending // reserves not answered yet, oldest first
+	id    model.NodeID
+	ref   kit.Ref
+	index place.NodeIndex
+	open  bool
+	info  *v1.NodeInfo
+	// capacity is what the division was told that it has.
+	capacity []int64
+	held     map[model.StageID]*held
+	pending  []pending // reserves not answered yet, oldest first
 }
 
 // held is the slots of one stage on one node.
@@ -135,6 +139,7 @@ func (a *Actor) view(ctx *kit.Context, m *msg.NodeView) {
 	if m.Gone {
 		if nd != nil {
 			a.fleet.Remove(m.Node)
+			a.resize(nd, nil)
 			delete(a.nodes, m.Node)
 		}
 		a.wake(ctx)
@@ -145,6 +150,9 @@ func (a *Actor) view(ctx *kit.Context, m *msg.NodeView) {
 		a.nodes[m.Node] = nd
 	}
 	nd.ref, nd.open = m.NodeRef, m.Open
+	if i := m.Info; i != nd.info {
+		a.resize(nd, i)
+	}
 	i := m.Info
 	nd.index = a.fleet.Put(m.Node, model.Resources{i.GetCpuMilli(), i.GetMemoryBytes(), i.GetDiskBytes(), i.GetNetBps()}, i.GetAttributes(), i.GetDrivers())
 	a.fleet.SetSchedulable(m.Node, m.Open)

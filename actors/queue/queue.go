@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/backfill"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -20,6 +21,8 @@ const (
 	retryAfter = time.Second
 	// reportEvery bounds how often the supervisor hears of a change.
 	reportEvery = 500 * time.Millisecond
+	// ownersMax bounds the owners whose runs are remembered; those that ended no run for longest are forgotten.
+	ownersMax = 1000
 )
 
 // Actor is one queue.
@@ -31,6 +34,9 @@ type Actor struct {
 	stash kit.Stash
 
 	spec    *v1.QueueSpec
+	plan    *model.QueuePlan
+	use     *msg.QueueUse // as the placer last said; nil before
+	past    *backfill.Predictor
 	removed bool
 	live    int
 	jobs    map[string]*entry // newest job of each name
@@ -47,6 +53,7 @@ type entry struct {
 	summary *v1.JobSummary
 	live    bool
 	want    *msg.Want
+	sorted  []model.Label     // of the job
 	allowed map[uint32]uint64 // what the placer was last told, by stage
 }
 
@@ -55,7 +62,10 @@ const untold = 1 << 63
 
 // New makes the actor of the queue of that name.
 func New(env *msg.Env, name string) *Actor {
-	return &Actor{env: env, name: name, stash: kit.Stash{Max: stashMax}, jobs: map[string]*entry{}, keys: map[string]*v1.JobKey{}}
+	return &Actor{
+		env: env, name: name, stash: kit.Stash{Max: stashMax}, jobs: map[string]*entry{}, keys: map[string]*v1.JobKey{},
+		past: backfill.NewPredictor(ownersMax),
+	}
 }
 
 // Receive implements kit.Behavior.
@@ -105,9 +115,12 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 	case *msg.DemandRequest:
 		a.resend(ctx)
 	case *applySpec:
-		a.spec = m.spec
+		a.setSpec(ctx, m.spec)
 		a.allot(ctx)
 		ctx.Reply(a.status())
+		a.changed(ctx)
+	case *msg.QueueUse:
+		a.use = m
 		a.changed(ctx)
 	case *msg.RemoveQueue:
 		a.remove(ctx)
@@ -143,7 +156,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.QueueRead) {
 	if m.State == nil {
 		a.removed = true
 	} else {
-		a.spec = m.State.Spec
+		a.setSpec(ctx, m.State.Spec)
 		if !plant.Is(plant.KeyForgotten) {
 			a.keys = m.State.Keys()
 		}
@@ -245,6 +258,7 @@ func (a *Actor) jobEnded(ctx *kit.Context, m *msg.JobEnded) {
 	}
 	e.summary = m.Summary
 	if e.live {
+		a.learn(e, m.Runs)
 		e.live = false
 		a.live--
 		e.want = nil
@@ -317,10 +331,7 @@ func (a *Actor) demand(ctx *kit.Context, e *entry, left uint64) (used uint64) {
 			if old, told := e.allowed[s.Stage]; told && old == target {
 				continue
 			}
-			ctx.Tell(a.env.Refs.Placer, &msg.Demand{
-				Stage: model.StageID{Job: e.uid, Stage: s.Stage}, ID: e.want.ID, Job: e.want.Job,
-				Priority: e.want.Priority, Target: target, Plan: s.Plan,
-			})
+			ctx.Tell(a.env.Refs.Placer, a.demandOf(e, s, target))
 		}
 	}
 	for _, stage := range sortedKeys(e.allowed) {
@@ -346,6 +357,7 @@ func (a *Actor) resend(ctx *kit.Context) {
 	for _, e := range a.jobs { //order: allot sorts
 		e.allowed = nil
 	}
+	a.tellShare(ctx)
 	a.allot(ctx)
 }
 
@@ -359,6 +371,7 @@ func (a *Actor) remove(ctx *kit.Context) {
 		ctx.Reply(model.Conflict("queue %q has %d live jobs; stop them first", a.name, a.live))
 	default:
 		a.removed = true
+		ctx.Tell(a.env.Refs.Placer, &msg.QueueShare{Queue: a.name})
 		ctx.Tell(a.env.Refs.Journal, &msg.Commit{
 			Events: []*v1.Event{{Kind: &v1.Event_QueueRemoved{QueueRemoved: &v1.QueueRemoved{Queue: a.name}}}},
 			Then:   []msg.Send{{To: ctx.Sender(), Message: a.status()}, {To: a.env.Refs.Queues, Message: &queueRemoved{a.name}}},
@@ -368,6 +381,12 @@ func (a *Actor) remove(ctx *kit.Context) {
 
 func (a *Actor) status() *v1.QueueStatus {
 	s := &v1.QueueStatus{Spec: a.spec, LiveJobs: uint64(a.live), Counts: &v1.Counts{}}
+	if a.plan != nil && len(a.plan.Quota) > 0 {
+		s.Quota = amounts(a.plan.Quota)
+	}
+	if u := a.use; u != nil {
+		s.Used, s.Waiting, s.Lent, s.Borrowed, s.Allowed = u.Used, u.Waiting, u.Lent, u.Borrowed, u.Allowed
+	}
 	for _, e := range a.jobs { //order: sums
 		if !e.live {
 			s.EndedJobs++
