@@ -110,7 +110,7 @@ func (x *Index) sample(c *Claim, right model.Priority, chosen []Choice) (best Ch
 			from, to = 0, start
 		}
 		for n := x.next(at, from, c.Need); n < to; n = x.next(at, n+1, c.Need) {
-			if c.Admits != nil && !c.Admits(NodeIndex(n), chosen) {
+			if !x.nodes[n].open || (c.Admits != nil && !c.Admits(NodeIndex(n), chosen)) {
 				continue
 			}
 			looks++
