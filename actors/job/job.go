@@ -19,8 +19,8 @@ const (
 	lostBackoff = time.Second
 	// reportEvery bounds how often queue and names hear of changes.
 	reportEvery = 250 * time.Millisecond
-	// healEvery is how often a job that waits says its Want again, in case it was lost.
-	healEvery = 10 * time.Second
+	// healBeats is how many heartbeats lie between two times that a job which waits says its Want, in case one was lost.
+	healBeats = 10
 	// retireAfter is how long the actor of an ended job stays for questions.
 	retireAfter = time.Second
 	// ResultsMax bounds the results of one job together, in bytes.
@@ -175,7 +175,7 @@ func (a *Actor) timer(ctx *kit.Context, m any) {
 	switch m.(type) {
 	case heal:
 		a.want(ctx, true)
-		ctx.After("heal", healEvery, heal{})
+		ctx.After("heal", healBeats*a.env.Heartbeat, heal{})
 	case due:
 		a.assignAll(ctx)
 	case report:

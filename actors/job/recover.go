@@ -60,7 +60,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	} else {
 		a.mode = recovering
 		ctx.After("claim", a.env.Settle+a.env.Lost, claimOver{})
-		ctx.After("heal", healEvery, heal{})
+		ctx.After("heal", healBeats*a.env.Heartbeat, heal{})
 		if a.plan.TimeLimit > 0 {
 			ctx.After("limit", a.timeLeft(ctx), timeLimit{})
 		}

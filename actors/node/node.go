@@ -165,7 +165,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.NodeRead) {
 	if a.hard != nil {
 		a.size(a.hard.Info)
 	}
-	ctx.After("tick", tickEvery, tick{})
+	ctx.After("tick", max(tickEvery, a.env.Heartbeat), tick{})
 	a.stash.Drain(ctx, a.handle)
 	if !a.session.open && a.joining == nil {
 		a.askHello(ctx) // not if it has come: asked again, the agent would leave the session that it has just proposed
@@ -222,7 +222,7 @@ func (a *Actor) timer(ctx *kit.Context, m any) {
 	switch m.(type) {
 	case tick:
 		a.watch(ctx)
-		ctx.After("tick", tickEvery, tick{})
+		ctx.After("tick", max(tickEvery, a.env.Heartbeat), tick{})
 	case ack:
 		if a.session.acking = false; a.session.owed {
 			a.sendAck(ctx)
