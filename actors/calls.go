@@ -117,6 +117,11 @@ func (c *Cell) RemoveQueue(ctx context.Context, ref *v1.QueueRef) (*v1.QueueStat
 	return ask[*v1.QueueStatus](ctx, c, &msg.RemoveQueue{Name: ref.GetName()})
 }
 
+// QueueLedger tells which queue lent what to which, newest first: of one queue as lender or borrower, or of all.
+func (c *Cell) QueueLedger(ctx context.Context, req *v1.LedgerRequest) (*v1.LedgerReply, error) {
+	return ask[*v1.LedgerReply](ctx, c, req)
+}
+
 // ListNodes pages through the nodes by id.
 func (c *Cell) ListNodes(ctx context.Context, req *v1.ListNodesRequest) (*v1.ListNodesReply, error) {
 	return ask[*v1.ListNodesReply](ctx, c, req)
@@ -127,8 +132,14 @@ func (c *Cell) NodeStatus(ctx context.Context, ref *v1.NodeRef) (*v1.NodeStatus,
 	return ask[*v1.NodeStatus](ctx, c, ref)
 }
 
-// DrainNode keeps new work off a node, or lets it come again.
+// DrainNode keeps new work off a node, or lets it come again; see v1.DrainRequest for maintenance and for moving away
+// what runs.
 func (c *Cell) DrainNode(ctx context.Context, req *v1.DrainRequest) (*v1.NodeStatus, error) {
+	return ask[*v1.NodeStatus](ctx, c, req)
+}
+
+// TaintNode replaces the taints that operators have put on a node; none removes them.
+func (c *Cell) TaintNode(ctx context.Context, req *v1.TaintRequest) (*v1.NodeStatus, error) {
 	return ask[*v1.NodeStatus](ctx, c, req)
 }
 

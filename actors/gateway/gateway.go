@@ -122,17 +122,27 @@ func (a *Actor) request(ctx *kit.Context, call any) {
 		ctx.Forward(r.Queues, &msg.ToQueue{Name: c.GetName(), Message: &msg.GetQueue{}})
 	case *v1.ListQueuesRequest:
 		ctx.Forward(r.Queues, &msg.ListQueues{})
+	case *v1.LedgerRequest:
+		ctx.Forward(r.Placer, &msg.GetLedger{Request: &v1.LedgerRequest{Queue: c.GetQueue(), Limit: page(c.GetLimit())}})
 	case *msg.RemoveQueue:
 		ctx.Forward(r.Queues, &msg.ToQueue{Name: c.Name, Message: c})
 	case *v1.NodeRef:
-		ctx.Forward(r.Nodes, &msg.ToNode{ID: model.NodeID(c.GetId()), Message: &msg.GetNode{}})
+		a.toNode(ctx, c.GetId(), &msg.GetNode{})
 	case *v1.ListNodesRequest:
 		ctx.Forward(r.Nodes, &msg.ListNodes{Request: &v1.ListNodesRequest{Limit: page(c.GetLimit()), After: c.GetAfter()}})
 	case *v1.DrainRequest:
 		if !a.short(ctx, "reason", c.GetReason(), reasonMax) {
 			return
 		}
-		ctx.Forward(r.Nodes, &msg.ToNode{ID: model.NodeID(c.GetId()), Message: &msg.DrainNode{Drained: c.GetDrained(), Reason: c.GetReason()}})
+		a.toNode(ctx, c.GetId(), &msg.DrainNode{
+			Drained: c.GetDrained(), Reason: c.GetReason(), Maintenance: c.GetMaintenance(), Evict: c.GetEvict(), Force: c.GetForce(),
+		})
+	case *v1.TaintRequest:
+		if problems := model.CheckTaints(c.GetTaints()); len(problems) > 0 {
+			ctx.Reply(model.Invalid("the taints are not valid", problems...))
+			return
+		}
+		a.toNode(ctx, c.GetId(), &msg.TaintNode{Taints: c.GetTaints()})
 	case *v1.CellStatusRequest:
 		a.cellStatus(ctx)
 	default:
@@ -196,6 +206,10 @@ func (a *Actor) toJob(ctx *kit.Context, c named, message any) {
 		}
 	}
 	ctx.Forward(a.env.Refs.Jobs, &msg.ToJob{ID: id, Message: message})
+}
+
+func (a *Actor) toNode(ctx *kit.Context, id string, message any) {
+	ctx.Forward(a.env.Refs.Nodes, &msg.ToNode{ID: model.NodeID(id), Message: message})
 }
 
 func page(limit int32) int32 {

@@ -177,6 +177,9 @@ func TestB9_BadInputIsNamedByField(t *testing.T) {
 		{&v1.QueueSpec{Name: ""}, "name"},
 		{&v1.QueueSpec{Name: "q", MaxJobs: -1}, "max_jobs"},
 		{&v1.QueueSpec{Name: "q", Description: long}, "description"},
+		{&v1.QueueSpec{Name: "q", Quota: &v1.Quota{Cpu: "many"}}, "quota.cpu"},
+		{&v1.TaintRequest{Id: "n", Taints: []*v1.Taint{{Key: "a b"}}}, "taints[0].key"},
+		{&v1.TaintRequest{Id: "n", Taints: []*v1.Taint{{Key: "a", Effect: "kill"}}}, "taints[0].effect"},
 	} {
 		f := b.fault(test.call)
 		if !f.Is(model.Invalid("")) || f.Code != 400 || len(f.Fields) == 0 || f.Fields[0].Field != test.field || f.Fields[0].Problem == "" || f.Fields[0].Hint == "" {
@@ -212,6 +215,9 @@ func TestB13_EveryCallGoesWhereItBelongsInTheCallersName(t *testing.T) {
 		{&v1.NodeRef{Id: "n"}, "Nodes", "*msg.ToNode n *msg.GetNode"},
 		{&v1.ListNodesRequest{Limit: -1}, "Nodes", "*msg.ListNodes 1000"},
 		{&v1.DrainRequest{Id: "n", Drained: true}, "Nodes", "*msg.ToNode n *msg.DrainNode"},
+		{&v1.TaintRequest{Id: "n"}, "Nodes", "*msg.ToNode n *msg.TaintNode"},
+		{&v1.LedgerRequest{Limit: 5000}, "Placer", "*msg.GetLedger 1000"},
+		{&v1.LedgerRequest{Queue: "q", Limit: 3}, "Placer", "*msg.GetLedger 3"},
 		{&v1.CellStatusRequest{}, "Placer", "*msg.CellFacts"},
 	} {
 		b.call(test.call)
@@ -225,6 +231,11 @@ func TestB13_EveryCallGoesWhereItBelongsInTheCallersName(t *testing.T) {
 		if b.senders[0] == nil || b.senders[0].Id != b.asker.Id {
 			t.Errorf("%T goes on in the name of %v", test.call, b.senders[0])
 		}
+	}
+	b.call(&v1.DrainRequest{Id: "n", Drained: true, Reason: "disk", Maintenance: true, Evict: true, Force: true})
+	want := msg.DrainNode{Drained: true, Reason: "disk", Maintenance: true, Evict: true, Force: true}
+	if got := b.passed["Nodes"][0].(*msg.ToNode).Message.(*msg.DrainNode); *got != want {
+		t.Errorf("drains as %+v", got)
 	}
 	b.call(&v1.StopRequest{Name: "j"})
 	if stop := b.passed["Jobs"][0].(*msg.ToJob).Message.(*msg.StopJob); stop.Reason == "" {
@@ -245,6 +256,8 @@ func describe(m any) string {
 	case *msg.ToNode:
 		return fmt.Sprintf("%T %s %T", m, m.ID, m.Message)
 	case *msg.ListJobs:
+		return fmt.Sprintf("%T %d", m, m.Request.GetLimit())
+	case *msg.GetLedger:
 		return fmt.Sprintf("%T %d", m, m.Request.GetLimit())
 	case *msg.ListNodes:
 		return fmt.Sprintf("%T %d", m, m.Request.GetLimit())

@@ -127,7 +127,7 @@ func TestB9_UnknownAndWrongFieldsNameTheirPlace(t *testing.T) {
 			"j.toml:3:3: stages[0]: unknown field `instance`; did you mean `instances`?"},
 		{"j.json", "{\"name\": \"a\",\n \"stages\": [{\"instance\": 5}]}",
 			"j.json:2:14: stages[0]: unknown field `instance`; did you mean `instances`?"},
-		{"j.yaml", "词: 1\n", "j.yaml:1:1: unknown field \"词\"; one of name, queue, kind, band, rank, labels, time_limit, stages"},
+		{"j.yaml", "词: 1\n", "j.yaml:1:1: unknown field \"词\"; one of name, queue, kind, band, rank, labels, time_limit, stages, owner"},
 		{"j.json", `{"queue": "词", "nam": 1}`, "j.json:1:16: unknown field `nam`; did you mean `name`?"},
 		{"j.yaml", "timeLimits: 5s", "j.yaml:1:1: unknown field `timeLimits`; did you mean `time_limit`?"},
 		{"j.yaml", "time-limit: 5s", "j.yaml:1:1: unknown field `time-limit`; did you mean `time_limit`?"},

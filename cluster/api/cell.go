@@ -40,6 +40,8 @@ type Cell interface {
 	ListQueues(ctx context.Context, req *v1.ListQueuesRequest) (*v1.ListQueuesReply, error)
 	// RemoveQueue removes a queue without live jobs and answers with its last status.
 	RemoveQueue(ctx context.Context, ref *v1.QueueRef) (*v1.QueueStatus, error)
+	// QueueLedger tells which queue lent what to which, newest first; an empty queue means all queues.
+	QueueLedger(ctx context.Context, req *v1.LedgerRequest) (*v1.LedgerReply, error)
 
 	// ListNodes pages through the nodes by id.
 	ListNodes(ctx context.Context, req *v1.ListNodesRequest) (*v1.ListNodesReply, error)
@@ -47,6 +49,8 @@ type Cell interface {
 	NodeStatus(ctx context.Context, ref *v1.NodeRef) (*v1.NodeStatus, error)
 	// DrainNode keeps new work off a node, or lets it come again, as req.Drained says.
 	DrainNode(ctx context.Context, req *v1.DrainRequest) (*v1.NodeStatus, error)
+	// TaintNode replaces the taints that operators have put on a node; none removes them.
+	TaintNode(ctx context.Context, req *v1.TaintRequest) (*v1.NodeStatus, error)
 
 	// CellStatus tells of the cell as a whole.
 	CellStatus(ctx context.Context, req *v1.CellStatusRequest) (*v1.CellStatus, error)

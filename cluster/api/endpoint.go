@@ -75,7 +75,7 @@ func Endpoints() []Endpoint {
 		unary(Endpoint{Resource: "job", Verb: "stop", QueueField: "queue", IDField: "name", Lane: Writes,
 			Summary: "Ask a job to end"}, Cell.StopJob),
 		unary(Endpoint{Resource: "job", Verb: "explain", QueueField: "queue", IDField: "name", Lane: Reads,
-			Summary: "Say why a job waits and what would help"}, Cell.Explain),
+			Summary: "Say why a job waits and what would help, or why it runs where it runs"}, Cell.Explain),
 		unary(Endpoint{Resource: "job", Verb: "results", QueueField: "queue", IDField: "name", Lane: Reads,
 			Summary: "Page through the results of one stage"}, Cell.Results),
 		logs(Endpoint{Resource: "job", Verb: "logs", QueueField: "queue", IDField: "name", Lane: Logs,
@@ -83,21 +83,25 @@ func Endpoints() []Endpoint {
 		unary(Endpoint{Resource: "job", Verb: "lookup", Scope: NoQueue, Lane: Reads,
 			Summary: "Find the running instances of a name"}, Cell.Lookup),
 		unary(Endpoint{Resource: "queue", Verb: "set", QueueField: "name", Lane: Writes,
-			Summary: "Make a queue or change its limits"}, Cell.SetQueue),
+			Summary: "Make a queue or change it: limits, quota, order, score"}, Cell.SetQueue),
 		unary(Endpoint{Resource: "queue", Verb: "status", QueueField: "name", Lane: Reads,
 			Summary: "Tell of one queue"}, Cell.QueueStatus),
 		unary(Endpoint{Resource: "queue", Verb: "list", Scope: NoQueue, Lane: Reads,
 			Summary: "Tell of all queues"}, Cell.ListQueues),
 		unary(Endpoint{Resource: "queue", Verb: "remove", QueueField: "name", Lane: Writes,
 			Summary: "Remove a queue without live jobs"}, Cell.RemoveQueue),
+		unary(Endpoint{Resource: "queue", Verb: "ledger", Scope: AnyQueue, QueueField: "queue", Lane: Reads,
+			Summary: "List what queues lent to each other"}, Cell.QueueLedger),
 		unary(Endpoint{Resource: "node", Verb: "list", Scope: NoQueue, Lane: Reads,
 			Summary: "Page through the nodes"}, Cell.ListNodes),
 		unary(Endpoint{Resource: "node", Verb: "status", Scope: NoQueue, IDField: "id", Lane: Reads,
 			Summary: "Tell of one node"}, Cell.NodeStatus),
 		unary(Endpoint{Resource: "node", Verb: "drain", Scope: NoQueue, IDField: "id", Lane: Writes,
-			Summary: "Keep new work off a node"}, drain(true)),
+			Summary: "Keep new work off a node, for maintenance or for good, and move away what runs if asked to"}, drain(true)),
 		unary(Endpoint{Resource: "node", Verb: "undrain", Scope: NoQueue, IDField: "id", Lane: Writes,
 			Summary: "Let new work come to a node again"}, drain(false)),
+		unary(Endpoint{Resource: "node", Verb: "taint", Scope: NoQueue, IDField: "id", Lane: Writes,
+			Summary: "Replace the taints that operators have put on a node"}, Cell.TaintNode),
 		unary(Endpoint{Resource: "cell", Verb: "status", Scope: NoQueue, Lane: Reads,
 			Summary: "Tell of the cell as a whole"}, Cell.CellStatus),
 		unary(Endpoint{Resource: "cell", Verb: "tree", Scope: NoQueue, Lane: Reads,
@@ -126,7 +130,10 @@ func logs(e Endpoint) Endpoint {
 // drain makes the two verbs of one request: the verb decides, whatever the body says.
 func drain(drained bool) func(Cell, context.Context, *v1.DrainRequest) (*v1.NodeStatus, error) {
 	return func(c Cell, ctx context.Context, m *v1.DrainRequest) (*v1.NodeStatus, error) {
-		return c.DrainNode(ctx, &v1.DrainRequest{Id: m.GetId(), Drained: drained, Reason: m.GetReason()})
+		return c.DrainNode(ctx, &v1.DrainRequest{
+			Id: m.GetId(), Drained: drained, Reason: m.GetReason(),
+			Maintenance: drained && m.GetMaintenance(), Evict: drained && m.GetEvict(), Force: m.GetForce(),
+		})
 	}
 }
 

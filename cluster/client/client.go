@@ -148,6 +148,11 @@ func (c *Client) RemoveQueue(ctx context.Context, ref *v1.QueueRef) (*v1.QueueSt
 	return call[*v1.QueueStatus](ctx, c, "queue-remove", ref)
 }
 
+// QueueLedger tells which queue lent what to which.
+func (c *Client) QueueLedger(ctx context.Context, req *v1.LedgerRequest) (*v1.LedgerReply, error) {
+	return call[*v1.LedgerReply](ctx, c, "queue-ledger", req)
+}
+
 // ListNodes pages through the nodes.
 func (c *Client) ListNodes(ctx context.Context, req *v1.ListNodesRequest) (*v1.ListNodesReply, error) {
 	return call[*v1.ListNodesReply](ctx, c, "node-list", req)
@@ -164,6 +169,11 @@ func (c *Client) DrainNode(ctx context.Context, req *v1.DrainRequest) (*v1.NodeS
 		return call[*v1.NodeStatus](ctx, c, "node-drain", req)
 	}
 	return call[*v1.NodeStatus](ctx, c, "node-undrain", req)
+}
+
+// TaintNode replaces the taints that operators have put on a node.
+func (c *Client) TaintNode(ctx context.Context, req *v1.TaintRequest) (*v1.NodeStatus, error) {
+	return call[*v1.NodeStatus](ctx, c, "node-taint", req)
 }
 
 // CellStatus tells of the cell as a whole.

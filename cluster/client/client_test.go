@@ -88,7 +88,11 @@ func TestX6_TheClientIsTheCell(t *testing.T) {
 		"queues":   {&v1.ListQueuesRequest{}, nil},
 		"nodes":    {&v1.ListNodesRequest{After: "n1"}, nil},
 		"node":     {&v1.NodeRef{Id: "n1"}, nil},
-		"drain":    {&v1.DrainRequest{Id: "n1", Drained: true, Reason: "repair"}, nil},
+		"drain":    {&v1.DrainRequest{Id: "n1", Drained: true, Reason: "repair", Maintenance: true, Evict: true, Force: true}, nil},
+		"taint":    {&v1.TaintRequest{Id: "n1", Taints: []*v1.Taint{{Key: "gpu", Effect: "avoid"}}}, nil},
+		"untaint":  {&v1.TaintRequest{Id: "n1"}, nil},
+		"ledger":   {&v1.LedgerRequest{Queue: "q", Limit: 3}, nil},
+		"ledgers":  {&v1.LedgerRequest{}, nil},
 		"undrain":  {&v1.DrainRequest{Id: "n1"}, nil},
 		"cell":     {&v1.CellStatusRequest{}, nil},
 		"tree":     {&v1.CellTreeRequest{}, nil},
@@ -144,6 +148,10 @@ func invoke(ctx context.Context, c api.Cell, m proto.Message) (proto.Message, er
 		return c.NodeStatus(ctx, m)
 	case *v1.DrainRequest:
 		return c.DrainNode(ctx, m)
+	case *v1.TaintRequest:
+		return c.TaintNode(ctx, m)
+	case *v1.LedgerRequest:
+		return c.QueueLedger(ctx, m)
 	case *v1.CellStatusRequest:
 		return c.CellStatus(ctx, m)
 	case *v1.CellTreeRequest:

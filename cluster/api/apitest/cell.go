@@ -145,6 +145,18 @@ func (f *Cell) DrainNode(_ context.Context, m *v1.DrainRequest) (*v1.NodeStatus,
 	return &v1.NodeStatus{Drained: m.GetDrained()}, nil
 }
 
+// TaintNode implements api.Cell.
+func (f *Cell) TaintNode(_ context.Context, m *v1.TaintRequest) (*v1.NodeStatus, error) {
+	f.note(m)
+	return &v1.NodeStatus{Taints: m.GetTaints()}, nil
+}
+
+// QueueLedger implements api.Cell.
+func (f *Cell) QueueLedger(_ context.Context, m *v1.LedgerRequest) (*v1.LedgerReply, error) {
+	f.note(m)
+	return &v1.LedgerReply{Loans: []*v1.Loan{{Lender: m.GetQueue()}}}, nil
+}
+
 // CellStatus implements api.Cell.
 func (f *Cell) CellStatus(_ context.Context, m *v1.CellStatusRequest) (*v1.CellStatus, error) {
 	f.note(m)
