@@ -1,0 +1,291 @@
+package trace
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/model"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// pointsMax bounds the curve: when it is full every other point goes, and points are taken half as often.
+const pointsMax = 1024
+
+// recorder writes down what agents see. It knows nothing of the scheduler but what it makes machines do.
+type recorder struct {
+	jobs     []jobRecord
+	byID     map[model.JobID]int32
+	tries    []try // of all instances, by the offset of their job
+	queues   []string
+	byQueue  map[string]int32
+	shapes   []shape
+	byShape  map[string]int32
+	mean     amount // of the slots of the whole workload
+	capacity amount
+	scarce   int // the dimension by which arrivals are counted
+
+	start    time.Time
+	held     amount
+	peak     amount
+	area     [len(amount{})]float64 // held over time, in seconds
+	areaAt   time.Time
+	arrived  amount
+	waiting  uint64
+	running  map[*slot]placed
+	points   []Point
+	stride   int
+	skipped  int
+	fullest  moment
+	fullness float64
+}
+
+// jobRecord is one job.
+type jobRecord struct {
+	at     time.Duration
+	run    time.Duration
+	offset int32
+	count  int32
+	queue  int32
+	shape  int32
+	// gone: withdrawn, so the end of its attempts is no eviction.
+	gone bool
+}
+
+// try is one instance: when it first began and when it ended, after the start; -1 if it did not.
+type try struct {
+	begun, ended time.Duration
+	evicted      uint32
+}
+
+// moment is what all machines hold at one time.
+type moment struct {
+	at      time.Time
+	held    []placed
+	devices [][]int32 // milli held of each device, by machine
+}
+
+// newRecorder compiles the workload: every job must be valid.
+func newRecorder(w *Workload, start time.Time) (*recorder, error) {
+	r := &recorder{
+		byID: make(map[model.JobID]int32, len(w.Jobs)), byQueue: map[string]int32{}, byShape: map[string]int32{},
+		running: map[*slot]placed{}, stride: 1, start: start, areaAt: start,
+	}
+	total, instances := amount{}, int64(0)
+	for i := range w.Jobs {
+		j := &w.Jobs[i]
+		plan, problems := model.Compile(j.Spec)
+		if len(problems) > 0 {
+			return nil, model.Invalid("job "+jobID(j.Spec).String()+" is not valid", problems...)
+		}
+		n := int64(plan.Stages[0].Instances)
+		if int64(len(r.tries))+n > model.MaxInstances {
+			return nil, fmt.Errorf("trace: more than %d instances", model.MaxInstances)
+		}
+		s := r.shapeOf(plan)
+		r.byID[plan.ID] = int32(i)
+		r.jobs = append(r.jobs, jobRecord{
+			at: j.At, run: j.Run, offset: int32(len(r.tries)), count: int32(n), queue: r.queueOf(plan.ID.Queue), shape: s,
+		})
+		for range n {
+			r.tries = append(r.tries, try{begun: -1, ended: -1})
+		}
+		instances += n
+		for d, v := range r.shapes[s].size {
+			total[d] += v * n
+		}
+	}
+	for d := range total {
+		r.mean[d] = total[d] / max(instances, 1)
+	}
+	for _, info := range w.Nodes {
+		r.capacity = r.capacity.add(capacityOf(info))
+	}
+	r.scarce = scarcest(total, r.capacity)
+	return r, nil
+}
+
+// scarcest is devices if the cell has any, else what is wanted most.
+func scarcest(total, capacity amount) int {
+	if capacity[devices] > 0 {
+		return devices
+	}
+	best := 0
+	for d := range total {
+		if capacity[d] > 0 && float64(total[d])/float64(capacity[d]) > float64(total[best])/float64(max(capacity[best], 1)) {
+			best = d
+		}
+	}
+	return best
+}
+
+func (r *recorder) queueOf(name string) int32 {
+	i, known := r.byQueue[name]
+	if !known {
+		i = int32(len(r.queues))
+		r.byQueue[name] = i
+		r.queues = append(r.queues, name)
+	}
+	return i
+}
+
+func (r *recorder) shapeOf(plan *model.Plan) int32 {
+	st := &plan.Stages[0]
+	s := shape{size: sizeOf(st), service: plan.Service, plan: st}
+	if st.Extra != nil {
+		s.count, s.milli = int64(st.Extra.Devices.Count), int64(st.Extra.Devices.Milli)
+		s.models = st.Extra.Devices.Models
+	}
+	key := fmt.Sprint(s.size, s.service, s.count, s.milli, strings.Join(s.models, "|"))
+	i, known := r.byShape[key]
+	if !known {
+		i = int32(len(r.shapes))
+		r.byShape[key] = i
+		r.shapes = append(r.shapes, s)
+	}
+	r.shapes[i].wanted += int64(st.Instances)
+	return i
+}
+
+// since is a moment as a duration after the start.
+func (r *recorder) since(t time.Time) time.Duration { return t.Sub(r.start) }
+
+// arrive notes that a job is submitted.
+func (r *recorder) arrive(i int) {
+	j := &r.jobs[i]
+	r.waiting += uint64(j.count)
+	for d, v := range r.shapes[j.shape].size {
+		r.arrived[d] += v * int64(j.count)
+	}
+}
+
+// withdraw notes that a job is stopped by who has submitted it.
+func (r *recorder) withdraw(i int) {
+	j := &r.jobs[i]
+	j.gone = true
+	for k := range r.triesOf(j) {
+		if r.tries[int(j.offset)+k].begun < 0 {
+			r.waiting--
+		}
+	}
+}
+
+func (r *recorder) triesOf(j *jobRecord) []try { return r.tries[j.offset : j.offset+j.count] }
+
+// job finds the job of an attempt; nil if the workload has no such job.
+func (r *recorder) job(t *v1.Template) *jobRecord {
+	i, known := r.byID[model.JobID{Queue: t.GetQueue(), Name: t.GetJob()}]
+	if !known {
+		return nil
+	}
+	return &r.jobs[i]
+}
+
+// length says how long an attempt runs.
+func (r *recorder) length(t *v1.Template, _ *v1.Launch) time.Duration {
+	if j := r.job(t); j != nil {
+		return j.run
+	}
+	return Forever
+}
+
+func (r *recorder) began(a *agent, s *slot) {
+	j := r.job(s.template)
+	if j == nil {
+		return
+	}
+	now := s.since
+	r.advance(now)
+	r.held = r.held.add(r.shapes[j.shape].size)
+	for d := range r.held {
+		r.peak[d] = max(r.peak[d], r.held[d])
+	}
+	r.running[s] = placed{node: int32(a.number), shape: j.shape}
+	r.waiting--
+	if t := &r.tries[int(j.offset)+int(s.launch.GetIndex())]; t.begun < 0 {
+		t.begun = r.since(now)
+	}
+}
+
+func (r *recorder) ended(a *agent, s *slot, phase v1.AttemptPhase, now time.Time) {
+	j := r.job(s.template)
+	if j == nil {
+		return
+	}
+	r.advance(now)
+	r.held = r.held.sub(r.shapes[j.shape].size)
+	delete(r.running, s)
+	t := &r.tries[int(j.offset)+int(s.launch.GetIndex())]
+	switch {
+	case phase == v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED:
+		t.ended = r.since(now)
+	case !j.gone:
+		t.evicted++
+		r.waiting++
+	}
+}
+
+// advance adds what was held until now.
+func (r *recorder) advance(now time.Time) {
+	s := now.Sub(r.areaAt).Seconds()
+	if s <= 0 {
+		return
+	}
+	for d := range r.held {
+		r.area[d] += float64(r.held[d]) * s
+	}
+	r.areaAt = now
+}
+
+// sample takes a point of the curve, unless there are enough, and remembers the fullest moment.
+func (r *recorder) sample(now time.Time, machines []*agent) {
+	full := 0.0
+	for d := range r.held {
+		if r.capacity[d] > 0 {
+			full += float64(r.held[d]) / float64(r.capacity[d])
+		}
+	}
+	if full > r.fullness*1.01 || r.fullest.held == nil {
+		r.fullness = full
+		r.fullest = r.look(now, machines)
+	}
+	if r.skipped++; r.skipped < r.stride {
+		return
+	}
+	r.skipped = 0
+	if len(r.points) == pointsMax {
+		for i := range pointsMax / 2 {
+			r.points[i] = r.points[2*i+1]
+		}
+		r.points = r.points[:pointsMax/2]
+		r.stride *= 2
+	}
+	r.points = append(r.points, r.point(now))
+}
+
+func (r *recorder) point(now time.Time) Point {
+	p := Point{
+		AtS: r.since(now).Seconds(), Running: uint64(len(r.running)), Waiting: r.waiting,
+		Arrived: float64(r.arrived[r.scarce]) / float64(max(r.capacity[r.scarce], 1)),
+	}
+	for d := range r.held {
+		if r.capacity[d] > 0 && r.mean[d] > 0 {
+			p.Held = append(p.Held, float64(r.held[d])/float64(r.capacity[d]))
+		}
+	}
+	return p
+}
+
+// look copies what all machines hold.
+func (r *recorder) look(now time.Time, machines []*agent) moment {
+	m := moment{at: now, held: make([]placed, 0, len(r.running)), devices: make([][]int32, len(machines))}
+	for _, p := range r.running { //order: it is counted, in any order
+		m.held = append(m.held, p)
+	}
+	for i, a := range machines {
+		if len(a.devices) > 0 {
+			m.devices[i] = append([]int32(nil), a.devices...)
+		}
+	}
+	return m
+}
