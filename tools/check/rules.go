@@ -145,6 +145,7 @@ func houseRooms() []room {
 			{"node/...", "the binary is every role"},
 			{"protos/...", "the binary is every role"},
 			{"chaos/sim/...", "troupe chaos plays the seeded world"},
+			{"chaos/trace/...", "troupe sim plays workloads"},
 		}},
 		{[]string{"tools/protogen/...", "tools/check/...", "tools/examples/..."}, nil},
 	}
