@@ -12,10 +12,9 @@ import (
 type demand struct {
 	msg.Demand
 	queue   *queue
-	class   place.ClassID
-	classed bool // class is held
+	slots   *place.Stage // what and where its slots are
+	classed bool         // slots has the shape that the plan says
 	held    uint64
-	byNode  map[place.NodeIndex]int
 
 	// As long as it waits: its line and its place there, how it is ordered, since when it waits.
 	line  *line
@@ -38,8 +37,8 @@ func (d *demand) outstanding() uint64 {
 // lineID is the line in which it waits. A gang fits as a whole or not at all, and what avoids nodes fits where others do
 // not: they wait alone.
 func (d *demand) lineID() lineID {
-	id := lineID{queue: d.queue, class: d.class}
-	if d.Plan.Gang || len(d.Avoid) > 0 || len(d.Plan.Spreads) > 0 {
+	id := lineID{queue: d.queue, room: d.slots.Line()}
+	if d.Plan.Gang || len(d.Avoid) > 0 {
 		id.alone = d.Stage
 	}
 	return id
@@ -49,7 +48,7 @@ func (d *demand) lineID() lineID {
 func (a *Actor) record(id model.StageID) *demand {
 	d := a.demands[id]
 	if d == nil {
-		d = &demand{Demand: msg.Demand{Stage: id}, byNode: map[place.NodeIndex]int{}, duration: backfill.Never}
+		d = &demand{Demand: msg.Demand{Stage: id}, slots: a.fleet.Stage(place.Shape{}), duration: backfill.Never}
 		a.demands[id] = d
 	}
 	return d
@@ -83,14 +82,8 @@ func (a *Actor) forget(d *demand) {
 		d.queue.stages--
 		a.dropQueue(d.queue)
 	}
-	if d.classed {
-		a.fleet.Release(d.class)
-		d.classed = false
-	}
-}
-
-func shape(p *model.StagePlan) place.Shape {
-	return place.Shape{Resources: p.Resources, Constraints: p.Constraints, Driver: p.Driver, Spread: p.Spread}
+	a.fleet.End(d.slots)
+	d.classed = false
 }
 
 // demand takes in what a queue says of a stage.
@@ -104,14 +97,11 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 	if d.line != nil {
 		d.leave() // and comes again to where it stands now, with the same turns and the same wait
 	}
-	class := a.fleet.Class(shape(m.Plan))
-	if d.classed {
-		a.fleet.Release(d.class)
-	}
 	if d.Plan != m.Plan {
 		a.uncount(d)
+		a.fleet.Change(d.slots, place.ShapeOf(m.Plan, m.ID.Queue, m.Labels, m.Priority.Band))
 	}
-	d.Demand, d.class, d.classed = *m, class, true
+	d.Demand, d.classed = *m, true
 	if d.queue == nil {
 		d.queue = a.queueOf(m.ID.Queue)
 		d.queue.stages++

@@ -25,18 +25,23 @@ func (a *Actor) explain(ctx *kit.Context, m *msg.ExplainStages) {
 }
 
 func (a *Actor) explainStage(e *v1.StageExplain, id model.StageID, plan *model.StagePlan) {
-	class := a.fleet.Class(shape(plan))
-	x := a.fleet.Explain(class)
-	a.fleet.Release(class)
+	d := a.demands[id]
+	var x place.Explanation
+	if d != nil && d.classed {
+		x = a.fleet.Explain(d.slots)
+	} else {
+		slots := a.fleet.Stage(place.ShapeOf(plan, "", nil, 0))
+		x = a.fleet.Explain(slots)
+		a.fleet.End(slots)
+	}
 	e.Nodes, e.NodesFit = uint64(x.Nodes), uint64(x.Fit)
 	for _, r := range x.Refusals {
 		e.Refusals = append(e.Refusals, &v1.Refusal{Filter: r.Filter, Nodes: uint64(r.Nodes), Detail: r.Detail})
 	}
-	d := a.demands[id]
 	if d != nil {
 		e.Ahead = a.ahead(d)
-		for _, i := range sortedNodes(d.byNode) {
-			e.Held = append(e.Held, &v1.NodeSlots{Node: string(a.fleet.ID(i)), Slots: uint64(d.byNode[i])})
+		for _, i := range d.slots.Nodes() {
+			e.Held = append(e.Held, &v1.NodeSlots{Node: string(a.fleet.ID(i)), Slots: uint64(d.slots.Held(i))})
 		}
 		slices.SortStableFunc(e.Held, func(x, y *v1.NodeSlots) int { return cmp.Compare(y.Slots, x.Slots) })
 		e.Held = e.Held[:min(len(e.Held), heldShown)]
@@ -74,15 +79,6 @@ func (a *Actor) ahead(d *demand) (n uint64) {
 		}
 	}
 	return n
-}
-
-func sortedNodes(m map[place.NodeIndex]int) []place.NodeIndex {
-	list := make([]place.NodeIndex, 0, len(m))
-	for i := range m { //order: sorted below
-		list = append(list, i)
-	}
-	slices.Sort(list)
-	return list
 }
 
 // facts adds what the placer knows of the cell.

@@ -74,12 +74,9 @@ func (p *pass) portion(l *level, d *demand) int {
 // place chooses nodes for n slots of a demand and asks them to hold them. It returns how many were placed; of a gang all
 // or none.
 func (p *pass) place(d *demand, n int) (placed int) {
-	p.found = p.fleet.Place(d.class, n, func(i place.NodeIndex) int { return d.byNode[i] }, p.found[:0])
+	p.found = p.fleet.Place(d.slots, place.Ask{Slots: n, All: d.Plan.Gang}, p.found[:0])
 	for _, f := range p.found {
 		placed += f.Count
-	}
-	if d.Plan.Gang && placed < n {
-		return 0
 	}
 	for _, f := range p.found {
 		p.reserve(d, f)
@@ -101,6 +98,6 @@ func (p *pass) reserve(d *demand, f place.Assignment) {
 		r.Slots[i] = p.env.IDs.Slot()
 	}
 	nd.pending = append(nd.pending, pending{r.Serial, d.Stage, each, d.Plan.Extra, f.Count})
-	p.take(p.ctx, nd, d, each, d.Plan.Extra, f.Count)
+	p.count(p.ctx, nd, d, each, d.Plan.Extra, f.Count)
 	p.ctx.Tell(nd.ref, r)
 }

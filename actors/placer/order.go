@@ -27,7 +27,7 @@ type level struct {
 // lineID tells lines apart: what fits one demand of a line fits all.
 type lineID struct {
 	queue *queue
-	class place.ClassID
+	room  place.Line
 	// alone is the stage whose room is not that of its class; zero for most.
 	alone model.StageID
 }

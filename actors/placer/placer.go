@@ -49,7 +49,7 @@ type viewsOver struct{}
 // New makes the actor.
 func New(env *msg.Env) *Actor {
 	a := &Actor{
-		env: env, fleet: place.NewFleet(), nodes: map[model.NodeID]*node{}, demands: map[model.StageID]*demand{},
+		env: env, fleet: place.NewFleet(place.Options{}), nodes: map[model.NodeID]*node{}, demands: map[model.StageID]*demand{},
 		queues: map[string]*queue{}, accounts: newAccounts(nil), room: 1,
 	}
 	a.total = a.accounts.capacity(nil)

@@ -41,6 +41,12 @@ type pending struct {
 
 // take books slots on a node, give takes them off again.
 func (a *Actor) take(ctx *kit.Context, nd *node, d *demand, each model.Resources, extra *model.Extra, n int) {
+	a.fleet.Take(d.slots, nd.index, place.Slots{Each: each, Extra: extra, Count: n})
+	a.count(ctx, nd, d, each, extra, n)
+}
+
+// count adds slots that the fleet has booked to what the node and the demand hold.
+func (a *Actor) count(ctx *kit.Context, nd *node, d *demand, each model.Resources, extra *model.Extra, n int) {
 	h := nd.held[d.Stage]
 	if h == nil {
 		h = &held{each: each, extra: extra}
@@ -48,8 +54,6 @@ func (a *Actor) take(ctx *kit.Context, nd *node, d *demand, each model.Resources
 	}
 	h.count += n
 	d.held += uint64(n)
-	d.byNode[nd.index] += n
-	a.fleet.Take(nd.index, each, n)
 	a.settle(ctx, d)
 }
 
@@ -63,10 +67,7 @@ func (a *Actor) give(ctx *kit.Context, nd *node, stage model.StageID, n int) {
 		delete(nd.held, stage)
 	}
 	d.held -= uint64(n)
-	if d.byNode[nd.index] -= n; d.byNode[nd.index] <= 0 {
-		delete(d.byNode, nd.index)
-	}
-	a.fleet.Give(nd.index, h.each, n)
+	a.fleet.Give(d.slots, nd.index, place.Slots{Each: h.each, Extra: h.extra, Count: n})
 	a.settle(ctx, d)
 	a.gain(ctx)
 }
@@ -153,8 +154,7 @@ func (a *Actor) view(ctx *kit.Context, m *msg.NodeView) {
 	if i := m.Info; i != nd.info {
 		a.resize(nd, i)
 	}
-	i := m.Info
-	nd.index = a.fleet.Put(m.Node, model.Resources{i.GetCpuMilli(), i.GetMemoryBytes(), i.GetDiskBytes(), i.GetNetBps()}, i.GetAttributes(), i.GetDrivers())
+	nd.index = a.fleet.Put(m.Node, whatIs(m))
 	a.fleet.SetSchedulable(m.Node, m.Open)
 	for _, h := range m.Held {
 		a.take(ctx, nd, a.record(h.Stage), h.Each, h.Extra, h.Count)
@@ -166,6 +166,23 @@ func (a *Actor) view(ctx *kit.Context, m *msg.NodeView) {
 		a.askView(ctx, nd)
 	}
 	a.gain(ctx)
+}
+
+// whatIs is the node as placement sees it. Taints in the message are all of them, the agent's own among them.
+func whatIs(m *msg.NodeView) place.Node {
+	i := m.Info
+	n := place.Node{
+		Capacity:   model.Resources{i.GetCpuMilli(), i.GetMemoryBytes(), i.GetDiskBytes(), i.GetNetBps()},
+		Attributes: i.GetAttributes(), Drivers: i.GetDrivers(), Packages: i.GetPackages(), Custom: i.GetCustom(),
+		PortFrom: i.GetPortFrom(), PortTo: i.GetPortTo(), Maintenance: m.Maintenance,
+	}
+	for _, d := range i.GetDevices() {
+		n.Devices = append(n.Devices, place.Device{Kind: d.GetKind(), Model: d.GetModel()})
+	}
+	for _, t := range m.Taints {
+		n.Taints = append(n.Taints, place.Taint{Key: t.GetKey(), Value: t.GetValue(), Effect: t.GetEffect()})
+	}
+	return n
 }
 
 func sortedStages(m map[model.StageID]*held) []model.StageID {

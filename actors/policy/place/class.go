@@ -1,147 +1,224 @@
 package place
 
 import (
-	"cmp"
-	"fmt"
-	"slices"
-	"strconv"
+	"math/bits"
 
 	"github.com/troupe-sched/troupe/actors/model"
 )
 
-// Shape is all that matters of a slot for where it may go.
-type Shape struct {
-	Resources   model.Resources
-	Constraints []model.Constraint
-	Driver      string
-	// Spread is the attribute over whose values slots are spread; empty for none.
-	Spread string
-}
-
-// ShapeOf is the shape of a stage's slots.
-func ShapeOf(plan *model.StagePlan) Shape {
-	return Shape{Resources: plan.Resources, Constraints: plan.Constraints, Driver: plan.Driver, Spread: plan.Spread}
-}
-
-// ClassID stands for all shapes that are equal. It holds until it was released as often as it was asked for.
-type ClassID int32
-
-// classes holds the shapes in use.
-type classes struct {
-	all    []*class // by ClassID; nil where vacant
-	vacant []ClassID
-	byKey  map[string]ClassID
-	cached int    // those with candidates
-	budget int    // of cached times nodes
-	clock  uint64 // counts uses
-}
-
-// class is one shape, the filters that it makes, and its candidates if they are cached.
+// class is what stages share whose slots no single node could tell apart.
 type class struct {
+	id    int32
 	shape Shape
 	key   string
 	uses  int
-	// standing filters depend on what a node is, room on what it holds.
+	need  model.Resources
+	extra *model.Extra
+	// standing and room are its filters, more those that look at the slots of a stage.
 	standing, room []filter
-	candidates     *candidates
-	used           uint64 // when candidates were asked for last
+	attributes     []*attribute
+	scoring        scoring
+	// passes are the nodes that pass the standing filters, maybe those among them believed to have room: one that has
+	// lost its room is dropped when it is met, one that gained comes back from the list of changes.
+	passes, maybe []uint64
+	count         int    // of maybe
+	read          uint64 // changes taken in
+	known         bool   // all nodes were looked at since changes were missed
+	best          []scored
+	domains       []*domains
 }
 
-// Class finds or makes the class of a shape. Shapes whose constraints differ only in order are equal. Each call is
-// undone by one Release: classes are as many as there are callers that hold one.
-func (f *Fleet) Class(shape Shape) ClassID {
-	key := keyOf(shape)
-	id, known := f.classes.byKey[key]
-	if !known {
-		id = f.classes.insert(newClass(shape, key))
-	}
-	f.classes.all[id].uses++
-	return id
+// scored is a candidate remembered, with its score if the node is still at that version.
+type scored struct {
+	node    NodeIndex
+	version uint32
+	score   int64
 }
 
-// Release lets go of a class.
-func (f *Fleet) Release(id ClassID) {
-	c := f.class(id)
-	if c.uses--; c.uses > 0 {
-		return
-	}
-	if c.candidates != nil {
-		f.classes.cached--
-	}
-	delete(f.classes.byKey, c.key)
-	f.classes.all[id] = nil
-	f.classes.vacant = append(f.classes.vacant, id)
+// domains counts the nodes of a class by the values of an attribute.
+type domains struct {
+	attribute    *attribute
+	of           []int32 // by node: the number of the value under which it is counted
+	passes, room []int32 // by number
 }
 
-// Shape is the shape that a class stands for.
-func (f *Fleet) Shape(id ClassID) Shape { return f.class(id).shape }
-
-func (f *Fleet) class(id ClassID) *class {
-	if id < 0 || int(id) >= len(f.classes.all) || f.classes.all[id] == nil {
-		panic(fmt.Sprintf("place: class %d is not held", id))
-	}
-	return f.classes.all[id]
+type classes struct {
+	byKey  map[string]*class
+	lastID int32
 }
 
-func (cs *classes) insert(c *class) ClassID {
-	id := ClassID(len(cs.all))
-	if last := len(cs.vacant) - 1; last >= 0 {
-		id = cs.vacant[last]
-		cs.vacant = cs.vacant[:last]
-		cs.all[id] = c
-	} else {
-		cs.all = append(cs.all, c)
+// join finds or makes the class of a shape. It is undone by leave.
+func (cs *classes) join(f *Fleet, shape *Shape) *class {
+	key := shape.key()
+	if c := cs.byKey[key]; c != nil && !f.options.NoClasses {
+		c.uses++
+		return c
 	}
-	cs.byKey[c.key] = id
-	return id
-}
-
-func newClass(shape Shape, key string) *class {
-	c := &class{shape: cloneShape(shape), key: key, standing: []filter{openFilter{}, driverFilter{shape.Driver}}}
-	for _, constraint := range c.shape.Constraints {
-		c.standing = append(c.standing, constraintFilter{constraint})
+	cs.lastID++
+	c := &class{id: cs.lastID, shape: *shape, key: key, uses: 1, need: shape.Resources, extra: shape.Extra, room: room(shape)}
+	c.standing, c.attributes = f.standing(shape)
+	c.scoring = f.scoringOf(shape)
+	c.attributes = append(c.attributes, c.scoring.attributes...)
+	for _, r := range spreadRules(shape) {
+		a := f.attribute(r.On)
+		c.attributes = append(c.attributes, a)
+		c.domains = append(c.domains, &domains{attribute: a})
 	}
-	for dimension, need := range c.shape.Resources {
-		if need > 0 {
-			c.room = append(c.room, roomFilter{dimension, need})
-		}
-	}
+	cs.byKey[key] = c
 	return c
 }
 
-func cloneShape(s Shape) Shape {
-	s.Constraints = slices.Clone(s.Constraints)
-	for i := range s.Constraints {
-		s.Constraints[i].Values = slices.Clone(s.Constraints[i].Values)
+func (cs *classes) leave(f *Fleet, c *class) {
+	if c.uses--; c.uses > 0 {
+		return
 	}
-	for i, amount := range s.Resources {
-		s.Resources[i] = max(amount, 0)
+	for _, a := range c.attributes {
+		f.dropAttribute(a)
 	}
-	return s
+	if cs.byKey[c.key] == c {
+		delete(cs.byKey, c.key)
+	}
 }
 
-// keyOf writes a shape down so that equal shapes, and no others, give equal keys.
-func keyOf(s Shape) string {
-	s = cloneShape(s)
-	for i := range s.Constraints {
-		if s.Constraints[i].Op == model.OpIn {
-			slices.Sort(s.Constraints[i].Values)
+func (c *class) has(n NodeIndex) bool { return c.maybe[n>>6]&(1<<(n&63)) != 0 }
+
+// add believes that a node has room.
+func (c *class) add(n NodeIndex) {
+	if c.has(n) {
+		return
+	}
+	c.maybe[n>>6] |= 1 << (n & 63)
+	c.count++
+	for _, d := range c.domains {
+		d.room[d.of[n]]++
+	}
+}
+
+// drop believes that it has none.
+func (c *class) drop(n NodeIndex) {
+	if !c.has(n) {
+		return
+	}
+	c.maybe[n>>6] &^= 1 << (n & 63)
+	c.count--
+	for _, d := range c.domains {
+		d.room[d.of[n]]--
+	}
+}
+
+// gather looks at all nodes.
+func (c *class) gather(f *Fleet) {
+	c.extend(f)
+	clear(c.passes)
+	clear(c.maybe)
+	c.count, c.best = 0, c.best[:0]
+	for _, d := range c.domains {
+		clear(d.passes)
+		clear(d.room)
+	}
+	for i := range f.ids {
+		c.meet(f, NodeIndex(i))
+	}
+	c.read, c.known = f.changes.end(), true
+}
+
+// extend makes room for nodes and values that are new.
+func (c *class) extend(f *Fleet) {
+	for words := (len(f.ids) + 63) / 64; len(c.passes) < words; {
+		c.passes, c.maybe = append(c.passes, 0), append(c.maybe, 0)
+	}
+	for _, d := range c.domains {
+		for len(d.of) < len(f.ids) {
+			d.of = append(d.of, 0)
+		}
+		for len(d.passes) < d.attribute.size() {
+			d.passes, d.room = append(d.passes, 0), append(d.room, 0)
 		}
 	}
-	slices.SortFunc(s.Constraints, func(a, b model.Constraint) int {
-		return cmp.Or(cmp.Compare(a.Attribute, b.Attribute), cmp.Compare(a.Op, b.Op), slices.Compare(a.Values, b.Values))
-	})
-	var key []byte
-	for _, amount := range s.Resources {
-		key = append(strconv.AppendInt(key, amount, 10), ' ')
+}
+
+// meet asks the standing filters about a node that is not counted, and counts it.
+func (c *class) meet(f *Fleet, n NodeIndex) {
+	if !f.up[n] {
+		return
 	}
-	key = strconv.AppendQuote(strconv.AppendQuote(key, s.Driver), s.Spread)
-	for _, c := range s.Constraints {
-		key = strconv.AppendQuote(append(key, ' '), c.Attribute)
-		key = strconv.AppendUint(key, uint64(c.Op), 10)
-		for _, v := range c.Values {
-			key = strconv.AppendQuote(key, v)
+	for _, x := range c.standing {
+		if !x.admits(f, nil, n) {
+			return
 		}
 	}
-	return string(key)
+	c.passes[n>>6] |= 1 << (n & 63)
+	for _, d := range c.domains {
+		d.of[n] = d.attribute.ids[n]
+		d.passes[d.of[n]]++
+	}
+	if fits(&c.need, &f.rows[n].free) {
+		c.add(n)
+	}
+}
+
+// forget takes a node out of all counts.
+func (c *class) forget(n NodeIndex) {
+	if !c.passed(n) {
+		return
+	}
+	c.drop(n)
+	c.passes[n>>6] &^= 1 << (n & 63)
+	for _, d := range c.domains {
+		d.passes[d.of[n]]--
+	}
+}
+
+func (c *class) passed(n NodeIndex) bool { return c.passes[n>>6]&(1<<(n&63)) != 0 }
+
+// catchUp takes in all changes.
+func (c *class) catchUp(f *Fleet) {
+	end := f.changes.end()
+	if c.read == end && c.known {
+		return
+	}
+	if !c.known || c.read < f.changes.base || end-c.read > uint64(len(f.ids)/2+16) {
+		c.gather(f)
+		return
+	}
+	c.extend(f)
+	for _, change := range f.changes.tail[c.read-f.changes.base:] {
+		n := change.node()
+		if change.deep() {
+			c.forget(n)
+			c.meet(f, n)
+		} else if c.passed(n) && fits(&c.need, &f.rows[n].free) {
+			c.add(n)
+		}
+	}
+	c.read = end
+}
+
+// next is the first node at or after n that is believed to have room, going round; NoNode if there is none.
+func (c *class) next(n NodeIndex) NodeIndex {
+	if c.count == 0 {
+		return NoNode
+	}
+	w := int(n >> 6)
+	word := c.maybe[w] &^ (1<<(n&63) - 1)
+	for range len(c.maybe) + 1 {
+		if word != 0 {
+			return NodeIndex(w<<6 + bits.TrailingZeros64(word))
+		}
+		if w++; w == len(c.maybe) {
+			w = 0
+		}
+		word = c.maybe[w]
+	}
+	return NoNode
+}
+
+// fits reports whether a slot fits into what is free. A node that holds too much of one resource can still give others.
+func fits(need, free *model.Resources) bool {
+	for i := range need {
+		if need[i] > free[i] && need[i] > 0 {
+			return false
+		}
+	}
+	return true
 }

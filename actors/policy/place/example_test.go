@@ -7,34 +7,33 @@ import (
 	"github.com/troupe-sched/troupe/actors/policy/place"
 )
 
-// Decide, carry out, decide again: Place changes nothing by itself.
+// Place decides and books; Give takes back; Explain tells why nothing fits.
 func ExampleFleet() {
-	fleet := place.NewFleet()
+	fleet := place.NewFleet(place.Options{})
 	for _, id := range []model.NodeID{"n1", "n2"} {
-		fleet.Put(id, model.Resources{model.CPU: 2000, model.Memory: 4 << 30}, map[string]string{"os": "linux"}, []string{"process"})
+		fleet.Put(id, place.Node{
+			Capacity:   model.Resources{model.CPU: 2000, model.Memory: 4 << 30},
+			Attributes: map[string]string{"os": "linux"}, Drivers: []string{"process"},
+		})
 	}
 	shape := place.Shape{Resources: model.Resources{model.CPU: 500, model.Memory: 1 << 30}, Driver: "process"}
-	class := fleet.Class(shape)
-	defer fleet.Release(class)
-
-	for _, a := range fleet.Place(class, 6, nil, nil) {
+	stage := fleet.Stage(shape)
+	for _, a := range fleet.Place(stage, place.Ask{Slots: 6}, nil) {
 		fmt.Println(fleet.ID(a.Node), a.Count)
-		fleet.Take(a.Node, shape.Resources, a.Count)
 	}
-	fmt.Println("left:", fleet.Place(class, 6, nil, nil))
+	fmt.Println("three together:", fleet.Place(stage, place.Ask{Slots: 3, All: true}, nil))
 
 	n1, _ := fleet.Index("n1")
-	fleet.Give(n1, shape.Resources, 1)
-	for _, a := range fleet.Place(class, 1, nil, nil) {
+	fleet.Give(stage, n1, place.Slots{Each: shape.Resources, Count: 1})
+	for _, a := range fleet.Place(stage, place.Ask{Slots: 1}, nil) {
 		fmt.Println(fleet.ID(a.Node), a.Count)
 	}
-	big := fleet.Class(place.Shape{Resources: model.Resources{model.CPU: 500, model.Memory: 2112 << 20}})
-	defer fleet.Release(big)
+	big := fleet.Stage(place.Shape{Resources: model.Resources{model.CPU: 500, model.Memory: 2112 << 20}})
 	fmt.Println(fleet.Explain(big))
 	// Output:
 	// n1 4
 	// n2 2
-	// left: [{1 2}]
+	// three together: []
 	// n1 1
-	// 0 nodes of 2 can take one; 2 nodes refused by memory (needs 2112Mi, at most 2Gi free); it would fit on node n2 with 64Mi less memory
+	// 0 nodes of 2 can take one; 1 node refused by cpu (needs 500m, at most 0 free), 1 node refused by memory (needs 2112Mi, at most 2Gi free); it would fit on node n2 with 64Mi less memory
 }

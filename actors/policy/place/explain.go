@@ -38,28 +38,28 @@ type Change struct {
 }
 
 // Explain looks at every node. It is for people who ask, not for the way of a grant.
-func (f *Fleet) Explain(id ClassID) Explanation {
-	c := f.class(id)
-	filters := slices.Concat(c.standing, c.room)
+func (f *Fleet) Explain(s *Stage) Explanation {
+	c := s.class
+	filters := f.filters(s)
 	refused := make([][]NodeIndex, len(filters))
 	e := Explanation{Nodes: f.Len(), Closest: NoNode}
 	var least distance
 	for n := range f.Nodes() {
-		first := slices.IndexFunc(filters, func(x filter) bool { return !x.admits(f, n) })
+		first := slices.IndexFunc(filters, func(x filter) bool { return !x.admits(f, s, n) })
 		if first < 0 {
 			e.Fit++
 			continue
 		}
 		refused[first] = append(refused[first], n)
-		d := c.distance(f, n)
+		d := c.distance(f, s, n)
 		if e.Closest == NoNode || d.compare(least) < 0 {
 			e.Closest, least = n, d
 		}
-		c.note(f, n, d, &e)
+		c.note(f, s, n, d, &e)
 	}
 	for i, nodes := range refused {
 		if len(nodes) > 0 {
-			e.Refusals = append(e.Refusals, Refusal{filters[i].name(), len(nodes), filters[i].refusal(f, nodes)})
+			e.Refusals = append(e.Refusals, Refusal{filters[i].name(), len(nodes), filters[i].refusal(f, s, nodes)})
 		}
 	}
 	slices.SortStableFunc(e.Refusals, func(a, b Refusal) int { return cmp.Compare(b.Nodes, a.Nodes) })
@@ -69,9 +69,18 @@ func (f *Fleet) Explain(id ClassID) Explanation {
 	case e.Nodes == 0:
 		e.Remedy = "there is no node: start an agent"
 	default:
-		e.Remedy = remedy(f, e.Closest, filters)
+		e.Remedy = remedy(f, s, e.Closest, filters)
 	}
 	return e
+}
+
+// filters are all filters of a stage, in the order in which refusals are counted.
+func (f *Fleet) filters(s *Stage) []filter {
+	list := slices.Concat(s.class.standing, s.class.room)
+	for _, r := range s.rules {
+		list = append(list, r)
+	}
+	return append(list, withheldFilter{})
 }
 
 // distance is how far a node is from fitting: first by the filters that no change of a slot's size would satisfy, then
@@ -86,15 +95,26 @@ func (d distance) compare(o distance) int {
 	return cmp.Or(cmp.Compare(d.standing, o.standing), cmp.Compare(d.without, o.without), cmp.Compare(d.short, o.short))
 }
 
-func (c *class) distance(f *Fleet, n NodeIndex) distance {
+func (c *class) distance(f *Fleet, s *Stage, n NodeIndex) distance {
 	var d distance
 	for _, x := range c.standing {
-		if !x.admits(f, n) {
+		if !x.admits(f, s, n) {
+			d.standing++
+		}
+	}
+	for _, x := range s.rules {
+		if !x.admits(f, s, n) {
 			d.standing++
 		}
 	}
 	for _, x := range c.room {
-		room := x.(roomFilter)
+		room, plain := x.(roomFilter)
+		if !plain {
+			if !x.admits(f, s, n) {
+				d.standing++
+			}
+			continue
+		}
 		short := room.short(f, n)
 		if short <= 0 {
 			continue
@@ -111,11 +131,11 @@ func (c *class) distance(f *Fleet, n NodeIndex) distance {
 }
 
 // note keeps the least change of a single resource that would do.
-func (c *class) note(f *Fleet, n NodeIndex, d distance, e *Explanation) {
+func (c *class) note(f *Fleet, s *Stage, n NodeIndex, d distance, e *Explanation) {
 	if d.standing > 0 || d.without > 0 || d.shortOf != 1 {
 		return
 	}
-	i := slices.IndexFunc(c.room, func(x filter) bool { return !x.admits(f, n) })
+	i := slices.IndexFunc(c.room, func(x filter) bool { return !x.admits(f, s, n) })
 	room := c.room[i].(roomFilter)
 	change := Change{room.name(), room.short(f, n), n}
 	k := slices.IndexFunc(e.Changes, func(o Change) bool { return o.Resource == change.Resource })
@@ -128,11 +148,11 @@ func (c *class) note(f *Fleet, n NodeIndex, d distance, e *Explanation) {
 }
 
 // remedy says what would make all filters admit a node.
-func remedy(f *Fleet, n NodeIndex, filters []filter) string {
+func remedy(f *Fleet, s *Stage, n NodeIndex, filters []filter) string {
 	var changes []string
 	for _, x := range filters {
-		if !x.admits(f, n) {
-			changes = append(changes, x.remedy(f, n))
+		if !x.admits(f, s, n) {
+			changes = append(changes, x.remedy(f, s, n))
 		}
 	}
 	return "it would fit on node " + string(f.ids[n]) + " " + strings.Join(changes, " and ")

@@ -1,15 +1,7 @@
-// Package place decides on which nodes slots go. Nodes are columns; a decision is filters, which say where a slot may
-// go and can explain their refusals, then a score: spread over an attribute first, if the stage asks for it, then best
-// fit. Equal shapes share one class, and a class keeps its candidates in order and catches up with what has changed, so
-// that a grant costs the same in a small fleet and in a large one.
-//
-// It is pure: no clock, no chance, no order of a map. Equal calls in equal order give equal answers, and of nodes that
-// score the same, the one that was put first wins. A Fleet belongs to one goroutine.
 package place
 
 import (
 	"iter"
-	"maps"
 	"slices"
 
 	"github.com/troupe-sched/troupe/actors/model"
@@ -24,54 +16,137 @@ const NoNode NodeIndex = -1
 // Limits of a fleet.
 const (
 	// MaxNodes is the number of nodes that a fleet can hold.
-	MaxNodes = 1 << indexBits
-	// MaxCached bounds the memory of candidates, as classes times nodes: about 20 bytes each. Beyond it the candidates
-	// of the class that was used longest ago are forgotten, and gathered again when they are asked for.
-	MaxCached = 4 << 20
+	MaxNodes = 1 << 17
 	// maxHeld bounds sums that no validated input can reach.
 	maxHeld = int64(1) << 60
 )
 
+// Options of a fleet. The zero value is what a cell uses.
+type Options struct {
+	// Seed of the fleet's chance; 0 is a seed like any other.
+	Seed uint64
+	// Score names the score of stages that name none; "hybrid" if empty.
+	Score string
+	// Filters and Scores beyond the ones that are built in, in the order in which they are asked. A score is used by
+	// stages and queues that name it.
+	Filters []Filter
+	Scores  []Score
+	// Exact looks at every node for every slot: the best score wins, of equal ones the node that was put first.
+	Exact bool
+	// NoClasses gives every stage a class of its own, NoCache forgets scores, NoChance looks at all nodes believed to
+	// have room: for measuring what each is worth.
+	NoClasses, NoCache, NoChance bool
+}
+
 // Fleet is the nodes of a cell as placement sees them.
 type Fleet struct {
-	// Columns, by NodeIndex.
-	ids        []model.NodeID
-	live       []bool
-	open       []bool
-	capacity   []model.Resources
-	held       []model.Resources
-	attributes []map[string]string
-	drivers    [][]string
+	options Options
+	// Columns, by NodeIndex. up says that a node takes new slots; version counts its changes.
+	ids      []model.NodeID
+	up       []bool
+	rows     []row
+	capacity []model.Resources
+	version  []uint32
+	extras   []*extra
+	nodes    []node
+	drivers  *column[[]string]
+	taints   *column[[]Taint]
 
-	index   map[model.NodeID]NodeIndex
-	vacant  []NodeIndex // indexes of removed nodes, taken again last in first out
-	changes changes
-	classes classes
+	attributes attributeColumns
+	index      map[model.NodeID]NodeIndex
+	vacant     []NodeIndex // indexes of removed nodes, taken again last in first out
+	changes    changes
+	classes    classes
+	stages     []*Stage
+	presences  []*presence
+	holds      map[NodeIndex][]hold
+	// moves counts what changes the answer of any rule.
+	moves   uint64
+	chance  uint64
 	scratch scratch
 }
 
 // NewFleet is a fleet without nodes.
-func NewFleet() *Fleet {
-	return &Fleet{index: map[model.NodeID]NodeIndex{}, classes: classes{byKey: map[string]ClassID{}, budget: MaxCached}}
+func NewFleet(o Options) *Fleet {
+	return &Fleet{
+		options: o, index: map[model.NodeID]NodeIndex{}, classes: classes{byKey: map[string]*class{}},
+		attributes: attributeColumns{map[string]*attribute{}}, drivers: newColumn(joined), taints: newColumn(taintsKey),
+		holds: map[NodeIndex][]hold{}, chance: o.Seed*0x9e3779b97f4a7c15 + 0x1234567,
+	}
 }
 
 // Put adds a node, open and empty, or changes one; what a known node holds, and whether it is open, stays. It returns
 // NoNode, and does nothing, when the fleet is full.
-func (f *Fleet) Put(id model.NodeID, capacity model.Resources, attributes map[string]string, drivers []string) NodeIndex {
+func (f *Fleet) Put(id model.NodeID, what Node) NodeIndex {
 	n, known := f.index[id]
 	if !known {
 		if n = f.vacancy(); n == NoNode {
 			return NoNode
 		}
 		f.index[id] = n
-		f.ids[n], f.live[n], f.open[n] = id, true, true
+		f.ids[n] = id
 	}
-	for i, amount := range capacity {
-		capacity[i] = min(max(amount, 0), model.MaxAmount)
+	held := f.Held(n)
+	for i, amount := range what.Capacity {
+		what.Capacity[i] = min(max(amount, 0), model.MaxAmount)
 	}
-	f.capacity[n], f.attributes[n], f.drivers[n] = capacity, maps.Clone(attributes), slices.Clone(drivers)
-	f.changes.add(n, true, len(f.ids))
+	f.capacity[n] = what.Capacity
+	f.rows[n] = row{free: what.Capacity.Sub(held), scale: scaleOf(what.Capacity)}
+	fresh := extraOf(&what)
+	if old := f.extras[n]; old != nil {
+		if fresh == nil {
+			fresh = &extra{}
+		}
+		fresh.adopt(old)
+	}
+	f.extras[n] = fresh
+	f.nodes[n].Node, f.nodes[n].live = what, true
+	f.classify(n)
 	return n
+}
+
+// classify puts a node's properties into the columns, and counts the slots there in its domains, which may be new.
+func (f *Fleet) classify(n NodeIndex) {
+	info := &f.nodes[n]
+	f.up[n] = info.live && !info.closed && !info.Maintenance
+	f.drivers.set(n, info.Drivers, len(info.Drivers) > 0)
+	f.taints.set(n, info.Taints, len(info.Taints) > 0)
+	var moved []*attribute
+	for _, a := range f.attributes.byName { //order: each for itself
+		value, has := f.valueOf(n, a.name)
+		if old := a.ids[min(int(n), len(a.ids)-1)]; int(n) < len(a.ids) && (has != (old > 0) || has && a.values[old] != value) {
+			moved = append(moved, a)
+		} else {
+			a.set(n, value, has)
+		}
+	}
+	if len(moved) > 0 {
+		f.recount(n, moved)
+	}
+	f.note(n, true)
+}
+
+// recount moves a node to other domains, with the slots of all stages that it holds.
+func (f *Fleet) recount(n NodeIndex, moved []*attribute) {
+	shift := func(sign int) {
+		for _, s := range f.stages {
+			if count := s.held[n]; count > 0 {
+				f.tally(s, n, sign*count)
+			}
+		}
+	}
+	shift(-1)
+	for _, a := range moved {
+		value, has := f.valueOf(n, a.name)
+		a.set(n, value, has)
+	}
+	shift(1)
+}
+
+// note tells all classes that a node may have gained; deep says that it is not what it was.
+func (f *Fleet) note(n NodeIndex, deep bool) {
+	f.version[n]++
+	f.changes.add(n, deep, len(f.ids))
 }
 
 // vacancy is the index for a new node.
@@ -85,76 +160,94 @@ func (f *Fleet) vacancy() NodeIndex {
 	if n == MaxNodes {
 		return NoNode
 	}
-	f.ids, f.live, f.open = append(f.ids, ""), append(f.live, false), append(f.open, false)
-	f.capacity, f.held = append(f.capacity, model.Resources{}), append(f.held, model.Resources{})
-	f.attributes, f.drivers = append(f.attributes, nil), append(f.drivers, nil)
+	f.ids, f.up, f.rows = append(f.ids, ""), append(f.up, false), append(f.rows, row{})
+	f.capacity, f.version = append(f.capacity, model.Resources{}), append(f.version, 0)
+	f.extras, f.nodes = append(f.extras, nil), append(f.nodes, node{})
+	f.drivers.set(NodeIndex(n), nil, false)
+	f.taints.set(NodeIndex(n), nil, false)
+	for _, a := range f.attributes.byName { //order: each for itself
+		a.set(NodeIndex(n), "", false)
+	}
 	return NodeIndex(n)
 }
 
-// Remove forgets a node, and reports whether it was there.
+// Remove forgets a node and all that it holds, and reports whether it was there.
 func (f *Fleet) Remove(id model.NodeID) bool {
 	n, known := f.index[id]
 	if !known {
 		return false
 	}
+	for _, s := range f.stages {
+		if count := s.held[n]; count > 0 {
+			f.tally(s, n, -count)
+			delete(s.held, n)
+			s.total -= count
+		}
+	}
 	delete(f.index, id)
-	f.ids[n], f.live[n], f.open[n], f.attributes[n], f.drivers[n] = "", false, false, nil, nil
-	f.capacity[n], f.held[n] = model.Resources{}, model.Resources{}
+	delete(f.holds, n)
+	f.ids[n], f.nodes[n], f.extras[n] = "", node{}, nil
+	f.capacity[n], f.rows[n] = model.Resources{}, row{}
+	f.classify(n)
 	f.vacant = append(f.vacant, n)
-	f.changes.add(n, true, len(f.ids))
 	return true
 }
 
 // SetSchedulable says whether a node takes new slots. It reports whether the node is known.
 func (f *Fleet) SetSchedulable(id model.NodeID, open bool) bool {
 	n, known := f.index[id]
-	if known && f.open[n] != open {
-		f.open[n] = open
-		f.changes.add(n, true, len(f.ids))
+	if known && f.nodes[n].closed == open {
+		f.nodes[n].closed = !open
+		f.up[n] = open && !f.nodes[n].Maintenance
+		f.note(n, true)
 	}
 	return known
 }
 
-// SetHeld replaces what slots hold on a node. It reports whether the node is known.
-func (f *Fleet) SetHeld(id model.NodeID, held model.Resources) bool {
-	n, known := f.index[id]
-	if known {
-		f.setHeld(n, held)
-	}
-	return known
-}
-
-// Take holds count slots of a size on a node: after each Assignment of Place that is carried out, and for slots that
-// are there already. A node can hold more than it has; then nothing fits on it.
-func (f *Fleet) Take(n NodeIndex, each model.Resources, count int) { f.shift(n, each, int64(count)) }
-
-// Give is the opposite of Take. What a node holds does not fall below nothing: the view of a fleet may be behind, and
-// the next SetHeld sets it right.
-func (f *Fleet) Give(n NodeIndex, each model.Resources, count int) { f.shift(n, each, -int64(count)) }
-
-func (f *Fleet) shift(n NodeIndex, each model.Resources, count int64) {
-	if n < 0 || int(n) >= len(f.live) || !f.live[n] {
+// Take books slots of a stage on a node that are there already. A node can hold more than it has; then nothing fits.
+func (f *Fleet) Take(s *Stage, n NodeIndex, slots Slots) {
+	if !f.live(n) || slots.Count <= 0 {
 		return // it was removed while the message was on its way
 	}
-	held := f.held[n]
-	for i := range held {
-		amount, most := min(max(each[i], 0), model.MaxAmount), maxHeld
-		if amount > 0 {
-			most = maxHeld / amount
-		}
-		held[i] += amount * min(max(count, -most), most)
+	free := &f.rows[n].free
+	for i, each := range slots.Each {
+		free[i] = max(free[i]-times(each, slots.Count), f.capacity[n][i]-maxHeld)
 	}
-	f.setHeld(n, held)
+	if f.extras[n] == nil && slots.Extra != nil {
+		f.extras[n] = &extra{}
+	}
+	if f.extras[n] != nil {
+		f.extras[n].shift(&slots, 1)
+	}
+	f.version[n]++
+	s.held[n] += slots.Count
+	s.total += slots.Count
+	f.tally(s, n, slots.Count)
 }
 
-func (f *Fleet) setHeld(n NodeIndex, held model.Resources) {
-	for i, amount := range held {
-		held[i] = min(max(amount, 0), maxHeld)
+// Give is the opposite of Take. What a node holds does not fall below nothing: the view of a fleet may be behind.
+func (f *Fleet) Give(s *Stage, n NodeIndex, slots Slots) {
+	if !f.live(n) || slots.Count <= 0 {
+		return
 	}
-	if held != f.held[n] {
-		f.held[n] = held
-		f.changes.add(n, false, len(f.ids))
+	free := &f.rows[n].free
+	for i, each := range slots.Each {
+		free[i] = min(free[i]+times(each, slots.Count), f.capacity[n][i])
 	}
+	if f.extras[n] != nil {
+		f.extras[n].shift(&slots, -1)
+	}
+	f.note(n, false)
+	count := min(slots.Count, s.held[n])
+	if s.held[n] -= count; s.held[n] == 0 {
+		delete(s.held, n)
+	}
+	s.total -= count
+	f.tally(s, n, -count)
+}
+
+func (f *Fleet) live(n NodeIndex) bool {
+	return n >= 0 && int(n) < len(f.nodes) && f.nodes[n].live
 }
 
 // Len is the number of nodes.
@@ -172,68 +265,41 @@ func (f *Fleet) Index(id model.NodeID) (NodeIndex, bool) {
 	return n, true
 }
 
+// Node is what a node is. It must not be changed.
+func (f *Fleet) Node(n NodeIndex) *Node { return &f.nodes[n].Node }
+
 // Schedulable reports whether a node takes new slots.
-func (f *Fleet) Schedulable(n NodeIndex) bool { return f.open[n] }
+func (f *Fleet) Schedulable(n NodeIndex) bool { return f.up[n] }
 
 // Capacity is all that a node has.
 func (f *Fleet) Capacity(n NodeIndex) model.Resources { return f.capacity[n] }
 
 // Held is what slots hold on a node.
-func (f *Fleet) Held(n NodeIndex) model.Resources { return f.held[n] }
+func (f *Fleet) Held(n NodeIndex) model.Resources { return f.capacity[n].Sub(f.rows[n].free) }
 
 // Free is what a node has left; negative where it holds more than it has.
-func (f *Fleet) Free(n NodeIndex) model.Resources { return f.capacity[n].Sub(f.held[n]) }
+func (f *Fleet) Free(n NodeIndex) model.Resources { return f.rows[n].free }
+
+// FreeDevices is what is left of each device of a node, in milli.
+func (f *Fleet) FreeDevices(n NodeIndex) []int32 {
+	if f.extras[n] == nil {
+		return nil
+	}
+	return slices.Clone(f.extras[n].free)
+}
 
 // Nodes goes through all nodes, in the order in which ties are decided.
 func (f *Fleet) Nodes() iter.Seq[NodeIndex] {
 	return func(yield func(NodeIndex) bool) {
-		for i, live := range f.live {
-			if live && !yield(NodeIndex(i)) {
+		for i := range f.nodes {
+			if f.nodes[i].live && !yield(NodeIndex(i)) {
 				return
 			}
 		}
 	}
 }
 
-// Totals are sums over a fleet.
-type Totals struct {
-	Nodes, Schedulable int
-	Capacity, Held     model.Resources
-}
-
-// Totals adds up all nodes. Sums stop at the greatest int64 and do not wrap.
-func (f *Fleet) Totals() Totals {
-	t := Totals{Nodes: f.Len()}
-	for n := range f.Nodes() {
-		if f.open[n] {
-			t.Schedulable++
-		}
-		for i := range t.Capacity {
-			t.Capacity[i] = addSaturating(t.Capacity[i], f.capacity[n][i])
-			t.Held[i] = addSaturating(t.Held[i], f.held[n][i])
-		}
-	}
-	return t
-}
-
-// addSaturating adds two numbers that are not negative.
-func addSaturating(a, b int64) int64 {
-	if sum := a + b; sum >= a {
-		return sum
-	}
-	return 1<<63 - 1
-}
-
-// attribute is the value of an attribute of a node; every node has the attribute "node", its own name.
-func (f *Fleet) attribute(n NodeIndex, name string) (string, bool) {
-	if name == model.NodeAttribute {
-		return string(f.ids[n]), true
-	}
-	value, has := f.attributes[n][name]
-	return value, has
-}
-
-// changes is the tail of the list of all changes to nodes. Every class reads it at its own pace; one that is far behind
+// changes is the tail of the list of all gains of nodes. Every class reads it at its own pace; one that is too far behind
 // looks at all nodes again, which costs no more.
 type changes struct {
 	tail []change
@@ -245,10 +311,6 @@ type change int64
 
 func (c change) node() NodeIndex { return NodeIndex(c >> 1) }
 func (c change) deep() bool      { return c&1 != 0 }
-
-// farBehind is the number of unread changes from which on a class looks at all nodes again. The tail never gets shorter
-// than that, so what a class still has to read is there.
-func farBehind(nodes int) uint64 { return uint64(nodes/2 + 16) }
 
 func (c *changes) end() uint64 { return c.base + uint64(len(c.tail)) }
 

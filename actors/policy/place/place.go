@@ -1,232 +1,260 @@
 package place
 
 import (
-	"slices"
-
 	"github.com/troupe-sched/troupe/actors/model"
 )
+
+// Ask is what Place is asked for.
+type Ask struct {
+	// Slots is how many more are wanted.
+	Slots int
+	// Short says that they end before what is kept softly is needed.
+	Short bool
+	// All places all of them or none.
+	All bool
+}
 
 // Assignment is a decision: so many slots go to a node.
 type Assignment struct {
 	Node  NodeIndex
 	Count int
+	// Devices of each slot; nil if it needs none.
+	Devices [][]model.DeviceShare
 }
 
-// entry is an element of the heaps that live for one decision: what it is ordered by, and what it stands for.
-type entry struct {
-	key key
-	ref int32
+// Slots are the slots of an assignment.
+func (s *Stage) Slots(a Assignment) Slots {
+	return Slots{Each: s.shape.Resources, Extra: s.shape.Extra, Count: a.Count, Devices: a.Devices}
 }
+
+const (
+	// scanned is the number of nodes up to which all are looked at; scannedFew is that of nodes believed to have room in
+	// a larger fleet.
+	scanned, scannedFew = 256, 32
+	// drawn is how many nodes are drawn by chance for a slot, and remembered how many of the best are kept.
+	drawn, remembered = 8, 8
+	// drawnMost bounds the draws while drawn nodes turn out to have no room.
+	drawnMost = 4 * drawn
+)
 
 // scratch is memory that decisions use again. It carries nothing from one to the next.
 type scratch struct {
-	queue  []entry
-	nodes  []entry // candidates by group
-	groups []group
-	member []int32 // by group of the class: 1 + place in groups
-	placed []int32 // by node
-	order  []NodeIndex
+	placed []int32 // by node: 1 + place among the answers of this call
+	seen   choice
 }
 
-// group is the candidates of one value of the spread attribute, while a decision is made: a heap nodes[from:to].
-type group struct {
-	from, to int
-	count    int
-}
-
-// Place chooses nodes for up to n slots of a class, and appends its choice to out: as many as fit, each node at most
-// once. It changes nothing: carry the choice out with Take.
-//
-// One slot after another goes to the node that is best then. Without spread that is the node that it fills most.
-// With spread it is a node whose group has the fewest slots of the stage, and among those the one that it fills most;
-// heldByNode says how many slots of the stage a node holds already, and may be nil for none.
-//
-// Without spread a call costs time for the nodes that it chooses. With spread it also looks once at each candidate, and
-// asks heldByNode about the nodes of the candidates' groups: ask for many slots at once.
-func (f *Fleet) Place(id ClassID, n int, heldByNode func(NodeIndex) int, out []Assignment) []Assignment {
-	k := f.candidatesOf(id)
-	c := f.class(id)
-	n = min(n, model.MaxInstances)
-	switch {
-	case n <= 0 || len(k.heap) == 0:
+// Place chooses nodes for slots of a stage, books them, and appends its choice to out: as many as fit, or all or none if
+// they are asked for together, each node once. One slot after another goes to the node that is best then.
+func (f *Fleet) Place(s *Stage, ask Ask, out []Assignment) []Assignment {
+	c := s.class
+	first, left := len(out), min(ask.Slots, model.MaxInstances)
+	if left <= 0 || len(f.ids) == 0 {
 		return out
-	case c.shape.Spread == "":
-		return f.pack(k, c.shape.Resources, n, out)
 	}
-	return f.spread(k, c, n, heldByNode, out)
-}
-
-// pack fills one node after the other, best first. It walks the heap of candidates without changing it: a node is next
-// when its parent was taken.
-func (f *Fleet) pack(k *candidates, need model.Resources, n int, out []Assignment) []Assignment {
-	queue := append(f.scratch.queue[:0], entry{k.heap[0], 0})
-	for n > 0 && len(queue) > 0 {
-		best := queue[0]
-		node := best.key.node()
-		count := int(min(int64(n), need.Times(f.Free(node))))
-		out = append(out, Assignment{node, count})
-		if n -= count; n == 0 {
+	c.extend(f)
+	for len(f.scratch.placed) < len(f.ids) {
+		f.scratch.placed = append(f.scratch.placed, 0)
+	}
+	for left > 0 {
+		k := f.choose(s, c, ask.Short)
+		if k.best.node == NoNode {
 			break
 		}
-		left, right := 2*best.ref+1, 2*best.ref+2
-		if int(left) >= len(k.heap) {
-			queue = pop(queue)
-			continue
+		n, count := k.best.node, 0
+		at := f.scratch.placed[n]
+		if at == 0 {
+			out = append(out, Assignment{Node: n})
+			at = int32(len(out) - first)
+			f.scratch.placed[n] = at
 		}
-		queue[0] = entry{k.heap[left], left}
-		down(queue, 0)
-		if int(right) < len(k.heap) {
-			queue = push(queue, entry{k.heap[right], right})
+		a := &out[first+int(at)-1]
+		for {
+			f.book(s, n, a)
+			left--
+			count++
+			if left == 0 || !f.feasible(s, c, n, ask.Short) {
+				break
+			}
+			if again := f.rate(s, c, n); !again.atLeast(k.second) {
+				break
+			}
 		}
 	}
-	f.scratch.queue = queue
+	for _, a := range out[first:] {
+		f.scratch.placed[a.Node] = 0
+	}
+	if ask.All && left > 0 {
+		for _, a := range out[first:] {
+			f.Give(s, a.Node, s.Slots(a))
+		}
+		out = out[:first]
+	}
 	return out
 }
 
-// spread gives one slot at a time to the group that has the fewest.
-func (f *Fleet) spread(k *candidates, c *class, n int, heldByNode func(NodeIndex) int, out []Assignment) []Assignment {
-	s := &f.scratch
-	if grouped(c) {
-		f.formGroups(k, heldByNode)
-	} else {
-		f.formSingles(k, heldByNode)
+// book takes one slot on a node.
+func (f *Fleet) book(s *Stage, n NodeIndex, a *Assignment) {
+	slots := Slots{Each: s.shape.Resources, Extra: s.shape.Extra, Count: 1}
+	if s.shape.Extra != nil && s.shape.Extra.Devices.Count > 0 {
+		devices := f.devicesFor(s, n)
+		slots.Devices = [][]model.DeviceShare{devices}
+		a.Devices = append(a.Devices, devices)
 	}
-	s.queue = s.queue[:0]
-	for i, g := range s.groups {
-		s.queue = append(s.queue, entry{s.nodes[g.from].key.withCount(g.count), int32(i)})
+	f.Take(s, n, slots)
+	a.Count++
+}
+
+// candidate is a node that can take a slot. Less crowd is better, then more score, then the lower index.
+type candidate struct {
+	node  NodeIndex
+	crowd int64
+	score int64
+}
+
+// before reports whether x is better than y; nothing is worse than no node.
+func (x candidate) before(y candidate) bool {
+	switch {
+	case y.node == NoNode:
+		return true
+	case x.crowd != y.crowd:
+		return x.crowd < y.crowd
+	case x.score != y.score:
+		return x.score > y.score
 	}
-	heapify(s.queue)
-	for len(s.placed) < len(f.ids) {
-		s.placed = append(s.placed, 0)
+	return x.node < y.node
+}
+
+// atLeast reports whether x is as good as y.
+func (x candidate) atLeast(y candidate) bool {
+	return y.node == NoNode || x.crowd < y.crowd || x.crowd == y.crowd && x.score >= y.score
+}
+
+// choice is the two best nodes of those looked at.
+type choice struct {
+	best, second candidate
+	found        int
+}
+
+// see takes a candidate in.
+func (k *choice) see(x candidate) {
+	k.found++
+	switch {
+	case x.node == k.best.node:
+	case x.before(k.best):
+		k.best, k.second = x, k.best
+	case x.before(k.second):
+		k.second = x
 	}
-	need := c.shape.Resources
-	for ; n > 0 && len(s.queue) > 0; n-- {
-		g := &s.groups[s.queue[0].ref]
-		node := s.nodes[g.from].key.node()
-		if s.placed[node] == 0 {
-			s.order = append(s.order, node)
+}
+
+// choose finds the best node for one more slot, among all nodes where these are few, else among some. It finds none only
+// if there is none.
+func (f *Fleet) choose(s *Stage, c *class, short bool) choice {
+	k := choice{best: candidate{node: NoNode}, second: candidate{node: NoNode}}
+	all := f.options.Exact || f.options.NoChance
+	if all || c.count <= scannedFew || len(f.ids) <= scanned || len(c.domains) > 0 {
+		c.catchUp(f)
+	}
+	switch {
+	case all || c.count <= scannedFew || len(f.ids) <= scanned:
+		f.scan(s, c, short, &k)
+		return k
+	case len(c.domains) > 0:
+		f.spread(s, c, short, &k)
+		return k
+	}
+	f.draw(s, c, short, &k)
+	if k.found == 0 {
+		c.catchUp(f)
+		f.scan(s, c, short, &k)
+	}
+	return k
+}
+
+// scan looks at all nodes that are believed to have room.
+func (f *Fleet) scan(s *Stage, c *class, short bool, k *choice) {
+	for w := range c.maybe {
+		for word := c.maybe[w]; word != 0; word &= word - 1 {
+			n := NodeIndex(w<<6 + trailing(word))
+			if f.feasible(s, c, n, short) {
+				k.see(f.rate(s, c, n))
+			}
 		}
-		s.placed[node]++
-		g.count++
-		free := f.Free(node)
-		for i := range free {
-			free[i] -= need[i] * int64(s.placed[node])
-		}
-		if fits(need, free) {
-			s.nodes[g.from].key = keyFor(node, f.capacity[node], free, need) // no worse than before: it stays the first
-		} else if g.drop(s.nodes); g.from == g.to {
-			s.queue = pop(s.queue)
+	}
+}
+
+// draw looks at the best nodes of the last time, and at a few drawn by chance.
+func (f *Fleet) draw(s *Stage, c *class, short bool, k *choice) {
+	for i := 0; i < len(c.best); {
+		if n := c.best[i].node; int(n) < len(f.ids) && c.passed(n) && f.feasible(s, c, n, short) {
+			x := f.rate(s, c, n)
+			c.best[i] = scored{n, f.version[n], x.score}
+			k.see(x)
+			i++
 			continue
 		}
-		s.queue[0].key = s.nodes[g.from].key.withCount(g.count)
-		down(s.queue, 0)
+		c.best[i] = c.best[len(c.best)-1]
+		c.best = c.best[:len(c.best)-1]
 	}
-	for _, node := range s.order {
-		out = append(out, Assignment{node, int(s.placed[node])})
-		s.placed[node] = 0
-	}
-	s.order = s.order[:0]
-	return out
-}
-
-// formSingles makes each candidate a group of its own.
-func (f *Fleet) formSingles(k *candidates, heldByNode func(NodeIndex) int) {
-	s := &f.scratch
-	s.nodes, s.groups = s.nodes[:0], s.groups[:0]
-	for i, key := range k.heap {
-		s.nodes = append(s.nodes, entry{key: key})
-		g := group{from: i, to: i + 1}
-		if heldByNode != nil {
-			g.count = heldByNode(key.node())
-		}
-		s.groups = append(s.groups, g)
-	}
-}
-
-// formGroups sorts the candidates by group, counts what the stage holds in each, also on nodes that are no candidates,
-// and makes a heap of each.
-func (f *Fleet) formGroups(k *candidates, heldByNode func(NodeIndex) int) {
-	s := &f.scratch
-	s.groups = s.groups[:0]
-	s.member = slices.Grow(s.member[:0], len(k.values))[:len(k.values)]
-	clear(s.member)
-	for _, key := range k.heap {
-		m := &s.member[k.groups[key.node()]]
-		if *m == 0 {
-			s.groups = append(s.groups, group{})
-			*m = int32(len(s.groups))
-		}
-		s.groups[*m-1].to++ // its size, for now
-	}
-	from := 0
-	for i := range s.groups {
-		g := &s.groups[i]
-		g.from, from = from, from+g.to
-		g.to = g.from
-	}
-	s.nodes = slices.Grow(s.nodes[:0], len(k.heap))[:len(k.heap)]
-	for _, key := range k.heap {
-		g := &s.groups[s.member[k.groups[key.node()]]-1]
-		s.nodes[g.to] = entry{key: key}
-		g.to++
-	}
-	for _, g := range s.groups {
-		heapify(s.nodes[g.from:g.to])
-	}
-	if heldByNode == nil {
-		return
-	}
-	for n := range f.Nodes() {
-		if m := s.member[k.groups[n]]; m > 0 {
-			s.groups[m-1].count += heldByNode(n)
-		}
-	}
-}
-
-// drop removes the first candidate of a group. The heap keeps its beginning and shrinks at its end.
-func (g *group) drop(nodes []entry) {
-	g.to = g.from + len(pop(nodes[g.from:g.to]))
-}
-
-func push(heap []entry, e entry) []entry {
-	heap = append(heap, e)
-	for i := len(heap) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if heap[parent].key <= heap[i].key {
-			break
-		}
-		heap[parent], heap[i] = heap[i], heap[parent]
-		i = parent
-	}
-	return heap
-}
-
-func pop(heap []entry) []entry {
-	last := len(heap) - 1
-	heap[0] = heap[last]
-	down(heap[:last], 0)
-	return heap[:last]
-}
-
-func heapify(heap []entry) {
-	for i := len(heap)/2 - 1; i >= 0; i-- {
-		down(heap, i)
-	}
-}
-
-func down(heap []entry, i int) {
-	for {
-		child := 2*i + 1
-		if child >= len(heap) {
+	for range drawnMost {
+		n := c.next(NodeIndex(f.random(len(f.ids))))
+		if n == NoNode {
 			return
 		}
-		if child+1 < len(heap) && heap[child+1].key < heap[child].key {
-			child++
+		if !f.feasible(s, c, n, short) {
+			continue
 		}
-		if heap[i].key <= heap[child].key {
+		x := f.rate(s, c, n)
+		k.see(x)
+		c.remember(scored{n, f.version[n], x.score})
+		if k.found >= drawn+len(c.best) {
 			return
 		}
-		heap[i], heap[child] = heap[child], heap[i]
-		i = child
 	}
+}
+
+// remember keeps a node among the best, in place of the worst of them.
+func (c *class) remember(x scored) {
+	worst := 0
+	for i := range c.best {
+		if c.best[i].node == x.node {
+			c.best[i] = x
+			return
+		}
+		if c.best[i].score < c.best[worst].score {
+			worst = i
+		}
+	}
+	switch {
+	case len(c.best) < remembered:
+		c.best = append(c.best, x)
+	case c.best[worst].score < x.score:
+		c.best[worst] = x
+	}
+}
+
+// feasible reports whether a node that passes the standing filters can take one slot, and drops it if it has no room.
+func (f *Fleet) feasible(s *Stage, c *class, n NodeIndex, short bool) bool {
+	if !f.up[n] || !fits(&c.need, &f.rows[n].free) || c.extra != nil && !f.fitsExtra(n, c.extra) {
+		c.drop(n)
+		return false
+	}
+	for _, r := range s.rules {
+		if !r.admits(f, s, n) {
+			return false
+		}
+	}
+	return f.spares(n, s, short)
+}
+
+// rate scores a node for one slot of a stage.
+func (f *Fleet) rate(s *Stage, c *class, n NodeIndex) candidate {
+	x := candidate{node: n, score: c.score(f, n)}
+	for _, r := range s.raters {
+		x.score += r.weight * r.rate(f, s, n)
+	}
+	for _, t := range s.even {
+		x.crowd += int64(t.at(n))
+	}
+	return x
 }

@@ -1,0 +1,124 @@
+package place
+
+import (
+	"math/bits"
+
+	"github.com/troupe-sched/troupe/actors/model"
+)
+
+// The scores that are built in.
+const (
+	// BestFit prefers the node that a slot leaves with least.
+	BestFit = "bestfit"
+	// EPVM prefers the node on which a slot costs least when a resource costs the more the less is left of it: worst fit.
+	// Amir, Awerbuch, Barak, Borgstrom, Keren, "An Opportunity Cost Approach for Job Assignment in a Scalable Computing
+	// Cluster", IEEE TPDS 2000.
+	EPVM = "epvm"
+	// Hybrid prefers the node that a slot leaves with least, and with its resources in balance: what is left of one
+	// resource is of no use once another has run out. Borg names the aim (section 3.2), the formula is ours.
+	Hybrid = "hybrid"
+)
+
+// MaxScore is the best that one score gives; the least is 0.
+const MaxScore = 1<<20 - 1
+
+// base is a score of what a slot leaves on a node. It is a plain function of a row, for speed.
+type base func(need *model.Resources, r *row) int64
+
+// leftBits is how many bits the sum of the parts of all resources has at most.
+const leftBits = partBits + 2
+
+// bestFit: the sum over all resources of what is left, in parts of the node's capacity.
+func bestFit(need *model.Resources, r *row) int64 {
+	left := int64(0)
+	for i := range need {
+		left += r.part(i, r.free[i]-need[i])
+	}
+	return MaxScore - left<<(20-leftBits-1)
+}
+
+// hybrid: the sum of what is left of the resources that the slot takes, and once more what exceeds the scarcest.
+func hybrid(need *model.Resources, r *row) int64 {
+	left, least, kinds := int64(0), int64(1)<<partBits, int64(0)
+	for i := range need {
+		if need[i] == 0 {
+			continue
+		}
+		part := r.part(i, r.free[i]-need[i])
+		left += part
+		least = min(least, part)
+		kinds++
+	}
+	stranded := left - kinds*least
+	return MaxScore - (left+stranded)<<(20-leftBits-1)
+}
+
+// epvm: the sum over the resources that the slot takes of how much 2^(steepness x part held) grows.
+func epvm(need *model.Resources, r *row) int64 {
+	cost := int64(0)
+	for i := range need {
+		if need[i] > 0 {
+			cost += price(1<<partBits-r.part(i, r.free[i]-need[i])) - price(1<<partBits-r.part(i, r.free[i]))
+		}
+	}
+	return MaxScore - min(cost>>1, MaxScore)
+}
+
+// steepness is by how many doublings a full node is dearer than an empty one.
+const steepness = 8
+
+// price is 2^(steepness x held) in units of 2^-11, with straight lines between the powers. It is at most 2^19.
+func price(held int64) int64 {
+	at := uint64(max(held, 0)) * steepness
+	whole, rest := at>>partBits, at&(1<<partBits-1)
+	return int64((1<<11)<<whole + (1<<11)<<whole*rest>>partBits)
+}
+
+// scoring is how a class chooses among nodes.
+type scoring struct {
+	name       string
+	base       base
+	attributes []*attribute
+}
+
+func (f *Fleet) scoringOf(shape *Shape) scoring {
+	name := shape.Score.By
+	if name == "" {
+		name = f.options.Score
+	}
+	switch name {
+	case BestFit:
+		return scoring{name: name, base: bestFit}
+	case EPVM:
+		return scoring{name: name, base: epvm}
+	}
+	return scoring{name: Hybrid, base: hybrid}
+}
+
+// score rates a node by all that does not depend on where slots of stages are.
+func (c *class) score(f *Fleet, n NodeIndex) int64 {
+	return c.scoring.base(&c.need, &f.rows[n])
+}
+
+// weighted is a modifier of a stage with its weight.
+type weighted struct {
+	rater
+	weight int64
+}
+
+// rater rates a node by where slots are, 0 to MaxScore.
+type rater interface {
+	name() string
+	rate(f *Fleet, s *Stage, n NodeIndex) int64
+}
+
+func (f *Fleet) ratersOf(s *Stage) []weighted { return nil }
+
+// random is the next number of the fleet's chance, below n: xorshift64* (Vigna 2016), reduced by multiplication.
+func (f *Fleet) random(n int) int {
+	f.chance ^= f.chance >> 12
+	f.chance ^= f.chance << 25
+	f.chance ^= f.chance >> 27
+	high, _ := bits.Mul64(f.chance*0x2545f4914f6cdd1d, uint64(n))
+	return int(high)
+}

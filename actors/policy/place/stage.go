@@ -1,0 +1,211 @@
+package place
+
+import (
+	"slices"
+
+	"github.com/troupe-sched/troupe/actors/model"
+)
+
+// Stage is the slots of one stage of one job: what they are, and on which nodes. It belongs to its fleet.
+type Stage struct {
+	shape Shape
+	class *class
+	at    int // place in the fleet's list
+	held  map[NodeIndex]int
+	total int
+	avoid []model.NodeID
+	// tallies count the stage's slots by the domains of its spread rules.
+	tallies []*tally
+	// even are the tallies of rules that go before all scores.
+	even []*tally
+	// wishes are its own affinities; seen are the presences that its labels are part of.
+	wishes []wish
+	seen   []*presence
+	rules  []rule
+	raters []weighted
+}
+
+// tally counts slots by the values of an attribute.
+type tally struct {
+	attribute *attribute
+	few       []int32         // by number of the value, while there are few values
+	many      map[int32]int32 // else
+}
+
+// fewDomains is how many values an attribute may have for its counts to be kept in a list.
+const fewDomains = 4096
+
+func newTally(a *attribute) *tally {
+	t := &tally{attribute: a}
+	if a.size() > fewDomains {
+		t.many = map[int32]int32{}
+	}
+	return t
+}
+
+func (t *tally) add(n NodeIndex, count int) {
+	domain := t.attribute.ids[n]
+	if t.many != nil {
+		if t.many[domain] += int32(count); t.many[domain] <= 0 {
+			delete(t.many, domain)
+		}
+		return
+	}
+	for len(t.few) <= int(domain) {
+		t.few = append(t.few, 0)
+	}
+	t.few[domain] = max(t.few[domain]+int32(count), 0)
+}
+
+// of is the count of one domain.
+func (t *tally) of(domain int32) int32 {
+	if t.many != nil {
+		return t.many[domain]
+	}
+	if int(domain) < len(t.few) {
+		return t.few[domain]
+	}
+	return 0
+}
+
+func (t *tally) at(n NodeIndex) int32 { return t.of(t.attribute.ids[n]) }
+
+// Stage makes a stage of slots of a shape. It is undone by End.
+func (f *Fleet) Stage(shape Shape) *Stage {
+	s := &Stage{held: map[NodeIndex]int{}, at: len(f.stages)}
+	f.stages = append(f.stages, s)
+	f.define(s, shape.clone())
+	return s
+}
+
+// Change gives a stage another shape. The slots that it holds stay as they are.
+func (f *Fleet) Change(s *Stage, shape Shape) {
+	f.undefine(s)
+	f.define(s, shape.clone())
+}
+
+// End forgets a stage. Its slots must have been given back: what they hold is held by nobody afterwards.
+func (f *Fleet) End(s *Stage) {
+	f.undefine(s)
+	last := f.stages[len(f.stages)-1]
+	f.stages[s.at], last.at = last, s.at
+	f.stages = f.stages[:len(f.stages)-1]
+	s.held, s.total = nil, 0
+}
+
+// Shape is what the slots of the stage are. It must not be changed.
+func (s *Stage) Shape() *Shape { return &s.shape }
+
+// Held is how many slots of the stage a node holds.
+func (s *Stage) Held(n NodeIndex) int { return s.held[n] }
+
+// Total is how many slots of the stage all nodes hold.
+func (s *Stage) Total() int { return s.total }
+
+// Nodes lists the nodes that hold slots of the stage, in order.
+func (s *Stage) Nodes() []NodeIndex {
+	list := make([]NodeIndex, 0, len(s.held))
+	for n := range s.held { //order: sorted below
+		list = append(list, n)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// Line stands for stages of which none fits anywhere when one does not. Stages whose fit depends on where slots of theirs
+// or of others are have a line of their own.
+func (s *Stage) Line() Line {
+	if s.dynamic() || len(s.avoid) > 0 {
+		return Line{s.class.id, s}
+	}
+	return Line{s.class.id, nil}
+}
+
+// Line is a value to compare.
+type Line struct {
+	class int32
+	stage *Stage
+}
+
+// dynamic reports whether rules look at where slots are.
+func (s *Stage) dynamic() bool { return len(s.rules) > 0 }
+
+// SetAvoid names nodes that new slots of the stage do not go to.
+func (f *Fleet) SetAvoid(s *Stage, nodes []model.NodeID) {
+	s.avoid = slices.Clone(nodes)
+	f.ruleOut(s)
+}
+
+// define makes all that depends on the shape of a stage.
+func (f *Fleet) define(s *Stage, shape Shape) {
+	s.shape = shape
+	s.class = f.classes.join(f, &s.shape)
+	for _, r := range spreadRules(&s.shape) {
+		t := newTally(f.attribute(r.On))
+		s.tallies = append(s.tallies, t)
+		if r.Weight >= fullWeight {
+			s.even = append(s.even, t)
+		}
+	}
+	s.wishes = f.wishesOf(s)
+	f.findSeen(s)
+	f.ruleOut(s)
+	for n, count := range s.held { //order: sums
+		f.tally(s, n, count)
+	}
+}
+
+// undefine takes it all back.
+func (f *Fleet) undefine(s *Stage) {
+	for n, count := range s.held { //order: sums
+		f.tally(s, n, -count)
+	}
+	for _, t := range s.tallies {
+		f.dropAttribute(t.attribute)
+	}
+	for _, w := range s.wishes {
+		f.dropWish(w)
+	}
+	f.classes.leave(f, s.class)
+	s.class, s.tallies, s.even, s.wishes, s.seen, s.rules, s.raters = nil, nil, nil, nil, nil, nil, nil
+}
+
+// tally counts slots of a stage on a node in all that is counted by domains.
+func (f *Fleet) tally(s *Stage, n NodeIndex, count int) {
+	for _, t := range s.tallies {
+		t.add(n, count)
+	}
+	for _, p := range s.seen {
+		p.matching.add(n, count)
+	}
+	for i := range s.wishes {
+		if w := &s.wishes[i]; w.repels() {
+			w.presence.holders.add(n, count)
+		}
+	}
+	if len(s.seen) > 0 || len(s.wishes) > 0 {
+		f.moves++
+	}
+}
+
+// spreadRules are all spread rules of a shape: what Spread says is a rule of full weight, without limits.
+func spreadRules(s *Shape) []model.SpreadRule {
+	var list []model.SpreadRule
+	if s.Spread != "" {
+		list = append(list, model.SpreadRule{On: s.Spread, Weight: fullWeight})
+	}
+	for _, r := range s.Spreads {
+		if r.Weight == 0 {
+			r.Weight = fullWeight
+		}
+		if i := slices.IndexFunc(list, func(o model.SpreadRule) bool { return o.On == r.On }); i >= 0 {
+			list[i] = r
+			continue
+		}
+		list = append(list, r)
+	}
+	return list
+}
+
+// fullWeight of evenness makes it go before all scores.
+const fullWeight = 100
