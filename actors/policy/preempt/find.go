@@ -2,6 +2,7 @@ package preempt
 
 import (
 	"math"
+	"slices"
 
 	"github.com/troupe-sched/troupe/actors/model"
 )
@@ -18,8 +19,10 @@ type Claim struct {
 	// makes room for its own work of a higher priority.
 	Queue  int32
 	Within bool
-	// Recall makes it a claim by quota: victims are slots of other queues, as many as it lets be taken back, of any rank.
-	Recall Recall
+	// Recall, if not nil, leaves as victims only slots of other queues that it lets be taken back. With AnyRank, which is
+	// only for a queue that claims its own quota, they need not be of a lower priority.
+	Recall  Recall
+	AnyRank bool
 	// Admits says whether a slot may go to a node at all, after those already chosen; nil if it may go anywhere.
 	Admits func(n NodeIndex, chosen []Choice) bool
 }
@@ -33,7 +36,8 @@ type Recall interface {
 	Undo(mark int)
 }
 
-// Choice is one slot of a claim, where it goes, and what is evicted for it; nothing where it finds room without.
+// Choice is one slot of a claim, where it goes, and what is evicted for it, lowest priority and youngest first; nothing
+// where it finds room without.
 type Choice struct {
 	Node    NodeIndex
 	Victims []Eviction
@@ -88,7 +92,7 @@ var onlyFree = model.Priority{Band: model.Batch, Rank: math.MaxInt32}
 // one chooses for one slot.
 func (x *Index) one(c *Claim, chosen []Choice) (Choice, bool) {
 	right := c.Priority
-	if c.Recall != nil {
+	if c.Recall != nil && c.AnyRank {
 		right = model.Priority{Band: model.Production} // whatever its rank, borrowed work gives way
 	}
 	if right.Compare(onlyFree) < 0 {
@@ -165,6 +169,7 @@ func (x *Index) look(c *Claim, right model.Priority, n NodeIndex) (Choice, bool)
 	if !fits {
 		return Choice{}, false
 	}
+	slices.SortFunc(victims, func(a, b Victim) int { return a.Group - b.Group }) // as they were recalled
 	x.evicts = x.evicts[:0]
 	for _, v := range victims {
 		x.evicts = append(x.evicts, Eviction{nd.held[x.stands[v.Group]].stage, v.Count})

@@ -9,10 +9,16 @@
 // highest priority, then the fewest of the next, and so on; then the one that frees least beyond what is needed, as a
 // part of the node. Among slots of one priority and size the youngest goes first.
 //
-// Evictions come to an end. Each one by priority replaces work by work that is strictly higher, so a chain of them is no
-// longer than there are priorities. Each one by quota lowers the sum of what is borrowed; who evicts is within its own
-// quota, which nobody can claim back. The caller sees to it that no queue evicts for work beyond what it may hold: with
-// that, neither rule undoes what the other did.
+// A cell with quotas asks in this order, for as many slots as each right covers (share.Room):
+//
+//  1. Room of its own: victims by priority, whosever they are; then by quota, of any rank.
+//  2. Room that is borrowed: what is free; then victims of a lower priority among what is borrowed. Work on borrowed room
+//     never evicts work that is within its own quota.
+//  3. Firm work whose queue is full of loose work: victims by priority within the queue.
+//
+// So evictions come to an end: what a queue holds as its own goes only to higher priorities, and what it has borrowed to
+// higher priorities or to owners. Without quotas there are victims by priority alone, and each eviction raises the list
+// of priorities that run, highest first.
 //
 // It is pure: no clock, no chance, no order of a map.
 package preempt

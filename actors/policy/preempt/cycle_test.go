@@ -1,0 +1,192 @@
+package preempt
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/policy/share"
+)
+
+// world is a cell with queues that have quotas, and stages that all want more than there is. What is evicted waits again.
+type world struct {
+	*cell
+	division *share.Division
+	waits    []int // by stage
+	evicted  int
+}
+
+func newWorld(seed uint64, sizes int64, quotas bool) *world {
+	c := &cell{rng: rand.New(rand.NewPCG(seed, 9)), dims: 2, index: NewIndex(2)}
+	w := &world{cell: c, division: share.New("cpu", "memory")}
+	total := make([]int64, 2)
+	const stages = 8
+	for n := range 1 + c.rng.IntN(5) {
+		capacity := []int64{5 + c.rng.Int64N(20), 5 + c.rng.Int64N(20)}
+		c.capacity, c.open = append(c.capacity, capacity), append(c.open, true)
+		c.counts, c.promised = append(c.counts, make([]int, stages)), append(c.promised, make([]int64, 2))
+		c.index.SetNode(NodeIndex(n), capacity, true)
+		for d := range total {
+			total[d] += capacity[d]
+		}
+	}
+	w.division.SetCapacity(total)
+	for q := range 3 {
+		w.division.Add(fmt.Sprint(q))
+		if quotas && c.rng.IntN(4) > 0 {
+			w.division.SetLimits(share.Queue(q), []int64{c.rng.Int64N(total[0]/2 + 1), c.rng.Int64N(total[1]/2 + 1)}, nil)
+		}
+	}
+	for range stages {
+		s := Stage{Priority: somePriority(c.rng), Queue: c.rng.Int32N(3), Evictable: NoLimit}
+		s.Each = []int64{1 + c.rng.Int64N(sizes), 1 + c.rng.Int64N(sizes)}
+		if sizes == 1 {
+			s.Each = []int64{2, 2}
+		}
+		c.stages = append(c.stages, s)
+		c.index.AddStage(s)
+		w.waits = append(w.waits, 0)
+	}
+	return w
+}
+
+func (w *world) want(s, n int) {
+	st := w.stages[s]
+	w.waits[s] += n
+	w.division.Wait(share.Queue(st.Queue), share.TenureOf(st.Priority.Band), st.Each, int64(n))
+}
+
+// rights are the claims that a stage may make for one more slot, in their order.
+func (w *world) rights(s int) []*Claim {
+	st := w.stages[s]
+	q, tenure := share.Queue(st.Queue), share.TenureOf(st.Priority.Band)
+	w.division.Divide(time.Time{}, nil)
+	room := w.division.Fits(q, tenure, st.Each)
+	claim := Claim{Priority: st.Priority, Need: st.Each, Slots: 1, Queue: st.Queue}
+	byQuota, beyond, lower, within := claim, claim, claim, claim
+	byQuota.Recall, byQuota.AnyRank = w.division.Recall(st.Each, share.FromOver, nil), true
+	beyond.Recall, beyond.AnyRank = w.division.Recall(st.Each, share.FromBorrowers, nil), true
+	lower.Recall = w.division.Recall(st.Each, share.FromBorrowers, nil)
+	within.Within = true
+	switch {
+	case room.Own > 0:
+		return []*Claim{&claim, &byQuota, &beyond}
+	case room.Borrowed > 0:
+		return []*Claim{&lower}
+	case room.Yielded > 0:
+		return []*Claim{&within}
+	}
+	return nil
+}
+
+// step places one slot of a stage, if any right lets it, and reports whether it did.
+func (w *world) step(t *testing.T, s int) bool {
+	if w.waits[s] == 0 {
+		return false
+	}
+	for _, claim := range w.rights(s) {
+		choices := w.index.Find(claim, nil)
+		if len(choices) == 0 {
+			continue
+		}
+		w.perform(t, s, claim, choices[0])
+		return true
+	}
+	return false
+}
+
+func (w *world) perform(t *testing.T, s int, claim *Claim, choice Choice) {
+	t.Helper()
+	st, n := w.stages[s], int(choice.Node)
+	for _, v := range choice.Victims {
+		victim := w.stages[v.Stage]
+		q := share.Queue(victim.Queue)
+		if claim.Recall != nil {
+			w.borrows(t, q, claim.Need)
+		}
+		if !Victimable(victim.Priority.Band) || (!claim.AnyRank && claim.Priority.Compare(victim.Priority) >= 0) {
+			t.Fatalf("%v evicts %v", claim.Priority, victim.Priority)
+		}
+		w.put(n, int(v.Stage), -v.Count)
+		w.division.Hold(q, share.Loose, victim.Each, -int64(v.Count))
+		w.want(int(v.Stage), v.Count)
+		w.evicted += v.Count
+	}
+	if !covers(w.free(n), claim.Need) {
+		t.Fatalf("needs %v, free is %v", claim.Need, w.free(n))
+	}
+	w.put(n, s, 1)
+	w.waits[s]--
+	w.division.Grant(share.Queue(st.Queue), share.TenureOf(st.Priority.Band), st.Each, 1)
+}
+
+// borrows wants that a queue has borrowed something that is needed. Who is evicted is asked for one group after the other,
+// so that the first of several has made the others' loan smaller; at least then it must borrow.
+func (w *world) borrows(t *testing.T, q share.Queue, need []int64) {
+	t.Helper()
+	for d := range need {
+		if need[d] > 0 && w.division.Account(q, d).Held > w.division.Account(q, d).Guaranteed+w.division.Account(q, d).Unclaimed {
+			return
+		}
+	}
+	t.Fatalf("queue %d gives back what is its own", q)
+}
+
+// Claims in any order come to an end, though what is evicted claims again, with and without quotas and with slots of one
+// size and of many; and at the end nobody who waits could still evict.
+func TestB6_F22_F27_EvictionsCannotCycle(t *testing.T) {
+	evicted := 0
+	for seed := range uint64(600) {
+		w := newWorld(seed, []int64{1, 6}[seed%2], seed%3 > 0)
+		for s := range w.stages {
+			w.want(s, w.rng.IntN(12))
+		}
+		steps := 0
+		for idle := false; !idle; {
+			idle = true
+			for _, s := range w.rng.Perm(len(w.stages)) {
+				for range 1 + w.rng.IntN(3) {
+					if w.step(t, s) {
+						idle = false
+						steps++
+					}
+				}
+			}
+			if steps > 5000 {
+				t.Fatalf("seed %d: %d steps, %d evictions, and no end", seed, steps, w.evicted)
+			}
+		}
+		evicted += w.evicted
+	}
+	if evicted < 2000 {
+		t.Fatalf("%d evictions in all: the test shows little", evicted)
+	}
+}
+
+// An owner gets its quota back from work of a higher rank that has borrowed it, but not from work that has not.
+func TestF25_S7_OwnerTakesBackWhatItLent(t *testing.T) {
+	x, d := NewIndex(1), share.New("cpu")
+	x.SetNode(0, []int64{10}, true)
+	d.SetCapacity([]int64{10})
+	owner, borrower := d.Add("owner"), d.Add("borrower")
+	d.SetLimits(owner, []int64{6}, nil)
+	d.SetLimits(borrower, []int64{4}, nil)
+	one := []int64{1}
+	s := x.AddStage(Stage{Priority: model.Priority{Band: model.Batch, Rank: 0}, Queue: int32(borrower), Each: one, Evictable: NoLimit})
+	x.Put(0, s, 10, 1)
+	d.Hold(borrower, share.Loose, one, 10)
+	d.Wait(owner, share.Loose, one, 20)
+	d.Divide(time.Time{}, nil)
+	room := d.Fits(owner, share.Loose, one)
+	claim := &Claim{Priority: model.Priority{Band: model.Free, Rank: 9}, Need: one, Slots: 20, Queue: int32(owner), AnyRank: true,
+		Recall: d.Recall(one, share.FromOver, nil)}
+	if choices := x.Find(claim, nil); room.Own != 6 || len(choices) != 6 {
+		t.Fatalf("has room for %+v of its own and gets %d slots; 6 are its quota, 4 the other's", room, len(choices))
+	}
+	claim.AnyRank = false
+	if choices := x.Find(claim, nil); len(choices) != 0 {
+		t.Fatalf("%d slots of a higher rank are evicted", len(choices))
+	}
+}
