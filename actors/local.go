@@ -36,6 +36,15 @@ type AgentOptions struct {
 	// CPUMilli, MemoryBytes, DiskBytes and NetBps are what it hands out; zero means what the machine has.
 	CPUMilli, MemoryBytes, DiskBytes, NetBps int64
 	Attributes                               map[string]string
+	// Pool of nodes that it belongs to; empty for the default one. Taints keep work away that does not tolerate them.
+	Pool   string
+	Taints []*v1.Taint
+	// Devices in the order of their numbers, Custom units by name, the range of ports for those who ask for any (both
+	// inclusive; 0 and 0 for none), and the packages that are there.
+	Devices          []*v1.Device
+	Custom           map[string]int64
+	PortFrom, PortTo int32
+	Packages         []string
 	// StopAll stops all attempts when the cell is closed; else those of driver process run on, and an agent that is
 	// opened on the same Dir takes them over.
 	StopAll bool
@@ -65,6 +74,8 @@ func (c *Cell) openAgent(ctx context.Context, o AgentOptions) error {
 	l := &localAgent{id: o.NodeID, stopAll: o.StopAll, cell: c}
 	_, err := node.Open(ctx, node.Options{
 		Cell: c.opts.Name, ID: o.NodeID, Dir: o.Dir, Log: c.log, Funcs: funcs, Attributes: o.Attributes,
+		Pool: o.Pool, Taints: o.Taints, Devices: o.Devices, Custom: o.Custom,
+		PortFrom: o.PortFrom, PortTo: o.PortTo, Packages: o.Packages,
 		Process:  process.Options{Shim: o.Shim},
 		Capacity: model.Resources{model.CPU: o.CPUMilli, model.Memory: o.MemoryBytes, model.Disk: o.DiskBytes, model.Net: o.NetBps},
 		Results:  c.eachResult,

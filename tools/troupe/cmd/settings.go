@@ -36,6 +36,12 @@ func addNodeFlags(fs *pflag.FlagSet) {
 	config.AddFlag(fs, "memory", "node.memory")
 	config.AddFlag(fs, "disk", "node.disk")
 	config.AddFlag(fs, "net", "node.net")
+	config.AddFlag(fs, "pool", "node.pool")
+	config.AddFlag(fs, "taint", "node.taints")
+	config.AddFlag(fs, "device", "node.devices")
+	config.AddFlag(fs, "custom", "node.custom")
+	config.AddFlag(fs, "ports", "node.ports")
+	config.AddFlag(fs, "package", "node.packages")
 }
 
 // settings reads the configuration: files, environment and the flags of cmd.

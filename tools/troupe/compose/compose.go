@@ -26,8 +26,11 @@ func Master(ctx context.Context, e Env) (*Process, error) {
 // agentOptions are those of an agent in the process of the master.
 func agentOptions(e Env, dir string) *actors.AgentOptions {
 	n := e.Config.Node
+	offer := n.Offer()
 	return &actors.AgentOptions{
 		NodeID: n.ID, Dir: dir, Shim: e.Shim, Attributes: n.Attributes,
-		CPUMilli: n.CPU, MemoryBytes: n.Memory, DiskBytes: n.Disk,
+		CPUMilli: n.CPU, MemoryBytes: n.Memory, DiskBytes: n.Disk, NetBps: n.Net,
+		Pool: offer.Pool, Taints: offer.Taints, Devices: offer.Devices, Custom: offer.Custom,
+		PortFrom: offer.PortFrom, PortTo: offer.PortTo, Packages: offer.Packages,
 	}
 }

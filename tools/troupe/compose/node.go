@@ -41,10 +41,13 @@ func Node(ctx context.Context, e Env) (opened *Process, err error) {
 		return nil, err
 	}
 	metrics := newNodeMetrics(c.Cell.Name, c.Node.ID)
+	offer := c.Node.Offer()
 	n, err := node.Open(ctx, node.Options{
 		Cell: c.Cell.Name, ID: c.Node.ID, Dir: c.Node.Dir, Log: e.Log, Attributes: c.Node.Attributes,
 		Capacity: model.Resources{model.CPU: c.Node.CPU, model.Memory: c.Node.Memory, model.Disk: c.Node.Disk, model.Net: c.Node.Net},
-		Process:  process.Options{Shim: e.Shim},
+		Pool:     offer.Pool, Taints: offer.Taints, Devices: offer.Devices, Custom: offer.Custom,
+		PortFrom: offer.PortFrom, PortTo: offer.PortTo, Packages: offer.Packages,
+		Process: process.Options{Shim: e.Shim},
 		Connect: func(n *node.Node) (agent.Uplink, error) {
 			link, err := fabric.OpenAgent(fabric.AgentConfig{
 				Cell: c.Cell.Name, Node: c.Node.ID, Deliver: n.Deliver, Logs: n.Logs, Log: e.Log,

@@ -85,6 +85,12 @@ type Node struct {
 	Memory     int64             `koanf:"memory" kind:"bytes" help:"offered to jobs; 0: all there is"`
 	Disk       int64             `koanf:"disk" kind:"bytes" help:"offered to jobs; 0: what is free in node.dir"`
 	Net        int64             `koanf:"net" kind:"rate" help:"offered to jobs, bits per second; 0: none"`
+	Pool       string            `koanf:"pool" help:"pool of nodes that it belongs to; empty: default"`
+	Taints     []string          `koanf:"taints" help:"what keeps away work that does not tolerate it, such as gpu=yes:no_place; effects no_place, avoid, evict"`
+	Devices    []string          `koanf:"devices" help:"offered to jobs, as kind:model=count, such as gpu:V100=4"`
+	Custom     map[string]string `koanf:"custom" help:"units of own kinds offered to jobs, such as license=3"`
+	Ports      string            `koanf:"ports" help:"range of ports for jobs that ask for any, as from-to; empty: none"`
+	Packages   []string          `koanf:"packages" help:"packages that are there already"`
 }
 
 // HTTP is the port for metrics and health.
@@ -111,6 +117,7 @@ type Limits struct {
 	Jobs         int64         `koanf:"jobs" min:"1" help:"live jobs"`
 	Queues       int64         `koanf:"queues" min:"1" help:"queues"`
 	Nodes        int64         `koanf:"nodes" min:"1" help:"nodes"`
+	NodesOut     int64         `koanf:"nodes_out" help:"nodes drained at once, more only by force; 0: no limit"`
 	EndedJobs    int64         `koanf:"ended_jobs" min:"1" help:"ended jobs that are remembered"`
 	BacklogBytes int64         `koanf:"backlog" kind:"bytes" min:"1" help:"bytes that may wait in the journal"`
 	MemoryBytes  int64         `koanf:"memory" kind:"bytes" help:"memory in use above which new work waits; 0: no limit"`
@@ -143,6 +150,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (l Limits) Actors() msg.Limits {
 	m := msg.DefaultLimits()
 	m.Jobs, m.Queues, m.Nodes, m.EndedJobs = int(l.Jobs), int(l.Queues), int(l.Nodes), int(l.EndedJobs)
+	m.NodesOut = int(l.NodesOut)
 	m.BacklogBytes, m.MemoryBytes = l.BacklogBytes, l.MemoryBytes
 	m.Heartbeat, m.Suspect, m.Lost, m.Settle = l.Heartbeat, l.Suspect, l.Lost, l.Settle
 	return m
@@ -156,11 +164,11 @@ func defaults(hostname string, env environment) Config {
 		NATS:      NATS{Name: "troupe"},
 		Cell:      Cell{Name: "local"},
 		Master:    Master{Dir: filepath.Join(state, "master"), Listen: "127.0.0.1:4222", Store: "badger"},
-		Node:      Node{ID: nodeName(hostname), Dir: filepath.Join(state, "node")},
+		Node:      Node{ID: nodeName(hostname), Dir: filepath.Join(state, "node"), Ports: "20000-29999"},
 		Pyroscope: Pyroscope{App: "troupe"},
 		Log:       Log{Level: "info", Format: "text"},
 		Limits: Limits{
-			Jobs: int64(limits.Jobs), Queues: int64(limits.Queues), Nodes: int64(limits.Nodes),
+			Jobs: int64(limits.Jobs), Queues: int64(limits.Queues), Nodes: int64(limits.Nodes), NodesOut: int64(limits.NodesOut),
 			EndedJobs: int64(limits.EndedJobs), BacklogBytes: limits.BacklogBytes, MemoryBytes: limits.MemoryBytes,
 			Heartbeat: limits.Heartbeat, Suspect: limits.Suspect, Lost: limits.Lost, Settle: limits.Settle,
 		},

@@ -82,7 +82,7 @@ func TestDefaultsHoldWhenNobodySaysAnything(t *testing.T) {
 	want := fmt.Sprint(
 		NATS{Name: "troupe"}, Cell{"local"},
 		Master{Dir: filepath.Join(state, "master"), Listen: "127.0.0.1:4222", Store: "badger"},
-		Node{ID: "box-7", Dir: filepath.Join(state, "node")}, HTTP{}, Pyroscope{App: "troupe"}, Log{"info", "text"})
+		Node{ID: "box-7", Dir: filepath.Join(state, "node"), Ports: "20000-29999"}, HTTP{}, Pyroscope{App: "troupe"}, Log{"info", "text"})
 	if got := fmt.Sprint(c.NATS, c.Cell, c.Master, c.Node, c.HTTP, c.Pyroscope, c.Log); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -158,7 +158,7 @@ func TestEveryKeyCanBeToldInEveryPlace(t *testing.T) {
 		kindURL: {"nats://h:1", "nats://h:1"}, kindURLs: {"nats://h:1,nats://i:2", "nats://h:1,nats://i:2"},
 		kindHTTP: {"https://h", "https://h"}, kindAddress: {"h:1", "h:1"}, kindNumber: {"17", "17"},
 		kindBool: {"true", "true"}, kindDuration: {"17s", "17s"}, kindCPU: {"1.5", "1500m"}, kindBytes: {"64Mi", "64Mi"},
-		kindRate: {"10M", "10M"}, kindMap: {"k=v", "v"},
+		kindRate: {"10M", "10M"}, kindMap: {"k=v", "v"}, kindList: {"a,b", "a,b"},
 	}
 	for _, k := range keys() {
 		if k.kind == kindContexts || k.name == "context" {
@@ -173,6 +173,10 @@ func TestEveryKeyCanBeToldInEveryPlace(t *testing.T) {
 			written, shown = k.oneof[len(k.oneof)-1], k.oneof[len(k.oneof)-1]
 		case k.name == "limits.heartbeat":
 			written, shown = "2s", "2s"
+		case k.name == "node.custom":
+			written, shown = "k=7", "7"
+		case k.name == "node.ports":
+			written, shown = "80-90", "80-90"
 		case k.name == "limits.suspect":
 			written, shown = "3s", "3s"
 		case k.secret:
@@ -225,7 +229,7 @@ limits: {jobs: 7, heartbeat: 500ms, backlog: 1Mi}
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Node{ID: "box-7", Dir: c.Node.Dir, CPU: 2500, Memory: 4 << 30, Disk: 1000, Net: 1e9,
+	want := Node{ID: "box-7", Dir: c.Node.Dir, CPU: 2500, Memory: 4 << 30, Disk: 1000, Net: 1e9, Ports: "20000-29999",
 		Attributes: map[string]string{"zone": "b", "troupe.io/ssd": "true", "slots": "3", "rack": "r2", "room": "x"}}
 	if fmt.Sprint(c.Node) != fmt.Sprint(want) {
 		t.Errorf("node %+v, want %+v", c.Node, want)

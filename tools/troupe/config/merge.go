@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/knadh/koanf/v2"
 
@@ -168,7 +169,7 @@ func (l *loader) useContext(name string, m *merged) error {
 // together checks what single values cannot tell.
 func (l *loader) together(c *Config) {
 	source := func(name string) string {
-		i := slices.IndexFunc(c.entries, func(e Entry) bool { return e.Key == name })
+		i := slices.IndexFunc(c.entries, func(e Entry) bool { return e.Key == name || strings.HasPrefix(e.Key, name+".") || strings.HasPrefix(e.Key, name+"[") })
 		return c.entries[i].Source
 	}
 	wrong := func(name, hint, format string, args ...any) {
@@ -185,6 +186,7 @@ func (l *loader) together(c *Config) {
 	if c.Master.Store != "jetstream" && c.Master.Cluster.Listen != "" {
 		wrong("master.store", "jetstream", "%s is no store for a cell of several masters (master.cluster.listen is set)", c.Master.Store)
 	}
+	c.Node.offer(func(name string, err error) { l.problem(name, source(name), err) })
 	if c.HTTP.Pprof && c.HTTP.Listen == "" {
 		wrong("http.pprof", "set http.listen too", "there is nowhere to serve profiles")
 	}
