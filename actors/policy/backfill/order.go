@@ -27,14 +27,18 @@ const (
 	Fair Order = iota
 	// FIFO takes what has waited longest.
 	FIFO
-	// Shortest takes what is expected to run shortest.
+	// Shortest takes what is expected to run shortest, aged.
 	Shortest
-	// Smallest takes what is expected to take the least area: duration times share of the cell.
+	// Smallest takes what is expected to take the least area, duration times share of the cell, aged.
 	Smallest
+	// Slowdown takes the least duration times square root of share, aged. It is Smith's rule ("Various optimizers for
+	// single-stage production", 1956) for the mean slowdown: an hour of waiting costs a demand 1/duration, and serving it
+	// costs the others its area, so the least duration * area goes first; the root of that orders alike and ages better.
+	Slowdown
 )
 
 // OrderNames are the orders as users write them.
-var OrderNames = []string{"fair", "fifo", "shortest", "smallest"}
+var OrderNames = []string{"fair", "fifo", "shortest", "smallest", "slowdown"}
 
 // ParseOrder returns the order of that name; none means fair.
 func ParseOrder(name string) (Order, error) {
@@ -93,30 +97,35 @@ type Waiting struct {
 	Turns uint64
 	// Duration that it is expected to run; Never if nobody can tell.
 	Duration int64
-	// Share of the cell that it takes, of ShareUnit, at least 1.
+	// Share of the cell that it takes, of ShareUnit.
 	Share int64
 }
 
-// Patience bounds how long Shortest and Smallest may let a demand wait for others that came later: after it the demand
-// goes ahead of all that are not late themselves, and late ones go by Since. Lelong, Reis and Trystram ("Tuning
-// EASY-backfilling queues", JSSPP 2017) show that such a threshold keeps most of the gain and takes the starvation.
-const Patience = int64(72 * 3600 * 1000)
+// Aging keeps Shortest, Smallest and Slowdown from starving anybody: a demand that has waited n hours counts as one of
+// 1/(n+1) its size. So it is overtaken only by demands that are smaller by a factor that grows with its wait, and in the
+// end by none. (A threshold instead, as Lelong, Reis and Trystram study in "Tuning EASY-backfilling queues", JSSPP 2017,
+// turns any of these orders into first come, first served as soon as the load makes all waits long.)
+//
+// Waits are counted in whole ticks of the clock, so that keys change only when a tick begins.
+const (
+	// Tick is how long keys stay as they are.
+	Tick = int64(60_000)
+	// agingTicks is an hour.
+	agingTicks = 60
+)
 
-// LateAt returns when w will be late.
-func (w *Waiting) LateAt() int64 { return After(w.Since, Patience) }
-
-// Key tells which of two demands is looked at first. It changes at LateAt and with the fields of Waiting, and at no other
-// time, so that a sorted list of keys stays sorted while time goes by.
+// Key tells which of two demands is looked at first. It changes with the fields of Waiting and, in an order that ages, when
+// a Tick begins.
 type Key struct {
-	group  uint8 // 0 is late
 	hi, lo uint64
 	since  int64
 	serial uint64
 }
 
-// Key returns w's key at that time.
+// Key returns w's key at that time, which is not before w.Since.
 func (o Order) Key(w *Waiting, now int64) Key {
-	k := Key{group: 1, since: w.Since, serial: w.Serial}
+	k := Key{since: w.Since, serial: w.Serial}
+	share := uint64(max(w.Share, 1))
 	switch o {
 	case Fair:
 		k.lo = w.Turns
@@ -124,14 +133,29 @@ func (o Order) Key(w *Waiting, now int64) Key {
 	case FIFO:
 		return k
 	case Shortest:
-		k.lo = uint64(w.Duration)
-	case Smallest:
-		k.hi, k.lo = bits.Mul64(uint64(w.Duration), uint64(max(w.Share, 1)))
+		share = 1 << (shareBits / 2)
+	case Slowdown:
+		share = root(share << shareBits)
 	}
-	if now >= w.LateAt() {
-		k.group, k.hi, k.lo = 0, 0, 0
-	}
+	hi, lo := bits.Mul64(uint64(max(w.Duration, 1)), share)
+	ticks := uint64(max(now/Tick-w.Since/Tick, 0)) + agingTicks
+	k.hi = hi / ticks
+	k.lo, _ = bits.Div64(hi%ticks, lo, ticks)
 	return k
+}
+
+// Ages reports whether keys of the order change as time goes by.
+func (o Order) Ages() bool { return o >= Shortest }
+
+// root returns the square root of x, rounded down.
+func root(x uint64) uint64 {
+	r := uint64(0)
+	for bit := uint64(1) << 31; bit > 0; bit >>= 1 {
+		if c := r | bit; c*c <= x {
+			r = c
+		}
+	}
+	return r
 }
 
 // Key returns in which order demands behind a reservation are tried, if the queue's order gives them the key own. With
@@ -146,7 +170,7 @@ func (f Fill) Key(w *Waiting, own Key) Key {
 // Compare returns a negative number if k goes first, a positive one if o does, and 0 for one key alone.
 func (k Key) Compare(o Key) int {
 	return cmp.Or(
-		cmp.Compare(k.group, o.group), cmp.Compare(k.hi, o.hi), cmp.Compare(k.lo, o.lo),
+		cmp.Compare(k.hi, o.hi), cmp.Compare(k.lo, o.lo),
 		cmp.Compare(k.since, o.since), cmp.Compare(k.serial, o.serial),
 	)
 }
