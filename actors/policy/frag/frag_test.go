@@ -43,7 +43,7 @@ func drawShapes(t *rapid.T) []Shape {
 
 // plainUnusable is the definition: for every shape, all that is left if it cannot run there, otherwise what is left on
 // devices that have too little.
-func plainUnusable(shapes []Shape, n *Node, memory bool) int64 {
+func plainUnusable(shapes []Shape, n *Node) int64 {
 	sum := int64(0)
 	for _, s := range shapes {
 		enough, short, all := 0, int64(0), int64(0)
@@ -55,7 +55,7 @@ func plainUnusable(shapes []Shape, n *Node, memory bool) int64 {
 				short += int64(free)
 			}
 		}
-		runs := s.Devices > 0 && s.CPU <= n.CPU && (!memory || s.Memory <= n.Memory) && s.Models.Admits(n.Model) &&
+		runs := s.Devices > 0 && s.CPU <= n.CPU && s.Models.Admits(n.Model) &&
 			enough >= int(s.Devices)
 		if runs {
 			sum += s.Weight * short
@@ -68,19 +68,19 @@ func plainUnusable(shapes []Shape, n *Node, memory bool) int64 {
 
 func TestB23_FragmentationIsTheExpectationOfWhatNoShapeCanUse(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		shapes, memory := drawShapes(t), rapid.Bool().Draw(t, "memory")
-		w, err := NewWorkload(shapes, 0, memory)
+		shapes := drawShapes(t)
+		w, err := NewWorkload(shapes, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		for range 4 {
 			n := drawNode(t)
-			want := plainUnusable(shapes, &n, memory)
+			want := plainUnusable(shapes, &n)
 			if got := w.Fragmentation(&n); got != want {
 				t.Fatalf("%+v: %d, want %d", n, got, want)
 			}
 			study := newStudy(w)
-			if got := study.unusable(&n) * float64(max(w.Weight(), 1)); !memory && math.Abs(got-float64(want)) > 1e-6*float64(max(want, 1)) {
+			if got := study.unusable(&n) * float64(max(w.Weight(), 1)); math.Abs(got-float64(want)) > 1e-6*float64(max(want, 1)) {
 				t.Fatalf("%+v: %f in the study's sums, want %d", n, got, want)
 			}
 		}
@@ -89,7 +89,7 @@ func TestB23_FragmentationIsTheExpectationOfWhatNoShapeCanUse(t *testing.T) {
 
 func TestB22_EveryRuleChoosesDevicesThatTheDemandFitsOn(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w, err := NewWorkload(drawShapes(t), 0, false)
+		w, err := NewWorkload(drawShapes(t), 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -144,11 +144,11 @@ func TestNewWorkload_NamesTheFieldThatIsWrong(t *testing.T) {
 		"shapes[0].Weight is -1, it must be 0 to 16777216":       {Weight: -1},
 		"shapes[0].Weight is 16777217, it must be 0 to 16777216": {Weight: MaxWeight + 1},
 	} {
-		if _, err := NewWorkload([]Shape{s}, 0, false); err == nil || err.Error() != want {
+		if _, err := NewWorkload([]Shape{s}, 0); err == nil || err.Error() != want {
 			t.Errorf("%+v: %v, want %s", s, err, want)
 		}
 	}
-	if _, err := NewWorkload(make([]Shape, MaxShapes+1), 0, false); err == nil {
+	if _, err := NewWorkload(make([]Shape, MaxShapes+1), 0); err == nil {
 		t.Error("too many shapes are taken")
 	}
 }
@@ -161,7 +161,7 @@ func BenchmarkScore(b *testing.B) {
 	n := Node{CPU: 64000, Devices: 8, Free: [MaxDevices]int16{1000, 1000, 540, 300, 1000, 20, 700, 0}}
 	for rule := BestFit; int(rule) < len(ruleNames); rule++ {
 		b.Run(rule.String(), func(b *testing.B) {
-			w, err := NewWorkload(shapes, 0, false)
+			w, err := NewWorkload(shapes, 0)
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -20,9 +20,14 @@ const (
 	DotProduct
 	// DevicePacking prefers devices that are in use, then nodes that are in use, then the others.
 	DevicePacking
+	// Packing prefers the node where the least is wasted in the end, as far as samples of the workload tell.
+	Packing
 )
 
-var ruleNames = []string{BestFit: "bestfit", Fragmentation: "fragmentation", DotProduct: "dotproduct", DevicePacking: "devicepacking"}
+var ruleNames = []string{
+	BestFit: "bestfit", Fragmentation: "fragmentation", DotProduct: "dotproduct", DevicePacking: "devicepacking",
+	Packing: "packing",
+}
 
 // String is the name of the rule.
 func (r Rule) String() string {
@@ -42,7 +47,9 @@ type Choice struct {
 type Scorer struct {
 	rule    Rule
 	study   *study
+	futures *futures
 	largest Node
+	after   Node // scratch
 }
 
 // NewScorer is a scorer. Fragmentation asks for a workload; BestFit and DotProduct for the sizes of the largest nodes:
@@ -50,8 +57,11 @@ type Scorer struct {
 func NewScorer(rule Rule, work *Workload, largest Node) *Scorer {
 	largest.CPU = max(largest.CPU, 1)
 	s := &Scorer{rule: rule, largest: largest}
-	if rule == Fragmentation {
+	switch rule {
+	case Fragmentation:
 		s.study = newStudy(work)
+	case Packing:
+		s.futures = newFutures(work)
 	}
 	return s
 }
@@ -72,7 +82,9 @@ func (s *Scorer) Score(n *Node, d *Demand) (Choice, bool) {
 		devices := n.Tightest(d)
 		return Choice{devicePacking(n, d, devices), devices}, true
 	case Fragmentation:
-		return s.study.score(n, d), true
+		return gradient(n, d, &s.after, s.study.unusable, s.study.score), true
+	case Packing:
+		return gradient(n, d, &s.after, s.futures.waste, s.futures.score), true
 	}
 	panic("frag: no such rule: " + s.rule.String())
 }
@@ -117,6 +129,32 @@ func devicePacking(n *Node, d *Demand, devices DeviceSet) int64 {
 		return max(50-opened, 33)
 	}
 	return max(100-left/10, 50)
+}
+
+// gradient scores what becomes of a node by taking d, which fits, and chooses the devices: of a part of a device each
+// that has enough left is tried, of equal scores the first wins; of whole devices all are alike.
+func gradient[T any](n *Node, d *Demand, after *Node, of func(*Node) T, score func(before, after T) int64) Choice {
+	before := of(n)
+	*after = *n
+	if d.Devices != 1 || d.Milli >= Whole {
+		devices := n.Tightest(d)
+		after.Take(d, devices)
+		return Choice{score(before, of(after)), devices}
+	}
+	best, last := Choice{Score: -1}, int16(0)
+	after.CPU -= d.CPU
+	after.Memory -= d.Memory
+	for i, free := range n.Free[:n.Devices] {
+		if free < d.Milli || free == last {
+			continue // a device like the one before scores as it did
+		}
+		last, after.Free[i] = free, free-d.Milli
+		if s := score(before, of(after)); s > best.Score {
+			best = Choice{s, 1 << i}
+		}
+		after.Free[i] = free
+	}
+	return best
 }
 
 func clamp(score, most int64) int64 { return min(max(score, 0), most) }

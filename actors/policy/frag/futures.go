@@ -1,0 +1,132 @@
+package frag
+
+import "math/bits"
+
+// Rollout of a node: it is offered the demands of some futures, one after the other, and takes all that it can, as first
+// fit would. What is left then is wasted. A slot goes where the expected waste rises least: one step of policy
+// improvement over first fit (Tesauro and Galperin, "On-line Policy Improvement using Monte-Carlo Search", NIPS 1996;
+// Bertsekas, Tsitsiklis and Wu, "Rollout Algorithms for Combinatorial Optimization", 1997). All nodes see the same
+// futures, so that differences are about the nodes and not about luck.
+const (
+	// futureCount is the number of futures, futureLength the number of demands in each.
+	futureCount, futureLength = 16, 100
+	// grain is the difference of waste, in milli-devices, below which two nodes are equal.
+	grain = 50
+	// maxWastes bounds the memory of states that were looked at, about 100 bytes each; beyond it all are forgotten.
+	maxWastes = 1 << 16
+)
+
+// futures are demands that may come, drawn from a workload.
+type futures struct {
+	// rows are the futures, by model and number: of each the demands for devices that the model admits.
+	rows [MaxModels][]Demand
+	ends [MaxModels][futureCount]int32
+	// wastes remembers states by what is left, devices with the most left first.
+	wastes map[Node]int64
+}
+
+// newFutures draws the futures. Each shape is in all of them together as often as its weight says, and shuffled among
+// the others; the numbers come from a fixed sequence, so that equal workloads have equal futures.
+func newFutures(w *Workload) *futures {
+	f := &futures{wastes: map[Node]int64{}}
+	deck := deal(w.shapes, futureCount*futureLength)
+	chance := uint64(1)
+	for i := len(deck) - 1; i > 0; i-- {
+		high, _ := bits.Mul64(random(&chance), uint64(i+1))
+		deck[i], deck[high] = deck[high], deck[i]
+	}
+	for m := range f.rows {
+		for i := range futureCount {
+			for _, d := range deck[i*len(deck)/futureCount : (i+1)*len(deck)/futureCount] {
+				if d.Models.Admits(Model(m)) {
+					f.rows[m] = append(f.rows[m], d)
+				}
+			}
+			f.ends[m][i] = int32(len(f.rows[m]))
+		}
+	}
+	return f
+}
+
+// deal is n demands for devices in proportion to the weights of the shapes, none if no shape asks for devices.
+func deal(shapes []Shape, n int64) []Demand {
+	total := int64(0)
+	for i := range shapes {
+		if shapes[i].Devices > 0 {
+			total += shapes[i].Weight
+		}
+	}
+	var deck []Demand
+	sum := int64(0)
+	for i := range shapes {
+		if shapes[i].Devices > 0 && total > 0 {
+			sum += shapes[i].Weight
+			for int64(len(deck)) < (2*n*sum+total)/(2*total) {
+				deck = append(deck, shapes[i].Demand)
+			}
+		}
+	}
+	return deck
+}
+
+// random is the next number of the sequence splitmix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
+// Generators", OOPSLA 2014).
+func random(state *uint64) uint64 {
+	*state += 0x9e3779b97f4a7c15
+	z := *state
+	z = (z ^ z>>30) * 0xbf58476d1ce4e5b9
+	z = (z ^ z>>27) * 0x94d049bb133111eb
+	return z ^ z>>31
+}
+
+// waste is the milli-devices of n that stay unused, summed over the futures.
+func (f *futures) waste(n *Node) int64 {
+	state := *n
+	free := state.Free[:state.Devices]
+	for i := 1; i < len(free); i++ { // they are nearly sorted
+		for j := i; j > 0 && free[j] > free[j-1]; j-- {
+			free[j], free[j-1] = free[j-1], free[j]
+		}
+	}
+	if sum, known := f.wastes[state]; known {
+		return sum
+	}
+	sum, from := int64(0), int32(0)
+	for _, end := range f.ends[n.Model%MaxModels] {
+		sum += state.fill(f.rows[n.Model%MaxModels][from:end])
+		from = end
+	}
+	if len(f.wastes) >= maxWastes {
+		clear(f.wastes)
+	}
+	f.wastes[state] = sum
+	return sum
+}
+
+// fill is what is left of a copy of n, in milli-devices, when it takes of the demands what it can.
+func (n Node) fill(demands []Demand) int64 {
+	left, most := n.Milli(), int16(Whole)
+	for i := range demands {
+		d := &demands[i]
+		if d.Milli > most || d.CPU > n.CPU || d.Memory > n.Memory || d.Total() > left {
+			continue
+		}
+		devices := n.Tightest(d)
+		if devices == 0 {
+			if d.Devices == 1 {
+				most = d.Milli - 1
+			}
+			continue
+		}
+		n.Take(d, devices)
+		if left -= d.Total(); left == 0 {
+			break
+		}
+	}
+	return left
+}
+
+// score is 0 to twice the devices that a node can have, in grains: more than half if the waste falls.
+func (f *futures) score(before, after int64) int64 {
+	return MaxDevices*Whole/grain + floor(before-after, grain*futureCount)
+}
