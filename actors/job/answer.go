@@ -1,6 +1,7 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -14,6 +15,7 @@ import (
 const (
 	instancesShown  = 1000
 	failuresShown   = 20
+	evictionsShown  = 20
 	resultsBytesMax = 512 << 10
 	endpointsMax    = 10_000
 	placesMax       = 65_536
@@ -92,7 +94,12 @@ func (a *Actor) status() *v1.JobStatus {
 		})
 		s.Instances = a.appendInstances(s.Instances, st)
 		s.Failures = append(s.Failures, a.hard.RecentFailures(i, failuresShown-len(s.Failures))...)
+		n, evictions := a.hard.Evictions(i)
+		s.Evicted += n
+		s.Evictions = append(s.Evictions, evictions...)
 	}
+	slices.SortStableFunc(s.Evictions, func(x, y *v1.Eviction) int { return cmp.Compare(y.GetTimeUnixNano(), x.GetTimeUnixNano()) })
+	s.Evictions = s.Evictions[:min(len(s.Evictions), evictionsShown)]
 	return s
 }
 
@@ -164,6 +171,8 @@ func (a *Actor) explain(ctx *kit.Context, m *msg.ExplainJob) {
 			e.Summary = "waits for " + strings.Join(a.blockers(i), ", ")
 		case m.Request.GetHasIndex():
 			e.Summary = a.explainInstance(ctx, st, m.Request.GetIndex())
+		case st.gang.explain(st, ctx.Now()) != "":
+			e.Summary, e.WaitsFor = st.gang.explain(st, ctx.Now()), "gang"
 		case len(st.retries) > 0 && len(st.running) == 0:
 			e.Summary = fmt.Sprintf("%d instances wait to be tried again, the first in %s", len(st.retries), st.retries[0].due.Sub(ctx.Now()).Round(1e6))
 		}

@@ -59,7 +59,10 @@ type machine struct {
 	settled  []model.Fence
 	stops    []msg.Stop
 	released []model.SlotID
-	reason   string
+	yielded  []model.SlotID
+	// again says that what is yielded is granted here again: there is no other node.
+	again  bool
+	reason string
 }
 
 // slowLog holds appends back while slow is set.
@@ -279,6 +282,17 @@ func (m *machine) work(w *msg.Work) {
 	m.settled = append(m.settled, w.Settle...)
 	m.stops = append(m.stops, w.Stop...)
 	m.released = append(m.released, w.Release...)
+	m.yielded = append(m.yielded, w.Yield...)
+	if len(w.Yield) > 0 && m.again {
+		m.b.step.AfterFunc(time.Millisecond, func() {
+			m.b.sys.Tell(w.Job, &msg.Reported{ID: id, UID: m.b.uid, Node: m.id, NodeRef: m.ref, Freed: w.Yield, Order: m.b.env.IDs.Order()})
+			g := &msg.Granted{Node: m.id, NodeRef: m.ref, Stage: model.StageID{Job: m.b.uid}, Order: m.b.env.IDs.Order()}
+			for range w.Yield {
+				g.Slots = append(g.Slots, m.b.env.IDs.Slot())
+			}
+			m.b.sys.Tell(w.Job, g)
+		})
+	}
 	for range w.Settle {
 		m.b.order = append(m.b.order, "settled")
 	}

@@ -19,6 +19,7 @@ type commit struct {
 	stages  []stageCommit // those with anything in them, by number
 	under   bool
 	settles []settle // to be sent when the commit under way is durable
+	evicted []evicted
 }
 
 // stageCommit is what is to be committed of one stage.
@@ -29,6 +30,9 @@ type stageCommit struct {
 	results  []*v1.InstanceResult
 	bytes    int
 	settles  []settle
+	// evictions of attempts, and their slots, which go back when it is durable.
+	evictions []*v1.Eviction
+	evicted   []evicted
 }
 
 type settle struct {
@@ -67,18 +71,33 @@ func (a *Actor) sendCommit(ctx *kit.Context) {
 			break
 		}
 		size += sc.bytes
-		events = append(events, &v1.Event{Kind: &v1.Event_JobProgressed{JobProgressed: &v1.JobProgressed{
-			Queue: a.id.Queue, Name: a.id.Name, Uid: uint64(a.uid()), Stage: uint32(sc.number),
-			StageName: a.plan.Stages[sc.number].Name,
-			Done:      ranges(sc.done), Failures: sc.failures, Results: sc.results,
-		}}})
+		events = a.appendEvents(events, sc)
 		a.commit.settles = append(a.commit.settles, sc.settles...)
+		a.commit.evicted = append(a.commit.evicted, sc.evicted...)
 		a.commit.stages = a.commit.stages[1:]
 	}
 	a.commit.under = true
 	ctx.Tell(a.env.Refs.Journal, &msg.Commit{
 		Events: events, Then: []msg.Send{{To: ctx.Self(), Message: &msg.Committed{Events: events}}},
 	})
+}
+
+// appendEvents adds what is to be committed of one stage. Evictions come first: an instance may have ended after its own.
+func (a *Actor) appendEvents(events []*v1.Event, sc *stageCommit) []*v1.Event {
+	stage := a.plan.Stages[sc.number].Name
+	if len(sc.evictions) > 0 {
+		events = append(events, &v1.Event{Kind: &v1.Event_InstancesEvicted{InstancesEvicted: &v1.InstancesEvicted{
+			Queue: a.id.Queue, Name: a.id.Name, Uid: uint64(a.uid()), Stage: uint32(sc.number), StageName: stage,
+			Evictions: sc.evictions,
+		}}})
+	}
+	if len(sc.done)+len(sc.failures) > 0 {
+		events = append(events, &v1.Event{Kind: &v1.Event_JobProgressed{JobProgressed: &v1.JobProgressed{
+			Queue: a.id.Queue, Name: a.id.Name, Uid: uint64(a.uid()), Stage: uint32(sc.number), StageName: stage,
+			Done: ranges(sc.done), Failures: sc.failures, Results: sc.results,
+		}}})
+	}
+	return events
 }
 
 // ranges packs indexes.
@@ -106,6 +125,8 @@ func (a *Actor) committed(ctx *kit.Context, m *msg.Committed) {
 		case *v1.Event_JobProgressed:
 			progress = true
 			a.progressed(ctx, k.JobProgressed)
+		case *v1.Event_InstancesEvicted:
+			progress = true
 		case *v1.Event_JobStopRequested:
 			a.move(lifecycle.JobStop)
 			a.end(ctx, model.PhaseStopped, a.hard.StopReason)
@@ -120,7 +141,8 @@ func (a *Actor) committed(ctx *kit.Context, m *msg.Committed) {
 	for _, s := range a.commit.settles {
 		a.work.settle(s.node, s.ref, s.fence)
 	}
-	a.commit.settles = nil
+	a.letGo(a.commit.evicted)
+	a.commit.settles, a.commit.evicted = nil, nil
 	a.review(ctx)
 	a.finishStopping(ctx)
 	a.note(ctx)
@@ -134,11 +156,13 @@ func (a *Actor) progressed(ctx *kit.Context, e *v1.JobProgressed) {
 		for i := r.GetFrom(); i < r.GetTo(); i++ {
 			delete(st.settling, i)
 			delete(st.outdated, i)
+			st.avoid.forgive(i)
 		}
 	}
 	for _, f := range e.GetFailures() {
 		delete(st.settling, f.GetIndex())
 		if !f.GetFinal() {
+			st.blame(f.GetIndex(), model.NodeID(f.GetNode()), ctx.Now())
 			st.wait(f.GetIndex(), ctx.Now().Add(a.backoff(ctx, st, f.GetFailures())))
 		}
 	}
@@ -222,7 +246,7 @@ func (a *Actor) beginStopping(ctx *kit.Context) {
 	a.mode = stopping
 	a.want(ctx, true)
 	for _, id := range sortedSlots(a.slots) {
-		a.release(a.slots[id])
+		a.release(ctx, a.slots[id])
 	}
 	a.finishStopping(ctx)
 }
@@ -258,7 +282,7 @@ func (a *Actor) finishStopping(ctx *kit.Context) {
 	// The others hear of the end with the commit: this actor may fail before it does.
 	ctx.Tell(a.env.Refs.Journal, &msg.Commit{Events: events, Then: []msg.Send{
 		{To: ctx.Self(), Message: &msg.Committed{Events: events}},
-		{To: a.env.Refs.Queues, Message: &msg.ToQueue{Name: a.id.Queue, Message: &msg.JobEnded{Summary: sum}}},
+		{To: a.env.Refs.Queues, Message: &msg.ToQueue{Name: a.id.Queue, Message: &msg.JobEnded{Summary: sum, Runs: a.runs()}}},
 		{To: a.env.Refs.Names, Message: &msg.Register{ID: a.id, UID: a.uid()}},
 	}})
 }
@@ -282,6 +306,7 @@ func (a *Actor) enterEnded(ctx *kit.Context) {
 		for _, s := range sc.settles {
 			a.work.settle(s.node, s.ref, s.fence)
 		}
+		a.letGo(sc.evicted)
 	}
 	a.commit = commit{}
 	for _, st := range a.stages {
@@ -289,6 +314,17 @@ func (a *Actor) enterEnded(ctx *kit.Context) {
 		st.settling, st.waiting = map[uint64]struct{}{}, map[uint64]struct{}{}
 	}
 	ctx.After("retire", retireAfter, retire{})
+}
+
+// runs are the mean times of the stages whose attempts this actor has seen succeed.
+func (a *Actor) runs() []msg.StageRun {
+	var list []msg.StageRun
+	for _, st := range a.stages {
+		if mean := st.ran.mean(); mean > 0 {
+			list = append(list, msg.StageRun{Stage: uint32(st.number), Mean: mean})
+		}
+	}
+	return list
 }
 
 func (a *Actor) backoff(ctx *kit.Context, st *stage, failures uint32) time.Duration {

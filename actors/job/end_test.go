@@ -71,6 +71,7 @@ func TestB4_AServiceRunsAgainWhateverItsEnd(t *testing.T) {
 	b := newBench(t)
 	b.submit(service)
 	n := b.on("n")
+	n.again = true
 	n.grant(0, 1)
 	for i, end := range []v1.AttemptPhase{succeeded, failed, failed, failed, failed, succeeded} {
 		n.report(end, n.last())

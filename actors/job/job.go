@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
-	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -45,6 +44,7 @@ type Actor struct {
 
 	stages  []*stage
 	slots   map[model.SlotID]*slot
+	byNode  map[model.NodeID][]*slot
 	fences  map[model.Fence]*attempt
 	work    works
 	commit  commit
@@ -130,6 +130,8 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 		a.inventory(ctx, m)
 	case *msg.SlotsLost:
 		a.slotsLost(ctx, m)
+	case *msg.Evict:
+		a.evict(ctx, m)
 	case *msg.NodeReset:
 		if !m.Told[a.uid()] && a.mode != ended {
 			a.inventory(ctx, &msg.Inventory{Node: m.Node, Order: m.Order})
@@ -174,6 +176,7 @@ type (
 func (a *Actor) timer(ctx *kit.Context, m any) {
 	switch m.(type) {
 	case heal:
+		a.patience(ctx)
 		a.want(ctx, true)
 		ctx.After("heal", healBeats*a.env.Heartbeat, heal{})
 	case due:
@@ -182,6 +185,7 @@ func (a *Actor) timer(ctx *kit.Context, m any) {
 		a.changed = false
 		ctx.Tell(a.env.Refs.Queues, &msg.ToQueue{Name: a.id.Queue, Message: &msg.JobChanged{Summary: a.summary()}})
 		a.register(ctx)
+		a.want(ctx, false)
 	case retire:
 		if a.mode == ended {
 			ctx.Tell(a.env.Refs.Jobs, &retireJob{a.id})
@@ -264,13 +268,13 @@ func (a *Actor) granted(ctx *kit.Context, m *msg.Granted) {
 		if a.slots[id] != nil {
 			continue
 		}
-		a.slots[id] = &slot{id: id, stage: st, node: m.Node, ref: m.NodeRef, granted: m.Order}
+		a.keep(&slot{id: id, stage: st, node: m.Node, ref: m.NodeRef, granted: m.Order})
 		st.held++
 		st.idle = append(st.idle, a.slots[id])
 	}
 	a.assign(ctx, st)
-	a.setDue(ctx)
 	a.want(ctx, false)
+	a.setDue(ctx)
 	a.note(ctx)
 }
 
@@ -288,8 +292,8 @@ func (a *Actor) assignAll(ctx *kit.Context) {
 	for _, st := range a.stages {
 		a.assign(ctx, st)
 	}
-	a.setDue(ctx)
 	a.want(ctx, false)
+	a.setDue(ctx)
 }
 
 // assign launches instances in a stage's idle slots and gives back the slots that have no use.
@@ -297,37 +301,52 @@ func (a *Actor) assign(ctx *kit.Context, st *stage) {
 	if a.mode != active || a.ending != nil || !st.open {
 		return
 	}
+	if st.plan.Gang && a.hold(ctx, st) {
+		return
+	}
+	var unused []*slot
 	for {
 		sl := st.takeIdle()
 		if sl == nil {
 			break
 		}
-		index, ok := st.next(a.hard, ctx.Now())
-		if !ok {
-			st.idle = append(st.idle, sl)
-			break
+		index, ok := st.next(a.hard, ctx.Now(), sl)
+		if ok {
+			a.launch(st, sl, index)
+			continue
 		}
-		a.launch(st, sl, index)
+		unused = append(unused, sl)
+		if len(st.avoid.failed) == 0 {
+			break // else what avoids one node may run on another
+		}
 	}
+	a.moveOn(ctx, st, unused)
 }
 
-// setDue wakes the job when the next retry of any of its stages is due. One that is due already waits for a slot, and
-// needs no timer.
+// setDue wakes the job when the next retry of any of its stages is due, or a gang has waited for long enough. A retry that
+// is due already waits for a slot and needs no timer, unless it avoids those that are idle.
 func (a *Actor) setDue(ctx *kit.Context) {
 	if a.mode != active || a.ending != nil {
 		return
 	}
-	next := time.Duration(-1)
-	for _, st := range a.stages {
-		if len(st.retries) == 0 {
-			continue
-		}
-		if wait := st.retries[0].due.Sub(ctx.Now()); wait > 0 && (next < 0 || wait < next) {
-			next = wait
+	var next time.Time
+	earlier := func(t time.Time) {
+		if t.After(ctx.Now()) && (next.IsZero() || t.Before(next)) {
+			next = t
 		}
 	}
-	if next >= 0 {
-		ctx.After("due", next, due{})
+	for _, st := range a.stages {
+		if len(st.retries) > 0 {
+			earlier(st.retries[0].due)
+		}
+		if len(st.avoid.failed) > 0 && len(st.idle) > 0 {
+			earlier(st.avoid.saidAt.Add(avoidEvery))
+			earlier(st.avoid.saidAt.Add(avoidHeard))
+		}
+		earlier(st.gang.wakes(st))
+	}
+	if !next.IsZero() {
+		ctx.After("due", next.Sub(ctx.Now()), due{})
 	}
 }
 
@@ -343,7 +362,7 @@ func (a *Actor) launch(st *stage, sl *slot, index uint64) {
 
 // useful is how many slots the stage can fill: what is neither done nor dead nor about to be.
 func (a *Actor) useful(st *stage) uint64 {
-	if a.mode > active || a.ending != nil || !st.open {
+	if a.mode > active || a.ending != nil || !st.open || !st.gang.rest.IsZero() {
 		return 0
 	}
 	return min(st.plan.Parallel, a.hard.Counts(st.number).Open()-st.accepted)
@@ -361,35 +380,29 @@ func (a *Actor) want(ctx *kit.Context, force bool) {
 			st.target = t
 			change = true
 		}
+		change = st.avoid.refresh(ctx.Now()) || change
+		if st.avoid.stale {
+			a.note(ctx) // then it is said
+		}
 	}
 	if (change || force) && a.mode != ended {
 		w := &msg.Want{ID: a.id, UID: a.uid(), Priority: a.plan.Priority, Job: ctx.Self(), Plan: a.plan, Again: !change}
 		for _, st := range a.stages {
 			if st.target > 0 {
-				w.Stages = append(w.Stages, msg.StageWant{Stage: uint32(st.number), Target: st.target, Plan: st.plan})
+				w.Stages = append(w.Stages, msg.StageWant{Stage: uint32(st.number), Target: st.target, Plan: st.plan, Avoid: st.avoid.said})
 			}
 		}
 		ctx.Tell(a.env.Refs.Queues, &msg.ToQueue{Name: a.id.Queue, Message: w})
 	}
 	for _, st := range a.stages {
 		for st.held > st.target {
-			sl := st.takeIdle()
+			sl := st.takeWorst()
 			if sl == nil {
 				break
 			}
-			a.release(sl)
+			a.release(ctx, sl)
 		}
 	}
-}
-
-// release gives a slot back; what runs in it is stopped.
-func (a *Actor) release(sl *slot) {
-	if sl.leaving || sl.gone {
-		return
-	}
-	sl.leaving = true
-	sl.stage.held--
-	a.work.release(sl.node, sl.ref, sl.id)
 }
 
 // slotsLost forgets slots; what ran in them runs again elsewhere, under a greater fence.
@@ -402,31 +415,6 @@ func (a *Actor) slotsLost(ctx *kit.Context, m *msg.SlotsLost) {
 	a.assignAll(ctx)
 	a.finishStopping(ctx)
 	a.note(ctx)
-}
-
-// drop forgets a slot that is gone.
-func (a *Actor) drop(ctx *kit.Context, sl *slot) {
-	if !sl.leaving {
-		sl.stage.held--
-	}
-	sl.gone = true
-	delete(a.slots, sl.id)
-	if at := sl.attempt; at != nil {
-		sl.stage.outdate(at)
-		a.forget(at)
-		if !plant.Is(plant.RetryForgotten) {
-			sl.stage.wait(at.index, ctx.Now().Add(lostBackoff))
-		}
-	}
-}
-
-// forget removes an attempt from the soft state.
-func (a *Actor) forget(at *attempt) {
-	delete(a.fences, at.fence)
-	if at.slot.stage.running[at.index] == at {
-		delete(at.slot.stage.running, at.index)
-	}
-	at.slot.attempt = nil
 }
 
 // flush sends what the message has led to: work to nodes, and the next commit.

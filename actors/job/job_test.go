@@ -91,6 +91,7 @@ func TestF13_F10_AFailureIsTriedAgainAfterItsBackoff(t *testing.T) {
 	b := newBench(t)
 	b.submit(stages(stage("s", 1)))
 	n := b.on("n")
+	n.again = true
 	n.grant(0, 1)
 	fence := model.Fence(0)
 	for attempt, longest := range []time.Duration{0, 8 * time.Second, 16 * time.Second} {
@@ -98,7 +99,7 @@ func TestF13_F10_AFailureIsTriedAgainAfterItsBackoff(t *testing.T) {
 		if attempt > 0 && len(n.launched) > attempt {
 			t.Fatalf("attempt %d began before half of its backoff", attempt+1)
 		}
-		b.pass(longest/2 + time.Millisecond)
+		b.pass(longest/2 + 2*time.Millisecond)
 		l := n.last()
 		if len(n.launched) != attempt+1 || l.Attempt != uint32(attempt+1) || l.Fence <= fence {
 			t.Fatalf("after the backoff: launched %+v", n.launched)

@@ -19,6 +19,9 @@ func (a *Actor) read(ctx *kit.Context) {
 	ctx.Tell(a.env.Refs.Journal, &msg.ReadJob{ID: a.id})
 }
 
+// failuresRead bounds the failures whose nodes are known again after a restart.
+const failuresRead = 1000
+
 // restore builds the soft state on the hard one.
 func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	if a.mode != reading {
@@ -30,6 +33,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	a.hard, a.missing, a.changed, a.stopAsked = m.State, m.State == nil, false, false
 	a.stages, a.commit, a.ending = nil, commit{}, nil
 	a.slots, a.fences = map[model.SlotID]*slot{}, map[model.Fence]*attempt{}
+	a.byNode = map[model.NodeID][]*slot{}
 	a.heard, a.removed = map[model.NodeID]bool{}, map[model.NodeID]uint64{}
 	a.expect, a.claimed = -1, 0
 	if a.missing {
@@ -45,7 +49,11 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	}
 	a.plan = plan
 	for i := range plan.Stages {
-		a.stages = append(a.stages, newStage(i, &plan.Stages[i], template(a.hard, plan, i)))
+		st := newStage(i, &plan.Stages[i], template(a.hard, plan, i))
+		for _, f := range a.hard.RecentFailures(i, failuresRead) {
+			st.avoid.fail(f.GetIndex(), model.NodeID(f.GetNode()), time.Unix(0, f.GetTimeUnixNano()))
+		}
+		a.stages = append(a.stages, st)
 	}
 	a.openStages()
 	a.stopAsked = a.hard.StopRequested

@@ -1,7 +1,10 @@
 package job
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/kit/plant"
@@ -16,7 +19,7 @@ import (
 func (a *Actor) reported(ctx *kit.Context, m *msg.Reported) {
 	for _, s := range m.Attempts {
 		if s.GetJobUid() != uint64(a.uid()) || int(s.GetStage()) >= len(a.stages) {
-			a.dismiss(m.Node, m.NodeRef, s)
+			a.dismiss(ctx, m.Node, m.NodeRef, s)
 			continue
 		}
 		if at := a.fences[model.Fence(s.GetFence())]; at != nil {
@@ -46,13 +49,13 @@ func (a *Actor) reported(ctx *kit.Context, m *msg.Reported) {
 
 // dismiss ends what nobody wants: an end is forgotten, a running attempt stopped, with its slot if the job holds that
 // for nothing else.
-func (a *Actor) dismiss(node model.NodeID, ref kit.Ref, s *v1.AttemptState) {
+func (a *Actor) dismiss(ctx *kit.Context, node model.NodeID, ref kit.Ref, s *v1.AttemptState) {
 	id, fence := model.SlotID(s.GetSlot()), model.Fence(s.GetFence())
 	switch sl := a.slots[id]; {
 	case over(s.GetPhase()):
 		a.work.settle(node, ref, fence)
 	case sl != nil && sl.attempt == nil:
-		a.release(sl)
+		a.release(ctx, sl)
 	default:
 		a.work.stop(node, ref, msg.Stop{Slot: id, Fence: fence})
 	}
@@ -116,6 +119,10 @@ func (a *Actor) succeed(st *stage, node model.NodeID, ref kit.Ref, s *v1.Attempt
 		sc.results = append(sc.results, &v1.InstanceResult{Index: index, Data: s.GetResult()})
 	}
 	st.settling[index] = struct{}{}
+	if n := s.GetEndedUnixNano() - s.GetStartedUnixNano(); n > 0 && s.GetStartedUnixNano() > 0 {
+		st.ran.sum += time.Duration(n)
+		st.ran.n++
+	}
 	st.accepted++
 	sc.done = append(sc.done, index)
 	sc.bytes += doneBytes
@@ -156,28 +163,28 @@ func (a *Actor) stranger(ctx *kit.Context, node model.NodeID, ref kit.Ref, s *v1
 	case a.commit.holds(st.number, fence):
 		// Its end is on its way through the journal; it is settled after.
 	case a.mode == ended, known, onItsWay, fence <= st.outdated[index] && !plant.Is(plant.OutdatedAccepted), current != nil && current.fence > fence:
-		a.dismiss(node, ref, s)
+		a.dismiss(ctx, node, ref, s)
 	case over(s.GetPhase()):
 		if current != nil { // older than this one
-			a.giveUp(current)
+			a.giveUp(ctx, current)
 		}
 		st.unwait(index)
 		a.finish(ctx, st, node, ref, s)
 	default:
-		a.adopt(st, node, ref, s)
+		a.adopt(ctx, st, node, ref, s)
 	}
 }
 
 // giveUp stops an attempt because a later one of the same instance was found. Its slot goes back: when it will be free
 // again is not known.
-func (a *Actor) giveUp(at *attempt) {
+func (a *Actor) giveUp(ctx *kit.Context, at *attempt) {
 	at.slot.stage.outdate(at)
-	a.release(at.slot)
+	a.release(ctx, at.slot)
 	a.forget(at)
 }
 
 // adopt makes a running attempt the valid one of its instance.
-func (a *Actor) adopt(st *stage, node model.NodeID, ref kit.Ref, s *v1.AttemptState) {
+func (a *Actor) adopt(ctx *kit.Context, st *stage, node model.NodeID, ref kit.Ref, s *v1.AttemptState) {
 	id := model.SlotID(s.GetSlot())
 	sl := a.slots[id]
 	if sl == nil || sl.stage != st || sl.node != node {
@@ -186,7 +193,7 @@ func (a *Actor) adopt(st *stage, node model.NodeID, ref kit.Ref, s *v1.AttemptSt
 	}
 	index := s.GetIndex()
 	if current := st.running[index]; current != nil {
-		a.giveUp(current)
+		a.giveUp(ctx, current)
 	}
 	st.unwait(index)
 	at := &attempt{index: index, fence: model.Fence(s.GetFence()), number: s.GetAttempt(), slot: sl, state: s}
@@ -217,8 +224,9 @@ func (a *Actor) inventory(ctx *kit.Context, m *msg.Inventory) {
 	if doubt {
 		ctx.Tell(m.NodeRef, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: true, Mark: a.env.IDs.Fence()})
 	}
-	for _, id := range sortedSlots(a.slots) {
-		if sl := a.slots[id]; sl.node == m.Node && !here[id] && sl.granted < m.Order {
+	known := slices.SortedFunc(slices.Values(a.byNode[m.Node]), func(x, y *slot) int { return cmp.Compare(x.id, y.id) })
+	for _, sl := range known {
+		if !here[sl.id] && sl.granted < m.Order {
 			a.drop(ctx, sl)
 		}
 	}
@@ -248,15 +256,15 @@ func (a *Actor) found(ctx *kit.Context, m *msg.Inventory, h msg.HeldSlot) {
 			a.work.release(m.Node, m.NodeRef, h.Slot)
 		}
 		if a.slots[h.Slot] == nil && a.mode == stopping && int(h.Stage) < len(a.stages) {
-			a.slots[h.Slot] = &slot{id: h.Slot, stage: a.stages[h.Stage], node: m.Node, ref: m.NodeRef, leaving: true}
+			a.keep(&slot{id: h.Slot, stage: a.stages[h.Stage], node: m.Node, ref: m.NodeRef, leaving: true, left: ctx.Now()})
 		}
 		return
 	}
 	st := a.stages[h.Stage]
 	sl := a.slots[h.Slot]
 	if sl == nil {
-		sl = &slot{id: h.Slot, stage: st, node: m.Node, ref: m.NodeRef, leaving: h.Releasing}
-		a.slots[h.Slot] = sl
+		sl = &slot{id: h.Slot, stage: st, node: m.Node, ref: m.NodeRef, leaving: h.Releasing, left: ctx.Now()}
+		a.keep(sl)
 		if !h.Releasing {
 			st.held++
 		}
@@ -277,21 +285,6 @@ func (a *Actor) found(ctx *kit.Context, m *msg.Inventory, h msg.HeldSlot) {
 	}
 	if sl.attempt == nil && !sl.leaving {
 		st.idle = append(st.idle, sl)
-	}
-}
-
-// unwait takes an instance out of the line of retries.
-func (s *stage) unwait(index uint64) {
-	if _, in := s.waiting[index]; !in {
-		return
-	}
-	delete(s.waiting, index)
-	for i, r := range s.retries {
-		if r.index == index {
-			s.retries = append(s.retries[:i:i], s.retries[i+1:]...)
-			s.retries.fix()
-			return
-		}
 	}
 }
 

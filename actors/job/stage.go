@@ -1,7 +1,9 @@
 package job
 
 import (
+	"cmp"
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
@@ -18,8 +20,9 @@ type slot struct {
 	attempt *attempt
 	// granted is the order of the grant: an older Inventory does not know of it.
 	granted uint64
-	// leaving: released, and not yet reported as freed.
+	// leaving: being given back since left, and not yet reported as freed.
 	leaving bool
+	left    time.Time
 	gone    bool
 }
 
@@ -53,6 +56,9 @@ type stage struct {
 	idle     []*slot
 	held     uint64 // slots that are neither leaving nor gone
 	target   uint64 // as last sent to the queue
+	avoid    avoidance
+	gang     gang
+	ran      ran
 	// accepted are instances that have succeeded but are not durably done yet.
 	accepted uint64
 }
@@ -65,11 +71,9 @@ func newStage(number int, plan *model.StagePlan, template *v1.Template) *stage {
 	}
 }
 
-// next is an instance to launch now: the retry that is due, else the first that was never launched.
-func (s *stage) next(hard *model.JobState, now time.Time) (uint64, bool) {
-	if len(s.retries) > 0 && !s.retries[0].due.After(now) {
-		index := heap.Pop(&s.retries).(again).index
-		delete(s.waiting, index)
+// next is an instance to launch in a slot now: the retry that is due first, else the first that was never launched.
+func (s *stage) next(hard *model.JobState, now time.Time, sl *slot) (uint64, bool) {
+	if index, ok := s.retry(sl, now); ok {
 		return index, true
 	}
 	for {
@@ -87,6 +91,10 @@ func (s *stage) next(hard *model.JobState, now time.Time) (uint64, bool) {
 		if _, taken := s.waiting[index]; taken {
 			continue
 		}
+		if s.avoid.avoids(index, sl, now) { // it has failed before this actor began
+			s.wait(index, now)
+			continue
+		}
 		return index, true
 	}
 }
@@ -98,20 +106,89 @@ func (s *stage) wait(index uint64, due time.Time) {
 	}
 	s.waiting[index] = struct{}{}
 	heap.Push(&s.retries, again{due, index})
+	s.avoid.queued(index)
 }
 
-// takeIdle returns a slot without an attempt, the one freed last, or nil.
-func (s *stage) takeIdle() *slot {
+// leaveLine notes that an instance is no longer in the line of retries.
+func (s *stage) leaveLine(index uint64) {
+	delete(s.waiting, index)
+	s.avoid.unqueued(index)
+}
+
+// unwait takes an instance out of the line of retries.
+func (s *stage) unwait(index uint64) {
+	if _, in := s.waiting[index]; !in {
+		return
+	}
+	if i := slices.IndexFunc(s.retries, func(r again) bool { return r.index == index }); i >= 0 {
+		heap.Remove(&s.retries, i)
+	}
+	s.leaveLine(index)
+}
+
+// takeIdle returns a slot without an attempt, or nil: one that is worth most, else the one freed last.
+func (s *stage) takeIdle() *slot { return s.take(1) }
+
+// takeWorst returns the one that is missed least.
+func (s *stage) takeWorst() *slot { return s.take(-1) }
+
+func (s *stage) take(sign int) *slot {
+	if last := len(s.idle) - 1; last > 0 && len(s.plan.Data)+len(s.avoid.banned) > 0 {
+		best := last
+		for i, sl := range s.idle {
+			if sl.usable() && (!s.idle[best].usable() || sign*s.compare(sl, s.idle[best]) > 0) {
+				best = i
+			}
+		}
+		s.idle[best], s.idle[last] = s.idle[last], s.idle[best]
+	}
 	for n := len(s.idle); n > 0; n = len(s.idle) {
 		sl := s.idle[n-1]
 		s.idle[n-1] = nil
 		s.idle = s.idle[:n-1]
-		if !sl.gone && !sl.leaving && sl.attempt == nil {
+		if sl.usable() {
 			return sl
 		}
 	}
 	return nil
 }
+
+func (sl *slot) usable() bool { return !sl.gone && !sl.leaving && sl.attempt == nil }
+
+// compare says which of two slots is worth more: one that no waiting instance avoids, then the one on the node that holds
+// more of the stage's data (F11).
+func (s *stage) compare(x, y *slot) int {
+	return cmp.Or(cmp.Compare(s.avoid.banned[y.node], s.avoid.banned[x.node]), cmp.Compare(s.bytesOn(x.node), s.bytesOn(y.node)))
+}
+
+// bytesOn is how much of the stage's data a node holds.
+func (s *stage) bytesOn(node model.NodeID) int64 {
+	i, found := slices.BinarySearchFunc(s.plan.Data, node, func(d model.NodeBytes, id model.NodeID) int { return cmp.Compare(d.Node, id) })
+	if !found {
+		return 0
+	}
+	return s.plan.Data[i].Bytes
+}
+
+// blame notes that an instance has failed on a node.
+func (s *stage) blame(index uint64, node model.NodeID, now time.Time) {
+	_, in := s.waiting[index]
+	if in {
+		s.avoid.unqueued(index)
+	}
+	if s.avoid.fail(index, node, now); in {
+		s.avoid.queued(index)
+	}
+}
+
+// ran is how long attempts ran that have succeeded.
+type ran struct {
+	sum time.Duration
+	n   int64
+}
+
+// mean is 0 if nothing is known.
+func (r ran) mean() time.Duration { return r.sum / time.Duration(max(r.n, 1)) }
 
 // outdate gives up an attempt whose end is not known: nothing that it reports later is accepted.
 func (s *stage) outdate(a *attempt) {
@@ -141,6 +218,3 @@ func (r *retries) Pop() any {
 	*r = old[:len(old)-1]
 	return v
 }
-
-// fix restores the order after an element was taken out of the middle.
-func (r *retries) fix() { heap.Init(r) }

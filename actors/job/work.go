@@ -63,7 +63,10 @@ func (w *works) settle(node model.NodeID, ref kit.Ref, fences ...model.Fence) {
 func (w *works) flush(ctx *kit.Context, common msg.Work) {
 	for _, n := range w.order {
 		work := n.Work
-		work.ID, work.UID, work.Job, work.Reason = common.ID, common.UID, ctx.Self(), common.Reason
+		work.ID, work.UID, work.Job = common.ID, common.UID, ctx.Self()
+		if common.Reason != "" {
+			work.Reason = common.Reason
+		}
 		ctx.Tell(n.ref, &work)
 	}
 	w.order = nil
