@@ -2,6 +2,9 @@ package view
 
 import (
 	"fmt"
+	"maps"
+	"slices"
+	"strconv"
 	"strings"
 
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -9,6 +12,7 @@ import (
 
 // Cell writes the state of a cell.
 func Cell(p *Page, s *v1.CellStatus) {
+	k := s.GetPacking()
 	p.Facts(
 		[2]string{"cell", s.GetCell()},
 		[2]string{"version", s.GetVersion()},
@@ -18,6 +22,10 @@ func Cell(p *Page, s *v1.CellStatus) {
 		[2]string{"nodes", fmt.Sprintf("%s, %s fresh", Count(s.GetNodes()), Count(s.GetNodesFresh()))},
 		[2]string{"cpu", share(CPU(s.GetCpuMilliHeld()), CPU(s.GetCpuMilli()), s.GetCpuMilliHeld(), s.GetCpuMilli())},
 		[2]string{"memory", share(Bytes(s.GetMemoryBytesHeld()), Bytes(s.GetMemoryBytes()), s.GetMemoryBytesHeld(), s.GetMemoryBytes())},
+		[2]string{"allocated", thousandths(k.GetAllocatedMilli())},
+		[2]string{"stranded", thousandths(k.GetStrandedMilli())},
+		[2]string{"packing", packing(k)},
+		[2]string{"evictions", evictions(k.GetEvictions())},
 		[2]string{"queues", Count(s.GetQueues())},
 		[2]string{"jobs", fmt.Sprintf("%s live, %s ended", Count(s.GetJobsLive()), Count(s.GetJobsEnded()))},
 		[2]string{"waiting", plural(s.GetWaitingSlots(), "slot")},
@@ -26,81 +34,49 @@ func Cell(p *Page, s *v1.CellStatus) {
 	)
 }
 
+// packing says how many nodes are in use, and what it saves that services and batch work share them.
+func packing(k *v1.Packing) string {
+	if k == nil {
+		return ""
+	}
+	text := fmt.Sprintf("%s on %s", plural(k.GetSlots(), "slot"), plural(k.GetUsedNodes(), "node"))
+	if k.GetSharedNodes() > 0 {
+		text += fmt.Sprintf(", %s shared by services and batch work", Count(k.GetSharedNodes()))
+	}
+	if k.GetNodesSaved() > 0 {
+		text += fmt.Sprintf(", %s fewer than apart", Count(k.GetNodesSaved()))
+	}
+	return text
+}
+
+// thousandths writes shares by name: "cpu 81.2%, memory 40%".
+func thousandths(shares map[string]int64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(shares)) {
+		text := strconv.FormatInt(shares[name]/10, 10)
+		if rest := shares[name] % 10; rest > 0 {
+			text += "." + strconv.FormatInt(rest, 10)
+		}
+		parts = append(parts, name+" "+text+"%")
+	}
+	return strings.Join(parts, ", ")
+}
+
+func evictions(byRule map[string]uint64) string {
+	var parts []string
+	for _, rule := range slices.Sorted(maps.Keys(byRule)) {
+		if byRule[rule] > 0 {
+			parts = append(parts, Count(byRule[rule])+" by "+rule)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 func share(held, all string, heldN, allN int64) string {
 	if allN <= 0 {
 		return held + " held of " + all
 	}
 	return fmt.Sprintf("%s held of %s (%d%%)", held, all, heldN*100/allN)
-}
-
-// Queues writes a list of queues.
-func Queues(p *Page, queues []*v1.QueueStatus) {
-	if len(queues) == 0 {
-		p.Line("no queues")
-		return
-	}
-	t := NewTable("QUEUE", ">LIVE JOBS", ">OF", ">ENDED", ">SLOTS", ">OF", ">RUNNING", ">WAITING", ">DONE", "~DESCRIPTION")
-	for _, q := range queues {
-		s, c := q.GetSpec(), q.GetCounts()
-		t.Row(s.GetName(), Count(q.GetLiveJobs()), some(uint64(max(0, s.GetMaxJobs()))), Count(q.GetEndedJobs()), Count(c.GetSlots()),
-			some(uint64(max(0, s.GetMaxSlots()))), some(c.GetRunning()), some(c.GetWaiting()), some(c.GetDone()), s.GetDescription())
-	}
-	t.Write(p)
-}
-
-// Nodes writes a list of nodes.
-func Nodes(p *Page, nodes []*v1.NodeStatus) {
-	if len(nodes) == 0 {
-		p.Line("no nodes")
-		return
-	}
-	t := NewTable("NODE", "STATE", ">SLOTS", ">RUNNING", ">CPU HELD", ">OF", ">MEMORY HELD", ">OF", ">CPU USED", ">SEEN", "~DRAINED FOR")
-	for _, n := range nodes {
-		i, used := n.GetInfo(), ""
-		if n.GetCpuMilliUsed() > 0 {
-			used = CPU(n.GetCpuMilliUsed())
-		}
-		t.Row(i.GetId(), nodeState(n), Count(n.GetSlots()), Count(n.GetRunning()), CPU(n.GetCpuMilliHeld()), CPU(i.GetCpuMilli()),
-			Bytes(n.GetMemoryBytesHeld()), Bytes(i.GetMemoryBytes()), used, p.age(n.GetSeenUnixMs()), n.GetDrainReason())
-	}
-	t.Write(p)
-}
-
-func nodeState(n *v1.NodeStatus) string {
-	if n.GetDrained() {
-		return n.GetLiveness() + ", drained"
-	}
-	return n.GetLiveness()
-}
-
-// Node writes all about one node.
-func Node(p *Page, n *v1.NodeStatus) {
-	i := n.GetInfo()
-	of := func(held, all int64, write func(int64) string) string {
-		if all == 0 && held == 0 {
-			return ""
-		}
-		return share(write(held), write(all), held, all)
-	}
-	bits := func(bps int64) string { return Count(bps) + " bit/s" }
-	used := ""
-	if n.GetCpuMilliUsed() > 0 || n.GetMemoryBytesUsed() > 0 {
-		used = fmt.Sprintf("%s cores, %s memory, %s disk", CPU(n.GetCpuMilliUsed()), Bytes(n.GetMemoryBytesUsed()), Bytes(n.GetDiskBytesUsed()))
-	}
-	p.Facts(
-		[2]string{"node", i.GetId()},
-		[2]string{"state", nodeState(n)},
-		[2]string{"drained for", n.GetDrainReason()},
-		[2]string{"seen", p.moment(n.GetSeenUnixMs())},
-		[2]string{"slots", fmt.Sprintf("%s, %s running", Count(n.GetSlots()), Count(n.GetRunning()))},
-		[2]string{"cpu", of(n.GetCpuMilliHeld(), i.GetCpuMilli(), CPU)},
-		[2]string{"memory", of(n.GetMemoryBytesHeld(), i.GetMemoryBytes(), Bytes[int64])},
-		[2]string{"disk", of(n.GetDiskBytesHeld(), i.GetDiskBytes(), Bytes[int64])},
-		[2]string{"net", of(n.GetNetBpsHeld(), i.GetNetBps(), bits)},
-		[2]string{"in use", used},
-		[2]string{"drivers", strings.Join(i.GetDrivers(), " ")},
-		[2]string{"attributes", labels(i.GetAttributes())},
-	)
 }
 
 // Tree writes the live supervision tree.

@@ -99,6 +99,14 @@ func some(n uint64) string {
 	return Count(n)
 }
 
+// times writes how often something happened, or nothing for never.
+func times(n uint64) string {
+	if n == 0 {
+		return ""
+	}
+	return plural(n, "time")
+}
+
 func plural(n uint64, one string) string {
 	if n == 1 {
 		return "1 " + one

@@ -2,6 +2,8 @@ package view
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -44,11 +46,13 @@ func Job(p *Page, s *v1.JobStatus) {
 		[2]string{"submitted", p.moment(s.GetSubmittedUnixMs())},
 		[2]string{"ended", p.moment(s.GetEndedUnixMs())},
 		[2]string{"took", took},
+		[2]string{"evicted", times(s.GetEvicted())},
 	)
 	p.Line("")
 	Stages(p, s.GetStages())
 	attempts(p, s.GetInstances())
 	Failures(p, s.GetFailures())
+	evicted(p, s)
 }
 
 // Stages writes how far the stages of a job are.
@@ -109,6 +113,22 @@ func Failures(p *Page, failures []*v1.InstanceFailure) {
 	t.Write(p)
 }
 
+// evicted writes the newest evictions of a job.
+func evicted(p *Page, s *v1.JobStatus) {
+	if len(s.GetEvictions()) == 0 {
+		return
+	}
+	p.Line("")
+	t := NewTable(">EVICTED INSTANCE", "NODE", "RULE", "FOR", ">AGO", "~REASON")
+	for _, e := range s.GetEvictions() {
+		t.Row(strconv.FormatUint(e.GetIndex(), 10), e.GetNode(), e.GetRule(), e.GetFor(), p.age(e.GetTimeUnixNano()/int64(time.Millisecond)), e.GetReason())
+	}
+	t.Write(p)
+	if n := uint64(len(s.GetEvictions())); s.GetEvicted() > n {
+		p.Line("… and %s before these", Count(s.GetEvicted()-n))
+	}
+}
+
 // Outcome writes the end of a job that was waited for: its stages, its failures if it failed, and one line that says it all.
 func Outcome(p *Page, s *v1.JobStatus) {
 	Stages(p, s.GetStages())
@@ -132,7 +152,7 @@ func Validated(p *Page, file string, r *v1.ValidateReply) {
 	p.Line("%s", Clean(fmt.Sprintf("%s is valid: %s job %s/%s, band %s, %s in %s", file, job.GetKind(), job.GetQueue(),
 		job.GetName(), job.GetBand(), plural(r.GetInstances(), "instance"), plural(uint64(len(job.GetStages())), "stage"))))
 	p.Line("")
-	t := NewTable("STAGE", "AFTER", ">INSTANCES", "DRIVER", ">CPU", ">MEMORY", ">DISK", ">NET", "TIMEOUT", ">ATTEMPTS", "~RUNS")
+	t := NewTable("STAGE", "AFTER", ">INSTANCES", "DRIVER", ">CPU", ">MEMORY", ">DISK", ">NET", "ALSO", "TIMEOUT", ">ATTEMPTS", "~RUNS")
 	for _, s := range job.GetStages() {
 		runs := s.GetFunc()
 		if len(s.GetCommand()) > 0 {
@@ -143,9 +163,34 @@ func Validated(p *Page, file string, r *v1.ValidateReply) {
 			tries = strconv.Itoa(int(n))
 		}
 		t.Row(s.GetName(), strings.Join(s.GetAfter(), " "), Count(s.GetInstances()), s.GetDriver(), r.GetCpu(), r.GetMemory(),
-			nonzero(r.GetDisk()), nonzero(r.GetNet()), s.GetTimeout(), tries, Cut(Clean(runs), 60))
+			nonzero(r.GetDisk()), nonzero(r.GetNet()), also(s), s.GetTimeout(), tries, Cut(Clean(runs), 60))
 	}
 	t.Write(p)
+}
+
+// also is what a slot of a stage needs beyond plain resources: "2 gpu, port 8080, 1 license, gang".
+func also(s *v1.StageSpec) string {
+	var parts []string
+	if d := s.GetDevices(); d.GetShare() != "" {
+		parts = append(parts, d.GetShare()+" of a "+d.GetKind())
+	} else if d != nil {
+		parts = append(parts, strconv.Itoa(int(d.GetCount()))+" "+d.GetKind())
+	}
+	for _, port := range s.GetPorts() {
+		if port.GetNumber() > 0 {
+			parts = append(parts, "port "+strconv.Itoa(int(port.GetNumber())))
+		} else {
+			parts = append(parts, "a port")
+		}
+	}
+	custom := s.GetResources().GetCustom()
+	for _, name := range slices.Sorted(maps.Keys(custom)) {
+		parts = append(parts, Count(custom[name])+" "+name)
+	}
+	if s.GetGang() != nil {
+		parts = append(parts, "all at once")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // nonzero leaves out an amount of nothing.
@@ -156,39 +201,14 @@ func nonzero(amount string) string {
 	return amount
 }
 
-// Explain writes why a job stands where it stands.
-func Explain(p *Page, r *v1.ExplainReply) {
-	p.Line("%s", Clean(r.GetSummary()))
-	for _, s := range r.GetStages() {
-		p.Line("")
-		p.Line("%s", Clean("stage "+s.GetStage()))
-		line := func(name, text string) {
-			if text != "" {
-				p.Line("  %s %s", pad(name, 8, false), Clean(text))
-			}
-		}
-		line("summary", s.GetSummary())
-		line("slots", fmt.Sprintf("%s wanted, %s held", Count(s.GetWantedSlots()), Count(s.GetHeldSlots())))
-		line("nodes", fmt.Sprintf("%s in the cell, %s could take one more", Count(s.GetNodes()), Count(s.GetNodesFit())))
-		for _, f := range s.GetRefusals() {
-			line("refused", strings.TrimSuffix(fmt.Sprintf("%s by %s: %s", plural(f.GetNodes(), "node"), f.GetFilter(), f.GetDetail()), ": "))
-		}
-		if s.GetAhead() > 0 {
-			line("ahead", plural(s.GetAhead(), "slot")+" of demands that go before it")
-		}
-		held := make([]string, len(s.GetHeld()))
-		for i, n := range s.GetHeld() {
-			held[i] = fmt.Sprintf("%s (%s)", n.GetNode(), Count(n.GetSlots()))
-		}
-		line("held on", strings.Join(held, ", "))
-		line("remedy", s.GetRemedy())
-	}
-}
-
 // Event writes one event as a line.
 func Event(p *Page, e *v1.JobEvent) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s  %s/%s  %s", time.UnixMilli(e.GetTimeUnixMs()).In(p.Now.Location()).Format("15:04:05.000"), e.GetQueue(), e.GetJob(), e.GetKind())
+	about := e.GetQueue() + "/" + e.GetJob()
+	if e.GetJob() == "_" && e.GetNode() != "" {
+		about = "node " + e.GetNode()
+	}
+	fmt.Fprintf(&b, "%s  %s  %s", time.UnixMilli(e.GetTimeUnixMs()).In(p.Now.Location()).Format("15:04:05.000"), about, e.GetKind())
 	if e.GetStage() != "" {
 		fmt.Fprintf(&b, " %s", e.GetStage())
 	}
@@ -197,6 +217,9 @@ func Event(p *Page, e *v1.JobEvent) {
 	}
 	if e.GetFailed() > 0 {
 		fmt.Fprintf(&b, " +%s failed", Count(e.GetFailed()))
+	}
+	if e.GetEvicted() > 0 {
+		fmt.Fprintf(&b, " +%s evicted from %s", Count(e.GetEvicted()), e.GetNode())
 	}
 	if e.GetPhase() != "" {
 		fmt.Fprintf(&b, " %s", e.GetPhase())

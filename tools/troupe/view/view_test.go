@@ -66,6 +66,9 @@ func TestOutcomePage(t *testing.T) {
 
 func TestValidatedPage(t *testing.T) {
 	r := &v1.ValidateReply{Instances: 65, Job: &v1.JobSpec{Name: "count", Queue: "default", Kind: "batch", Band: "batch", Stages: []*v1.StageSpec{
+		{Name: "fit", Instances: 2, Driver: "process", Command: []string{"fit"}, Devices: &v1.Devices{Kind: "gpu", Count: 2}, Gang: &v1.Gang{},
+			Ports: []*v1.Port{{Name: "a", Number: 8080}, {Name: "b"}}, Resources: &v1.Resources{Cpu: "1", Memory: "64Mi", Custom: map[string]int64{"license": 1}}},
+		{Name: "share", Instances: 2, Driver: "process", Command: []string{"fit"}, Devices: &v1.Devices{Kind: "gpu", Count: 1, Share: "250m"}},
 		{Name: "count", Instances: 64, Driver: "process", Command: []string{"sh", "-c", "find . |\n  xargs wc"}, Timeout: "1m0s",
 			Resources: &v1.Resources{Cpu: "100m", Memory: "64Mi"}, Retry: &v1.Retry{Attempts: 3}},
 		{Name: "sum", After: []string{"count"}, Instances: 1, Driver: "func", Func: "sum"},
@@ -82,10 +85,76 @@ func TestExplainPage(t *testing.T) {
 	golden(t, "explain", page(t, 0, func(p *Page) { Explain(p, r) }))
 }
 
+func TestX4_ExplainPageSaysWhyHereAndWhatWouldHelp(t *testing.T) {
+	r := &v1.ExplainReply{Summary: "train waits for its share", Stages: []*v1.StageExplain{{
+		Stage: "fit", WantedSlots: 8, HeldSlots: 2, Nodes: 40, NodesFit: 3, Ahead: 12, WaitsFor: "quota", ExpectedUnixMs: now.UnixMilli() + 90_000,
+		AheadOf: []*v1.Ahead{{Queue: "web", Job: "shop", Stage: "serve", Band: "production", Rank: 0, WaitingSlots: 9},
+			{Queue: "ml", Job: "数据", Stage: "fit", Band: "batch", Rank: -2, WaitingSlots: 3}},
+		Refusals: []*v1.Refusal{{Filter: "gpu", Nodes: 30, Detail: "none has 2 free of one model"}, {Filter: "taint", Nodes: 7, Detail: "gpu=yes\x1b[2J"}},
+		Remedy:   "64 MiB less memory", Remedies: []string{"64 MiB less memory", "two nodes leave maintenance", "queue web returns 12 cores"},
+		Held: []*v1.NodeSlots{{Node: "node-a", Slots: 2}},
+		Scores: []*v1.NodeScore{{Node: "node-a", Total: 812, Parts: map[string]int64{"hybrid": 700, "packages": 112}},
+			{Node: "node-b", Total: 40}},
+	}}}
+	golden(t, "explain_full", page(t, 0, func(p *Page) { Explain(p, r) }))
+}
+
+func TestB39_JobPageShowsEvictions(t *testing.T) {
+	s := status()
+	s.Evicted = 23
+	s.Evictions = []*v1.Eviction{
+		{Index: 3, Node: "node-a", Rule: "priority", For: "web/shop", Reason: "batch/0 < production/0", TimeUnixNano: now.UnixNano() - 3e9},
+		{Index: 9, Node: "节点-b", Rule: "maintenance", TimeUnixNano: now.UnixNano() - 65e9},
+	}
+	golden(t, "job_evicted", page(t, 0, func(p *Page) { Job(p, s) }))
+}
+
+func TestF25_F26_QueuePages(t *testing.T) {
+	queues := []*v1.QueueStatus{
+		{Spec: &v1.QueueSpec{Name: "ml", Order: "shortest", Backfill: "none", Score: &v1.Score{By: "fragmentation"},
+			Quota: &v1.Quota{Cpu: "8", Memory: "16Gi", Custom: map[string]int64{"gpu": 4000}}, Max: &v1.Quota{Cpu: "16", Net: "0"}},
+			LiveJobs: 1, Counts: counts(4, 0, 2, 0, 0),
+			Used: &v1.Amounts{CpuMilli: 9500, MemoryBytes: 1 << 30, Custom: map[string]int64{"gpu": 1500}}, Borrowed: &v1.Amounts{CpuMilli: 1500},
+			Lent: &v1.Amounts{MemoryBytes: 15 << 30}, Waiting: &v1.Amounts{CpuMilli: 500, DiskBytes: 1 << 20}, Allowed: &v1.Amounts{CpuMilli: 16000}},
+		{Spec: &v1.QueueSpec{Name: "web"}, Counts: counts(0, 0, 0, 0, 0)},
+	}
+	golden(t, "queues_shares", page(t, 0, func(p *Page) { Queues(p, queues) }))
+	loans := &v1.LedgerReply{Loans: []*v1.Loan{
+		{Lender: "web", Borrower: "ml", Resource: "cpu", Amount: 1500, SinceUnixMs: now.UnixMilli() - 3000},
+		{Lender: "数据", Borrower: "ml", Resource: "memory", Amount: 1 << 30, SinceUnixMs: start.UnixMilli(), ReturnedUnixMs: start.UnixMilli() + 2500},
+		{Lender: "web", Borrower: "ml", Resource: "gpu", Amount: 1000, SinceUnixMs: start.UnixMilli(), ReturnedUnixMs: now.UnixMilli()},
+	}}
+	golden(t, "ledger", page(t, 0, func(p *Page) { Ledger(p, loans); Ledger(p, &v1.LedgerReply{}) }))
+}
+
+func TestB41_B54_NodePagesShowTaintsAndDevices(t *testing.T) {
+	n := &v1.NodeStatus{
+		Info: &v1.NodeInfo{Id: "gpu-1", CpuMilli: 4000, MemoryBytes: 8 << 30, Attributes: map[string]string{"pool": "gpu"},
+			Devices: []*v1.Device{{Kind: "gpu", Model: "V100"}, {Kind: "gpu", Model: "V100"}, {Kind: "gpu", Model: "T4"}, {Kind: "fpga"}},
+			Custom:  map[string]int64{"license": 3}, PortFrom: 20000, PortTo: 29999, Packages: []string{"cuda", "torch"}},
+		Liveness: "fresh", Drained: true, Maintenance: true, Evict: true, DrainReason: "new disks", Slots: 2,
+		Taints:     []*v1.Taint{{Key: "gpu", Value: "yes"}, {Key: "slow", Effect: "avoid"}},
+		CustomHeld: map[string]int64{"gpu": 1250, "license": 1, "port": 2},
+	}
+	golden(t, "nodes_devices", page(t, 0, func(p *Page) { Nodes(p, []*v1.NodeStatus{n}) }))
+	golden(t, "node_devices", page(t, 0, func(p *Page) { Node(p, n) }))
+}
+
+func TestB48_CellPageShowsPacking(t *testing.T) {
+	golden(t, "cell_packing", page(t, 0, func(p *Page) {
+		Cell(p, &v1.CellStatus{Cell: "main", Nodes: 9, NodesFresh: 9, Admission: "open", Packing: &v1.Packing{
+			UsedNodes: 8, SharedNodes: 3, Slots: 1200, NodesSaved: 2, AllocatedMilli: map[string]int64{"memory": 400, "cpu": 812, "gpu": 7},
+			StrandedMilli: map[string]int64{"cpu": 31}, Evictions: map[string]uint64{"priority": 39000, "quota": 0, "maintenance": 3}}})
+	}))
+}
+
 func TestEventPage(t *testing.T) {
 	events := []*v1.JobEvent{
 		{TimeUnixMs: start.UnixMilli(), Queue: "default", Job: "j", Kind: "submitted"},
 		{TimeUnixMs: start.UnixMilli() + 250, Queue: "default", Job: "j", Kind: "progressed", Stage: "count", Done: 1200, Failed: 1},
+		{TimeUnixMs: now.UnixMilli(), Queue: "default", Job: "j", Kind: "evicted", Stage: "count", Evicted: 2, Node: "node-a", Reason: "priority for web/shop: batch/0 < production/0"},
+		{TimeUnixMs: now.UnixMilli(), Queue: "_", Job: "_", Kind: "drained", Node: "node-a", Phase: "maintenance", Reason: "disks"},
+		{TimeUnixMs: now.UnixMilli(), Queue: "_", Job: "_", Kind: "tainted", Node: "node-a", Reason: "gpu=yes:no_place"},
 		{TimeUnixMs: now.UnixMilli(), Queue: "default", Job: "j", Kind: "ended", Phase: "failed", Reason: "dead\x07"},
 	}
 	golden(t, "events", page(t, 0, func(p *Page) {
