@@ -3,9 +3,10 @@ package share
 // scratch is memory that one division leaves to the next.
 type scratch struct {
 	firm, loose []int64 // by Queue: what is wanted and not given yet
+	kept        []int64 // by Queue: what firm work holds of that
 	claims      []claim
 	need, offer []int64 // by Queue
-	kept        []int64 // by place in loans
+	stays       []int64 // by place in loans
 	fresh, next []Loan
 }
 
@@ -43,11 +44,13 @@ func (d *Division) divide(dim *dimension) {
 		return
 	}
 	s := &d.scratch
-	s.firm, s.loose = sized(s.firm, len(dim.accounts)), sized(s.loose, len(dim.accounts))
+	n := len(dim.accounts)
+	s.firm, s.loose, s.kept = sized(s.firm, n), sized(s.loose, n), sized(s.kept, n)
 	var quotas, guaranteed, unused int64
 	for q := range dim.accounts {
 		a := &dim.accounts[q]
 		a.guarantee(&s.firm[q], &s.loose[q])
+		s.kept[q] = min(s.firm[q], max(a.held[Firm]-a.firm, 0))
 		quotas, guaranteed = add(quotas, max(a.quota, 0)), add(guaranteed, a.guaranteed)
 		unused = add(unused, max(a.quota, 0)-a.guaranteed)
 	}
@@ -97,9 +100,13 @@ func (d *Division) round(dim *dimension, r round, pool int64, lent bool) (left i
 		if r.who == withQuota {
 			weight = uint64(quota)
 		}
-		s.claims = append(s.claims, claim{queue: Queue(q), want: uint64(want), weight: weight})
+		c := claim{queue: Queue(q), want: uint64(want), weight: weight}
+		if r.tenure == Firm {
+			c.floor = uint64(s.kept[q])
+		}
+		s.claims = append(s.claims, c)
 	}
-	left = int64(fill(uint64(pool), s.claims))
+	left = int64(keep(uint64(pool), s.claims))
 	for _, c := range s.claims {
 		a, got := &dim.accounts[c.queue], int64(c.got)
 		wants[c.queue] -= got

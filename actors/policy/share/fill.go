@@ -6,6 +6,7 @@ import "math/bits"
 type claim struct {
 	queue        Queue
 	want, weight uint64
+	floor        uint64 // of keep alone
 	got          uint64
 }
 
@@ -44,6 +45,36 @@ func fill(pool uint64, claims []claim) (left uint64) {
 	}
 	one(open, pool)
 	return 0
+}
+
+// keep is fill for claims that do not go below their floors: a claim whose part is less keeps its floor, and the others
+// share what that leaves. If all floors together are more than the pool, it is divided among them.
+func keep(pool uint64, claims []claim) (left uint64) {
+	var floors uint64
+	for i := range claims {
+		floors = min(floors+claims[i].floor, uint64(amountMax))
+	}
+	if floors >= pool {
+		for i := range claims {
+			claims[i].want, claims[i].floor = claims[i].floor, 0
+		}
+	}
+	for open := claims; ; {
+		left = fill(pool, open)
+		kept := 0
+		for i := range open {
+			if c := &open[i]; c.got < c.floor {
+				c.got = c.floor
+				pool -= c.floor
+				open[i], open[kept] = open[kept], open[i]
+				kept++
+			}
+		}
+		if kept == 0 {
+			return left
+		}
+		open = open[kept:]
+	}
 }
 
 // scale makes weights positive and shifts them down together if their sum would not fit; it returns the sum.

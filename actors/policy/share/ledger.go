@@ -81,11 +81,14 @@ func (d *Division) settle(i int, now time.Time, ledger *Ledger) {
 	s.need, s.offer = sized(s.need, len(dim.accounts)), sized(s.offer, len(dim.accounts))
 	for q := range dim.accounts {
 		a := &dim.accounts[q]
-		a.borrowed, a.lent = max(a.holds()-a.own, 0), 0
-		s.need[q], s.offer[q] = a.borrowed, max(a.quota, 0)-a.guaranteed
+		a.borrowed, a.lent = 0, 0
 		if dim.quotas == 0 {
-			a.borrowed, s.need[q], s.offer[q] = 0, 0, 0
+			continue
 		}
+		held, quota := a.holds(), max(a.quota, 0)
+		a.borrowed = max(held-max(a.own, quota), 0)
+		s.need[q] = a.borrowed
+		s.offer[q] = max(quota-max(a.guaranteed, held), 0) // it may hold more than guaranteed: over its maximum
 	}
 	if most := 4*len(dim.accounts) + 16; len(dim.loans) > most { // many small ones: begin anew, which makes few
 		for _, l := range dim.loans {
@@ -93,21 +96,21 @@ func (d *Division) settle(i int, now time.Time, ledger *Ledger) {
 		}
 		dim.loans = dim.loans[:0]
 	}
-	s.kept = sized(s.kept, len(dim.loans))
+	s.stays = sized(s.stays, len(dim.loans))
 	for k, l := range dim.loans {
 		if l.Lender != NoQueue {
-			s.kept[k] = min(l.Amount, s.need[l.Borrower], s.offer[l.Lender])
-			s.need[l.Borrower] -= s.kept[k]
-			s.offer[l.Lender] -= s.kept[k]
+			s.stays[k] = min(l.Amount, s.need[l.Borrower], s.offer[l.Lender])
+			s.need[l.Borrower] -= s.stays[k]
+			s.offer[l.Lender] -= s.stays[k]
 		}
 	}
 	s.lend()
 	for k, l := range dim.loans {
-		stuck := min(l.Amount-s.kept[k], s.need[l.Borrower])
+		stuck := min(l.Amount-s.stays[k], s.need[l.Borrower])
 		if l.Lender != NoQueue && dim.accounts[l.Lender].quota < 0 {
 			stuck = 0 // it has no quota any more
 		}
-		s.kept[k] += stuck
+		s.stays[k] += stuck
 		s.need[l.Borrower] -= stuck
 	}
 	for q, need := range s.need {
@@ -147,7 +150,7 @@ func (d *Division) merge(i int, now time.Time, ledger *Ledger) {
 		for len(fresh) > 0 && compareLoans(fresh[0], l) < 0 {
 			s.next, fresh = append(s.next, begun(fresh[0], now)), fresh[1:]
 		}
-		amount := s.kept[k]
+		amount := s.stays[k]
 		if len(fresh) > 0 && compareLoans(fresh[0], l) == 0 {
 			amount, fresh = amount+fresh[0].Amount, fresh[1:]
 		}

@@ -5,7 +5,8 @@
 //
 //  1. A queue is guaranteed what it wants, up to its quota; firm work (monitoring, production) is counted first.
 //  2. Capacity that no quota claims goes to firm work beyond its quota, then to queues without a quota, both in equal
-//     parts, then to queues with a quota in proportion to it.
+//     parts, then to queues with a quota in proportion to it. Firm work keeps what it holds of it, even if that is more
+//     than its part has become: it could not be evicted.
 //  3. What quotas leave unused is lent: first to queues with a quota, in proportion to it, then to those without, in
 //     equal parts. Only loose work (batch, free) may borrow, so that all that is lent can be taken back by eviction.
 //
@@ -86,6 +87,8 @@ type dimension struct {
 	loans    []Loan    // by borrower, then lender
 	// wants: somebody wants more or less, or limits have changed. holds: somebody holds more or less.
 	wants, holds bool
+	// open: nothing limits, and all accounts say so.
+	open bool
 }
 
 // account is one queue in one dimension.
@@ -97,6 +100,9 @@ type account struct {
 	guaranteed, firm, own, credit int64
 	lent, borrowed                int64
 }
+
+// fresh is the account of a queue that nothing limits.
+var fresh = account{quota: Unset, max: Unset, firm: unlimited, own: unlimited}
 
 func (a *account) holds() int64 { return add(a.held[Firm], a.held[Loose]) }
 
@@ -131,7 +137,7 @@ func (d *Division) Add(name string) Queue {
 		if int(q) == len(dim.accounts) {
 			dim.accounts = append(dim.accounts, account{})
 		}
-		dim.accounts[q] = account{quota: Unset, max: Unset}
+		dim.accounts[q] = fresh
 		dim.wants = true
 	}
 	return q
@@ -143,7 +149,7 @@ func (d *Division) Remove(q Queue) {
 	delete(d.index, d.queues[q])
 	d.leaving = append(d.leaving, q)
 	for i := range d.dims {
-		d.dims[i].accounts[q] = account{quota: Unset, max: Unset}
+		d.dims[i].accounts[q] = fresh
 		d.dims[i].wants = true
 	}
 }
@@ -241,16 +247,19 @@ func (d *Division) Grant(q Queue, t Tenure, each []int64, n int64) {
 }
 
 // Divide brings the division up to date, and writes loans that have come back by now into the ledger (nil for none).
-// Dimensions in which nothing has changed cost nothing. Others cost a few passes over the queues; in the worst case, when
+// Dimensions in which nothing has changed, or nothing is limited, cost nothing. Others cost a few passes over the queues; in the worst case, when
 // each queue wants a little less than an equal part of what the ones before it leave, one pass a queue.
 func (d *Division) Divide(now time.Time, ledger *Ledger) {
 	for i := range d.dims {
 		dim := &d.dims[i]
-		if dim.wants {
-			d.divide(dim)
-		}
-		if dim.wants || dim.holds {
-			d.settle(i, now, ledger)
+		if !dim.open || dim.limits > 0 {
+			if dim.wants {
+				d.divide(dim)
+			}
+			if dim.wants || dim.holds {
+				d.settle(i, now, ledger)
+			}
+			dim.open = dim.limits == 0
 		}
 		dim.wants, dim.holds = false, false
 	}
@@ -307,8 +316,8 @@ type Account struct {
 	Guaranteed, Unclaimed, Credit int64
 	// Allowed is the sum of the three; Unset where nothing limits.
 	Allowed int64
-	// Borrowed is what it holds beyond its own, Lent what others hold of its quota, Over what it holds beyond Allowed and
-	// has to give back when somebody claims it.
+	// Borrowed is what it holds beyond its own, be it quota or unclaimed; Lent what others hold of its quota; Over what it
+	// holds beyond Allowed, and has to give back when somebody claims it.
 	Borrowed, Lent, Over int64
 }
 

@@ -57,6 +57,13 @@ func TestF26_FillIsUnitByUnit(t *testing.T) {
 		if leftFast != leftSlow || !slices.Equal(byQueue(fast), slow) {
 			t.Fatalf("pool %d: %v left %d, unit by unit %v left %d", pool, fast, leftFast, slow, leftSlow)
 		}
+		for _, a := range fast { // in proportion: what one has for its weight, each that wants more has too, but for a unit
+			for _, b := range fast {
+				if b.got < b.want && a.got*b.weight > (b.got+1)*a.weight {
+					t.Fatalf("%+v beside %+v, which wants more", a, b)
+				}
+			}
+		}
 	})
 }
 
@@ -132,8 +139,30 @@ func slowDivide(capacity int64, parties []party) []slowShare {
 		}
 		return shares
 	}
-	give := func(pool int64, wants []int64, takesPart func(int) bool, weight func(int) int64, to func(int)) int64 {
+	kept := make([]int64, len(parties))
+	for i, p := range parties {
+		kept[i] = min(firm[i], max(p.held[Firm]-shares[i].firm, 0))
+	}
+	none := make([]int64, len(parties))
+	give := func(pool int64, wants, floors []int64, takesPart func(int) bool, weight func(int) int64, to func(int)) int64 {
 		got := make([]int64, len(parties))
+		kept := int64(0)
+		for _, floor := range floors {
+			kept += floor
+		}
+		wants, rest := slices.Clone(wants), wants
+		if kept >= pool {
+			wants = slices.Clone(floors)
+		} else {
+			for i, floor := range floors {
+				for ; got[i] < floor; pool-- {
+					got[i]++
+					wants[i]--
+					rest[i]--
+					to(i)
+				}
+			}
+		}
 		for ; pool > 0; pool-- {
 			next := -1
 			for i := range parties {
@@ -146,6 +175,7 @@ func slowDivide(capacity int64, parties []party) []slowShare {
 			}
 			got[next]++
 			wants[next]--
+			rest[next]--
 			to(next)
 		}
 		return pool
@@ -157,11 +187,11 @@ func slowDivide(capacity int64, parties []party) []slowShare {
 	byQuota := func(i int) int64 { return quotas[i] }
 	own := func(i int) { shares[i].own++; free-- }
 	borrow := func(i int) { shares[i].credit++ }
-	unclaimed = give(max(unclaimed, 0), firm, all, equal, func(i int) { shares[i].firm++; own(i) })
-	unclaimed = give(unclaimed, loose, hasNot, equal, own)
-	give(unclaimed, loose, has, byQuota, own)
-	lendable = give(min(lendable, max(free, 0)), loose, has, byQuota, borrow)
-	give(lendable, loose, hasNot, equal, borrow)
+	unclaimed = give(max(unclaimed, 0), firm, kept, all, equal, func(i int) { shares[i].firm++; own(i) })
+	unclaimed = give(unclaimed, loose, none, hasNot, equal, own)
+	give(unclaimed, loose, none, has, byQuota, own)
+	lendable = give(min(lendable, max(free, 0)), loose, none, has, byQuota, borrow)
+	give(lendable, loose, none, hasNot, equal, borrow)
 	return shares
 }
 
@@ -245,7 +275,7 @@ func TestF25_F26_SharesAddUp(t *testing.T) {
 				t.Fatalf("allowed %d over the maximum %d", a.Allowed, p.max)
 			case a.Credit > p.held[Loose]+p.waits[Loose]:
 				t.Fatalf("credit %d for %d of loose work", a.Credit, p.held[Loose]+p.waits[Loose])
-			case a.Held > a.Guaranteed+a.Unclaimed+a.Credit+a.Over || a.Over > a.Borrowed:
+			case a.Held > a.Guaranteed+a.Unclaimed+a.Credit+a.Over || (p.max < 0 && a.Over > a.Borrowed):
 				t.Fatalf("holds more than it was given: %+v", a)
 			}
 		}
@@ -255,6 +285,9 @@ func TestF25_F26_SharesAddUp(t *testing.T) {
 		var byLoans, fromCell int64
 		for _, l := range d.Loans(0) {
 			byLoans += l.Amount
+			if l.Lender == l.Borrower {
+				t.Fatalf("queue %d lends to itself", l.Lender)
+			}
 			if l.Lender == NoQueue {
 				fromCell += l.Amount
 			}
@@ -284,6 +317,127 @@ func TestF26_DivisionIsMonotone(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestF25_DimensionsAreDividedEachByItself(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := drawParties(t), drawParties(t)
+		a, b = a[:min(len(a), len(b))], b[:min(len(a), len(b))]
+		d := New("cpu", "memory")
+		d.SetCapacity([]int64{70, 90})
+		for i := range a {
+			q := d.Add(fmt.Sprint(i))
+			d.SetLimits(q, []int64{a[i].quota, b[i].quota}, []int64{a[i].max, b[i].max})
+			for tenure := range a[i].held {
+				d.Hold(q, Tenure(tenure), []int64{a[i].held[tenure], b[i].held[tenure]}, 1)
+				d.Wait(q, Tenure(tenure), []int64{a[i].waits[tenure], b[i].waits[tenure]}, 1)
+			}
+		}
+		d.Divide(time.Time{}, nil)
+		one, other := made(70, a), made(90, b)
+		for i := range a {
+			q := Queue(i)
+			if d.Account(q, 0) != one.Account(q, 0) || d.Account(q, 1) != other.Account(q, 0) {
+				t.Fatalf("queue %d: %+v and %+v", i, d.Account(q, 0), d.Account(q, 1))
+			}
+		}
+	})
+}
+
+// Whatever was lent by grants that Fits allowed can be taken back: an owner finds its whole room of its own free or with
+// queues that hold more than they are allowed, and their work is loose.
+func TestF26_WhatIsLentCanBeTakenBack(t *testing.T) {
+	one := []int64{1}
+	back := int64(0)
+	for seed := range uint64(500) {
+		rng := rand.New(rand.NewPCG(seed, 11))
+		capacity, left := int64(60), int64(60)
+		d := New("cpu")
+		d.SetCapacity([]int64{capacity})
+		for i := range 5 {
+			q, quota := d.Add(fmt.Sprint(i)), Unset
+			if rng.IntN(4) > 0 {
+				quota = rng.Int64N(left + 1)
+				left -= quota
+			}
+			d.SetLimits(q, []int64{quota}, nil)
+		}
+		free := capacity
+		for range 60 {
+			q, tenure := Queue(rng.IntN(5)), Tenure(rng.IntN(2))
+			if rng.IntN(2) == 0 {
+				d.Wait(q, tenure, one, rng.Int64N(20))
+			}
+			d.Divide(time.Time{}, nil)
+			if sum := d.claimable(q, free); sum < d.Fits(q, tenure, one).Own {
+				t.Fatalf("seed %d: queue %d has room for %+v, %d are free or can be taken back", seed, q, d.Fits(q, tenure, one), sum)
+			} else if sum > free {
+				back++
+			}
+			room := d.Fits(q, tenure, one)
+			n := min(room.Own+room.Borrowed, free, d.dims[0].accounts[q].waits[tenure])
+			d.Grant(q, tenure, one, n)
+			free -= n
+			if a := d.dims[0].accounts[q]; n > 0 && (a.holds() > a.own+a.credit || (tenure == Firm && a.held[Firm] > a.firm)) {
+				t.Fatalf("seed %d: a grant within room passes what is allowed: %+v", seed, a)
+			}
+			if rng.IntN(4) == 0 { // something ends
+				n := rng.Int64N(d.dims[0].accounts[q].held[tenure] + 1)
+				d.Hold(q, tenure, one, -n)
+				free += n
+			}
+		}
+	}
+	if back < 500 {
+		t.Fatalf("%d claims on others in all: the test shows little", back)
+	}
+}
+
+// claimable is what is free, and what a queue may take back from others.
+func (d *Division) claimable(q Queue, free int64) int64 {
+	recall := d.Recall([]int64{1}, FromOver, nil)
+	for other := range d.queues {
+		if Queue(other) != q {
+			free += int64(recall.Take(int32(other), []int64{1}, 1000))
+		}
+	}
+	return free
+}
+
+// Amounts without any sense give answers within bounds.
+func TestF25_AmountsDoNotWrap(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 3))
+	some := func() []int64 { return []int64{int64(rng.Uint64()) >> rng.IntN(64)} }
+	d := New("cpu")
+	for range 20_000 {
+		q := d.Add(fmt.Sprint(rng.IntN(8)))
+		switch rng.IntN(8) {
+		case 0:
+			d.SetCapacity(some())
+		case 1:
+			d.SetLimits(q, some(), some())
+		case 2:
+			d.Hold(q, Tenure(rng.IntN(2)), some(), some()[0])
+		case 3:
+			d.Grant(q, Tenure(rng.IntN(2)), some(), some()[0])
+		case 4:
+			d.Remove(q)
+		default:
+			d.Wait(q, Tenure(rng.IntN(2)), some(), some()[0])
+		}
+		d.Divide(time.Time{}, nil)
+		for q := range d.queues {
+			a := d.Account(Queue(q), 0)
+			for _, amount := range []int64{a.Held, a.Waiting, a.Guaranteed, a.Unclaimed, a.Credit, a.Borrowed, a.Over, a.Allowed + 1} {
+				if amount < 0 || amount > 3*amountMax {
+					t.Fatalf("%+v", a)
+				}
+			}
+			if r := d.Fits(Queue(q), Loose, some()); r.Own < 0 || r.Borrowed < 0 || r.Yielded < 0 || r.Own+r.Borrowed > RoomMax {
+				t.Fatalf("%+v", r)
+			}
+		}
+	}
 }
 
 func TestF26_UnusedQuotaIsLentInProportionAndComesBack(t *testing.T) {
