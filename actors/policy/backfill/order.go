@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"math/bits"
 )
 
 // Never is the time of what is not expected to happen, and the duration of what nobody can tell.
@@ -112,12 +111,14 @@ const (
 	Tick = int64(60_000)
 	// agingTicks is an hour.
 	agingTicks = 60
+	// longest is what longer durations count as, three hundred years: a key is one number.
+	longest = int64(1) << 43
 )
 
 // Key tells which of two demands is looked at first. It changes with the fields of Waiting and, in an order that ages, when
 // a Tick begins.
 type Key struct {
-	hi, lo uint64
+	first  uint64
 	since  int64
 	serial uint64
 }
@@ -125,10 +126,10 @@ type Key struct {
 // Key returns w's key at that time, which is not before w.Since.
 func (o Order) Key(w *Waiting, now int64) Key {
 	k := Key{since: w.Since, serial: w.Serial}
-	share := uint64(max(w.Share, 1))
+	share := uint64(min(max(w.Share, 1), ShareUnit))
 	switch o {
 	case Fair:
-		k.lo = w.Turns
+		k.first = w.Turns
 		return k
 	case FIFO:
 		return k
@@ -137,10 +138,8 @@ func (o Order) Key(w *Waiting, now int64) Key {
 	case Slowdown:
 		share = root(share << shareBits)
 	}
-	hi, lo := bits.Mul64(uint64(max(w.Duration, 1)), share)
-	ticks := uint64(max(now/Tick-w.Since/Tick, 0)) + agingTicks
-	k.hi = hi / ticks
-	k.lo, _ = bits.Div64(hi%ticks, lo, ticks)
+	size := uint64(min(max(w.Duration, 1), longest)) * share
+	k.first = size / (uint64(max(now/Tick-w.Since/Tick, 0)) + agingTicks)
 	return k
 }
 
@@ -164,13 +163,10 @@ func (f Fill) Key(w *Waiting, own Key) Key {
 	if f != ShortestFirst {
 		return own
 	}
-	return Key{lo: uint64(w.Duration), since: own.since, serial: own.serial}
+	return Key{first: uint64(w.Duration), since: own.since, serial: own.serial}
 }
 
 // Compare returns a negative number if k goes first, a positive one if o does, and 0 for one key alone.
 func (k Key) Compare(o Key) int {
-	return cmp.Or(
-		cmp.Compare(k.hi, o.hi), cmp.Compare(k.lo, o.lo),
-		cmp.Compare(k.since, o.since), cmp.Compare(k.serial, o.serial),
-	)
+	return cmp.Or(cmp.Compare(k.first, o.first), cmp.Compare(k.since, o.since), cmp.Compare(k.serial, o.serial))
 }

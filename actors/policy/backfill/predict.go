@@ -9,8 +9,8 @@ type Method uint8
 const (
 	// Stated trusts what is stated: no prediction.
 	Stated Method = iota
-	// Recent is the mean of the owner's last two runs (Tsafrir, Etsion and Feitelson, TPDS 2007), which is hard to beat for
-	// something so simple.
+	// Recent is the mean of the owner's last two runs, in whole seconds as published (Tsafrir, Etsion and Feitelson, TPDS
+	// 2007).
 	Recent
 	// Learned is the mean of the owner's last five runs, of which one that fails at once moves less.
 	Learned
@@ -18,6 +18,10 @@ const (
 
 // MethodNames are the names of the methods.
 var MethodNames = []string{"stated", "recent", "learned"}
+
+// Renews reports whether what an owner has waiting is predicted anew when a run of the owner has ended. EASY++ as published
+// predicts once, at submission.
+func (m Method) Renews() bool { return m == Learned }
 
 // String returns the method's name.
 func (m Method) String() string { return MethodNames[m] }
@@ -46,8 +50,7 @@ func NewPredictor(owners int) *Predictor {
 	return &Predictor{max: max(owners, 1), owners: map[string]*list.Element{}, recent: list.New()}
 }
 
-// Learn notes that a run of an owner has ended after ran, at most 2^60. What waits of the same owner may be predicted
-// anew: that is worth more than a better method.
+// Learn notes that a run of an owner has ended after ran.
 func (p *Predictor) Learn(owner string, ran int64) {
 	e := p.owners[owner]
 	if e == nil {
@@ -85,7 +88,11 @@ func (p *Predictor) Predict(m Method, owner string, stated int64) int64 {
 	for _, ran := range runs {
 		sum += ran
 	}
-	return max(min(sum/int64(len(runs)), stated), 1)
+	mean := sum / int64(len(runs))
+	if m == Recent {
+		mean -= mean % 1000
+	}
+	return max(min(mean, stated), 1)
 }
 
 // Correction is how a prediction changes when a run outlives it.
