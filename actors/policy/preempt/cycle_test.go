@@ -180,28 +180,56 @@ func TestB6_F22_F27_EvictionsCannotCycle(t *testing.T) {
 	}
 }
 
-// An owner gets its quota back from work of a higher rank that has borrowed it, but not from work that has not.
-func TestF25_S7_OwnerTakesBackWhatItLent(t *testing.T) {
+// An owner gets its quota back from work of a higher rank that has borrowed it, but not from work that has not; a gang
+// gets all of it or nothing.
+func TestF25_F26_S7_OwnerTakesBackWhatItLent(t *testing.T) {
 	x, d := NewIndex(1), share.New("cpu")
-	x.SetNode(0, []int64{10}, true)
 	d.SetCapacity([]int64{10})
 	owner, borrower := d.Add("owner"), d.Add("borrower")
 	d.SetLimits(owner, []int64{6}, nil)
 	d.SetLimits(borrower, []int64{4}, nil)
 	one := []int64{1}
 	s := x.AddStage(Stage{Priority: model.Priority{Band: model.Batch, Rank: 0}, Queue: int32(borrower), Each: one, Evictable: NoLimit})
-	x.Put(0, s, 10, 1)
+	for n := range NodeIndex(5) {
+		x.SetNode(n, []int64{2}, true)
+		x.Put(n, s, 2, uint64(n))
+	}
 	d.Hold(borrower, share.Loose, one, 10)
 	d.Wait(owner, share.Loose, one, 20)
 	d.Divide(time.Time{}, nil)
-	room := d.Fits(owner, share.Loose, one)
-	claim := &Claim{Priority: model.Priority{Band: model.Free, Rank: 9}, Need: one, Slots: 20, Queue: int32(owner), AnyRank: true,
-		Recall: d.Recall(one, share.FromOver, nil)}
-	if choices := x.Find(claim, nil); room.Own != 6 || len(choices) != 6 {
-		t.Fatalf("has room for %+v of its own and gets %d slots; 6 are its quota, 4 the other's", room, len(choices))
+	if room := d.Fits(owner, share.Loose, one); room.Own != 6 {
+		t.Fatalf("room for %+v, 6 are its quota", room)
 	}
-	claim.AnyRank = false
-	if choices := x.Find(claim, nil); len(choices) != 0 {
-		t.Fatalf("%d slots of a higher rank are evicted", len(choices))
+	for _, test := range []struct {
+		slots          int
+		whole, anyRank bool
+		want           int
+	}{{20, false, true, 6}, {6, true, true, 6}, {7, true, true, 0}, {1, false, false, 0}} {
+		claim := &Claim{
+			Priority: model.Priority{Band: model.Free, Rank: 9}, Need: one, Slots: test.slots, Whole: test.whole, Queue: int32(owner),
+			Recall: d.Recall(one, share.FromOver, nil), AnyRank: test.anyRank,
+		}
+		if choices := x.Find(claim, nil); len(choices) != test.want {
+			t.Errorf("%+v: %d slots", test, len(choices))
+		}
 	}
+}
+
+func ExampleIndex_Find() {
+	x := NewIndex(1) // one dimension: milli-cores
+	x.SetNode(0, []int64{4000}, true)
+	x.SetNode(1, []int64{4000}, true)
+	batch := x.AddStage(Stage{Priority: model.Priority{Band: model.Batch}, Each: []int64{4000}, Evictable: NoLimit})
+	free := x.AddStage(Stage{Priority: model.Priority{Band: model.Free}, Each: []int64{1000}, Evictable: 3})
+	x.Put(0, batch, 1, 1)
+	x.Put(1, free, 4, 2)
+	for _, need := range []int64{2000, 4000} { // no more than three of free may be evicted
+		claim := &Claim{Priority: model.Priority{Band: model.Production}, Need: []int64{need}, Slots: 1}
+		for _, choice := range x.Find(claim, nil) {
+			fmt.Println(need, "on node", choice.Node, "for", choice.Victims)
+		}
+	}
+	// Output:
+	// 2000 on node 1 for [{1 2}]
+	// 4000 on node 0 for [{0 1}]
 }

@@ -56,8 +56,9 @@ type Eviction struct {
 //
 // For each slot it compares up to SampleMax nodes that would do, beginning behind the last one looked at, and takes the
 // best by Compare, of equals the first. If victims of the band free alone would do on any node, no others are looked for.
-// A slot of its own size that does not find room with the limits and loans of stages and queues in its way may be tried
-// again: each call looks on from where the last one ended.
+// A slot that finds no room because Admits, limits and loans are in its way on all nodes that were tried may find some
+// later: each call looks on from where the last one ended. The choices of a gang are made one after the other; it is
+// refused although it could be placed only where limits or loans would have had to be used in another way.
 func (x *Index) Find(c *Claim, out []Choice) []Choice {
 	first, mark := len(out), 0
 	if c.Recall != nil {
@@ -107,18 +108,22 @@ func (x *Index) one(c *Claim, chosen []Choice) (Choice, bool) {
 func (x *Index) sample(c *Claim, right model.Priority, chosen []Choice) (best Choice, found bool) {
 	at := x.cut(right)
 	start := min(x.cursor, len(x.nodes))
-	candidates, looks := 0, 0
+	candidates, looks, tried := 0, 0, 0
 	for part := range 2 {
 		from, to := start, len(x.nodes)
 		if part == 1 {
 			from, to = 0, start
 		}
 		for n := x.next(at, from, c.Need); n < to; n = x.next(at, n+1, c.Need) {
+			if tried == TriesMax {
+				return best, found
+			}
+			tried++
+			x.cursor = n + 1
 			if !x.nodes[n].open || (c.Admits != nil && !c.Admits(NodeIndex(n), chosen)) {
 				continue
 			}
 			looks++
-			x.cursor = n + 1
 			if choice, fits := x.look(c, right, NodeIndex(n)); fits {
 				candidates++
 				if !found || Compare(choice.Cost, best.Cost) < 0 {

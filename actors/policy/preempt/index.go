@@ -21,6 +21,8 @@ const (
 	// LooksMax is how many nodes are looked at slot by slot for one slot of a claim. It matters where limits and loans
 	// protect what would otherwise do; where not, every node that is looked at would do.
 	LooksMax = 1024
+	// TriesMax is how many nodes a claim's Admits is asked about for one slot.
+	TriesMax = 16_384
 	// blockLen is how many nodes share one bound.
 	blockLen = 64
 )
@@ -159,8 +161,9 @@ func (x *Index) DropStage(s StageIndex) {
 func (x *Index) SetEvictable(s StageIndex, n int) { x.stages[s].Evictable = max(n, 0) }
 
 // Put adds slots of a stage to a node, or with a negative count takes them off: when they are granted, when they end, and
-// when their eviction begins, not when it ends. Serial grows from grant to grant. It returns false, and does nothing, if
-// the node would have more than SlotsMax slots, or fewer than none of the stage.
+// when their eviction begins, not when it ends. Serial grows from grant to grant; the slots of a stage on a node are as
+// young as the last of them. It returns false, and does nothing, if the node would have more than SlotsMax slots, or fewer
+// than none of the stage.
 func (x *Index) Put(n NodeIndex, s StageIndex, count int, serial uint64) bool {
 	nd, st := &x.nodes[n], &x.stages[s]
 	at := slices.IndexFunc(nd.held, func(h held) bool { return h.stage == s })

@@ -128,9 +128,9 @@ type kind struct {
 }
 
 // Plan chooses victims among groups so that need fits on a node with so much free, which may be negative. Vectors are as
-// long as need, in any dimensions that add up; capacity is the measure of waste. It returns false if evicting all would
-// not do, and no victims if none are needed. Amounts are at most model.MaxAmount and slots at most SlotsMax in all. Whether a group may be a victim at all is for the caller to say by its
-// Evictable.
+// long as need, in any dimensions that add up (each device may be one); capacity is the measure of waste. Amounts are at
+// most model.MaxAmount, and slots at most SlotsMax in all. It returns false if evicting all would not do, and no victims
+// if none are needed. Whether a group may be a victim at all is for the caller to say by its Evictable.
 func (p *Planner) Plan(capacity, free, need []int64, groups []Group) ([]Victim, Cost, bool) {
 	p.victims, p.classes = p.victims[:0], p.classes[:0]
 	p.first, p.cap = append(p.first[:0], need...), capacity

@@ -154,3 +154,24 @@ func BenchmarkFits(b *testing.B) {
 		d.Fits(Queue(i%1000), Loose, each)
 	}
 }
+
+func ExampleDivision() {
+	d, ledger := New("cpu"), NewLedger(100)
+	d.SetCapacity([]int64{100})
+	web, night := d.Add("web"), d.Add("night")
+	d.SetLimits(web, []int64{70}, nil)
+	d.SetLimits(night, []int64{20}, nil)
+	slot := []int64{5}
+	d.Wait(web, Firm, slot, 4)
+	d.Wait(night, Loose, slot, 100)
+	d.Divide(time.Unix(0, 0), ledger)
+	fmt.Printf("night: %+v\n", d.Fits(night, Loose, slot)) // its quota, and the 10 that no quota claims; and what web leaves
+	d.Grant(night, Loose, slot, 16)
+	d.Divide(time.Unix(60, 0), ledger)
+	for e := range ledger.Entries(d) {
+		fmt.Println(e.Lender, "lends", e.Borrower, e.Amount, "of", e.Resource)
+	}
+	// Output:
+	// night: {Own:6 Borrowed:10 Yielded:0}
+	// web lends night 50 of cpu
+}

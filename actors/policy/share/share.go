@@ -148,10 +148,24 @@ func (d *Division) Remove(q Queue) {
 	d.SetLimits(q, nil, nil)
 	delete(d.index, d.queues[q])
 	d.leaving = append(d.leaving, q)
+	lent := false
 	for i := range d.dims {
-		d.dims[i].accounts[q] = fresh
-		d.dims[i].wants = true
+		dim := &d.dims[i]
+		dim.accounts[q] = fresh
+		dim.wants = true
+		lent = lent || len(dim.loans) > 0
 	}
+	if !lent { // else its name is still needed, until Divide has ended its loans
+		d.vacate()
+	}
+}
+
+func (d *Division) vacate() {
+	for _, q := range d.leaving {
+		d.queues[q] = ""
+		d.vacant = append(d.vacant, q)
+	}
+	d.leaving = d.leaving[:0]
 }
 
 // Find finds a queue by name.
@@ -263,11 +277,7 @@ func (d *Division) Divide(now time.Time, ledger *Ledger) {
 		}
 		dim.wants, dim.holds = false, false
 	}
-	for _, q := range d.leaving {
-		d.queues[q] = ""
-		d.vacant = append(d.vacant, q)
-	}
-	d.leaving = d.leaving[:0]
+	d.vacate()
 }
 
 // Room is how many more slots of one size a queue may take now.

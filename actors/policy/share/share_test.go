@@ -505,3 +505,24 @@ func TestF26_UnusedQuotaIsLentInProportionAndComesBack(t *testing.T) {
 		t.Fatalf("the ledger says %q", lines)
 	}
 }
+
+// Queues may come and go without number in a cell that limits nothing, but only so many at a time.
+func TestF25_QueuesAreBounded(t *testing.T) {
+	d := New("cpu")
+	for i := range 2 * QueuesMax {
+		q := d.Add(fmt.Sprint(i))
+		d.Hold(q, Loose, []int64{5}, 1)
+		d.Remove(q)
+	}
+	for i := range QueuesMax {
+		if d.Add(fmt.Sprint(i)) == NoQueue {
+			t.Fatalf("queue %d is refused", i)
+		}
+	}
+	if q := d.Add("one more"); q != NoQueue {
+		t.Fatalf("queue %d is one too many", q)
+	}
+	if r := d.Fits(0, Loose, []int64{1}); r.Own != RoomMax || d.Limited() {
+		t.Fatalf("a cell without limits has room for %+v", r)
+	}
+}
