@@ -39,6 +39,7 @@ type bench struct {
 	answers []any
 	wants   []*msg.Want
 	ended   []*v1.JobSummary
+	runs    []msg.StageRun
 	names   []*msg.Register
 	claims  []*msg.Claim
 	node    map[model.NodeID]*machine
@@ -56,6 +57,7 @@ type machine struct {
 	job      kit.Ref
 	works    int
 	launched []msg.Launch
+	all      []msg.Launch // also those that were taken
 	settled  []model.Fence
 	stops    []msg.Stop
 	released []model.SlotID
@@ -155,7 +157,7 @@ func (b *bench) queueHears(m any, _ kit.Ref) {
 	case *msg.Want:
 		b.wants = append(b.wants, m)
 	case *msg.JobEnded:
-		b.ended = append(b.ended, m.Summary)
+		b.ended, b.runs = append(b.ended, m.Summary), m.Runs
 	}
 }
 
@@ -279,6 +281,7 @@ func (m *machine) work(w *msg.Work) {
 	m.works++
 	m.job, m.reason = w.Job, w.Reason
 	m.launched = append(m.launched, w.Launch...)
+	m.all = append(m.all, w.Launch...)
 	m.settled = append(m.settled, w.Settle...)
 	m.stops = append(m.stops, w.Stop...)
 	m.released = append(m.released, w.Release...)

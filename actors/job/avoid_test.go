@@ -1,0 +1,155 @@
+package job_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+)
+
+// avoid is what the job last asked the placer to avoid.
+func (b *bench) avoid() []model.NodeID {
+	if s := b.wants[len(b.wants)-1].Stages; len(s) > 0 {
+		return s[0].Avoid
+	}
+	return nil
+}
+
+func TestB44_AnInstanceAvoidsTheNodeOnWhichItFailed(t *testing.T) {
+	b := newBench(t)
+	b.submit(stages(stage("s", 1)))
+	n, m := b.on("n"), b.on("m")
+	n.grant(0, 1)
+	slot := n.last().Slot
+	n.report(failed, n.last())
+	if got := b.avoid(); !slices.Equal(got, []model.NodeID{"n"}) {
+		t.Fatalf("asks to avoid %v", got)
+	}
+	b.pass(8 * time.Second) // its backoff
+	if got := n.gone(); len(n.launched) != 1 || !slices.Equal(got, []model.SlotID{slot}) || b.target(0) != 1 {
+		t.Fatalf("launched %v, gave back %v, wants %d", n.launched, got, b.target(0))
+	}
+	m.grant(0, 1)
+	if l := m.last(); l.Attempt != 2 {
+		t.Fatalf("%+v", l)
+	}
+	b.pass(time.Second)
+	if got := b.avoid(); len(got) > 0 {
+		t.Errorf("still avoids %v", got)
+	}
+	m.report(failed, m.last())
+	if got := b.avoid(); !slices.Equal(got, []model.NodeID{"m", "n"}) {
+		t.Errorf("asks to avoid %v", got)
+	}
+}
+
+// A slot of a node on which one instance has failed is good for others; and others' slots are good for it.
+func TestB44_F4_OthersUseTheSlot(t *testing.T) {
+	b := newBench(t)
+	b.submit(stages(stage("s", 3)))
+	n, m := b.on("n"), b.on("m")
+	n.grant(0, 1)
+	m.grant(0, 1)
+	bad := n.last()
+	n.report(failed, bad)
+	if l := n.last(); l.Index != 2 || l.Slot != bad.Slot {
+		t.Fatalf("%+v", l)
+	}
+	b.pass(8 * time.Second)
+	n.report(succeeded, n.last()) // its slot is free, but the one who waits has failed there
+	if len(n.launched) != 2 {
+		t.Fatalf("launched on %v", n.launched)
+	}
+	m.report(succeeded, m.last())
+	if l := m.last(); l.Index != bad.Index || l.Attempt != 2 {
+		t.Fatalf("%+v", l)
+	}
+	m.report(succeeded, m.last())
+	b.phase("succeeded")
+}
+
+// Where there is no other node the instance runs on the one there is: with a placer that grants it there again, and with
+// one that does not before it is asked to avoid nothing.
+func TestB44_R25_NoNodeIsLostForEver(t *testing.T) {
+	b := newBench(t)
+	b.submit(stages(stage("s", 1)))
+	n := b.on("n")
+	n.grant(0, 1)
+	n.report(failed, n.last())
+	b.pass(8 * time.Second)
+	n.freed(n.gone()...)
+	n.grant(0, 1)
+	if l := n.last(); l.Attempt != 2 {
+		t.Fatalf("granted there again, but launched %+v", l)
+	}
+	n.report(failed, n.last())
+	b.pass(16 * time.Second)
+	n.freed(n.gone()...)
+	b.pass(30 * time.Second)
+	if got := b.avoid(); len(got) > 0 || b.target(0) != 1 {
+		t.Fatalf("after a long wait it avoids %v and wants %d", got, b.target(0))
+	}
+	n.grant(0, 1)
+	if l := n.last(); l.Attempt != 3 {
+		t.Fatalf("%+v", l)
+	}
+	n.report(succeeded, n.last())
+	b.phase("succeeded")
+}
+
+func TestB44_F29_AnActorThatBeginsKnowsWhereInstancesHaveFailed(t *testing.T) {
+	b, n, m, on, om := begun(t, 2)
+	m.report(failed, om[0])
+	b.crash(&msg.GetJob{})
+	b.claimed(2)
+	n.inventory(n.held(on[0], running))
+	m.inventory(msg.HeldSlot{Slot: om[0].Slot, Fence: om[0].Fence})
+	b.pass(time.Second)
+	if got := m.gone(); len(m.launched) > 0 || !slices.Equal(got, []model.SlotID{om[0].Slot}) {
+		t.Fatalf("launched %v, gave back %v", m.launched, got)
+	}
+	if got := b.avoid(); !slices.Equal(got, []model.NodeID{"m"}) {
+		t.Errorf("asks to avoid %v", got)
+	}
+}
+
+// What a stage avoids is bounded, and said at most a few times a second.
+func TestB44_M3_AvoidanceIsBounded(t *testing.T) {
+	b := newBench(t)
+	b.submit(stages(stage("s", 200)))
+	var all []*machine
+	for i := range 200 {
+		m := b.on(fmt.Sprintf("n%03d", i))
+		m.grant(0, 1)
+		all = append(all, m)
+	}
+	before := len(b.wants)
+	for _, m := range all {
+		m.report(failed, m.last())
+	}
+	if said := len(b.wants) - before; said > 2 {
+		t.Errorf("200 failures at once led to %d wants", said)
+	}
+	b.pass(300 * time.Millisecond)
+	if got := b.avoid(); len(got) != 64 {
+		t.Errorf("avoids %d nodes", len(got))
+	}
+}
+
+// An eviction or a lost node is no failure: nothing is avoided.
+func TestB44_B39_OnlyFailuresCount(t *testing.T) {
+	b := newBench(t)
+	b.submit(stages(stage("s", 2)))
+	n := b.on("n")
+	slots := n.grant(0, 2)
+	n.evict(1)
+	n.report(stopped, n.last())
+	n.say(&msg.SlotsLost{ID: id, UID: b.uid, Node: "n", Slots: slots})
+	b.pass(time.Second)
+	if got := b.avoid(); len(got) > 0 {
+		t.Errorf("avoids %v", got)
+	}
+}
