@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,6 +68,81 @@ func TestX6_QuestionsToACell(t *testing.T) {
 		"node list", "node status node-a", "node drain node-b --reason kernel", "node undrain node-b --json",
 		"cell status", "cell tree", "cell tree --json", "version", "version --json",
 	)
+}
+
+func TestF25_F26_QuotaAndItsLedger(t *testing.T) {
+	h := full(t)
+	h.cell.loans = []*v1.Loan{
+		{Lender: "web", Borrower: "ml", Resource: "cpu", Amount: 1500, SinceUnixMs: moment.UnixMilli() - 3000},
+		{Lender: "a", Borrower: "b", Resource: "gpu", Amount: 500, SinceUnixMs: moment.UnixMilli() - 9000, ReturnedUnixMs: moment.UnixMilli() - 2000},
+	}
+	h.transcript("quota",
+		"queue set ml --quota cpu=8,memory=16Gi,gpu=4000 --max cpu=32,net=1G --order shortest --backfill none --score fragmentation,packages=50",
+		"queue set ml --max-jobs 7", "queue set ml --quota none --max= --score none --order= --json", "queue set ml --quota cpu", "queue set ml --quota cores=8x",
+		"queue set ml --quota memry=1Gi", "queue set ml --score a,b", "queue set ml --score mix=much",
+		"queue ledger", "queue ledger ml --json", "queue ledger none", "queue ledger --limit 0", "queue ledger a b",
+	)
+}
+
+func TestB41_TaintsAndMaintenance(t *testing.T) {
+	h := full(t)
+	h.cell.nodes[0].Info.Taints = []*v1.Taint{{Key: "own"}}
+	h.cell.nodes[0].Taints = h.cell.nodes[0].GetInfo().GetTaints()
+	h.transcript("taints",
+		"node taint node-a gpu=yes disk=slow:avoid", "node taint node-a gpu=yes:evict", "node untaint node-a own", "node untaint node-a gpu=yes",
+		"node list", "node untaint node-a --all", "node untaint node-a", "node untaint node-a x --all", "node taint node-a", "node taint node-a gpu:kill",
+		"node taint none gpu", "node maintain node-b --reason disks", "node maintain node-b --undo", "node maintain node-b --evict=false --force",
+		"node drain node-b --evict --maintenance --reason kernel", "node undrain node-b",
+	)
+	var drains []string
+	for _, m := range h.cell.asked {
+		if d, ok := m.(*v1.DrainRequest); ok {
+			drains = append(drains, fmt.Sprint(d.GetDrained(), d.GetMaintenance(), d.GetEvict(), d.GetForce()))
+		}
+	}
+	want := "true true true false; false false false false; true true false true; true true true false; false false false false"
+	if got := strings.Join(drains, "; "); got != want {
+		t.Errorf("asked %s, want %s", got, want)
+	}
+}
+
+func TestX4_ExplainUnderstandsWhatIsNamed(t *testing.T) {
+	h := full(t)
+	for line, want := range map[string]string{
+		"nightly":               "default nightly",
+		"nightly/3":             "default nightly #3",
+		"nightly/count":         "default nightly count",
+		"nightly/count:3":       "default nightly count#3",
+		"nightly/count/3":       "default nightly count#3",
+		"default/nightly":       "default nightly",
+		"default/nightly/3":     "default nightly #3",
+		"default/old/count/0":   "default old count#0",
+		"analytics/数据":          "analytics 数据",
+		"analytics/数据/count:12": "analytics 数据 count#12",
+		"数据 -q analytics":       "analytics 数据",
+	} {
+		h.cell.asked = nil
+		code, _, stderr := h.run(append([]string{"job", "explain"}, strings.Fields(line)...)...)
+		last, _ := h.cell.asked[len(h.cell.asked)-1].(*v1.ExplainRequest)
+		got := strings.TrimSpace(fmt.Sprintf("%s %s %s", last.GetQueue(), last.GetName(), last.GetStage()))
+		if last.GetHasIndex() {
+			if last.GetStage() == "" {
+				got += " "
+			}
+			got += fmt.Sprintf("#%d", last.GetIndex())
+		}
+		if code != 0 || got != want {
+			t.Errorf("explain %s asks for %q (exit %d %s), want %q", line, got, code, stderr, want)
+		}
+	}
+	for line, says := range map[string]string{
+		"nothing": "queue default has no job nothing", "nothing/at/1": "queue default has no job nothing", "a/b/c/d/e": "right would be NAME",
+		"nightly/": "right would be", "/nightly": "right would be", "default/nightly -q analytics": "queue analytics has no job default",
+	} {
+		if code, _, stderr := h.run(append([]string{"job", "explain"}, strings.Fields(line)...)...); code == 0 || !strings.Contains(stderr, says) {
+			t.Errorf("explain %s: exit %d, %s; want %q", line, code, stderr, says)
+		}
+	}
 }
 
 func TestResultsAndLogs(t *testing.T) {

@@ -21,6 +21,7 @@ type fakeCell struct {
 	next   map[string][]*v1.JobStatus // states to come
 	queues map[string]*v1.QueueSpec
 	nodes  []*v1.NodeStatus
+	loans  []*v1.Loan
 	events []*v1.JobEvent
 	logs   map[string][]*v1.LogChunk
 	result map[string][]*v1.InstanceResult
@@ -117,6 +118,9 @@ func (c *fakeCell) StopJob(_ context.Context, req *v1.StopRequest) (*v1.StopRepl
 
 func (c *fakeCell) Explain(_ context.Context, req *v1.ExplainRequest) (*v1.ExplainReply, error) {
 	defer c.note(req)()
+	if c.jobs[req.GetQueue()+"/"+req.GetName()] == nil {
+		return nil, model.NotFound("queue %s has no job %s", req.GetQueue(), req.GetName())
+	}
 	return &v1.ExplainReply{Summary: req.GetName() + " waits for memory", Stages: []*v1.StageExplain{{
 		Stage: "count", WantedSlots: 4, Nodes: 1, Refusals: []*v1.Refusal{{Filter: "memory", Nodes: 1, Detail: "needs 8 GiB"}}}}}, nil
 }
@@ -210,9 +214,29 @@ func (c *fakeCell) NodeStatus(_ context.Context, ref *v1.NodeRef) (*v1.NodeStatu
 func (c *fakeCell) DrainNode(ctx context.Context, req *v1.DrainRequest) (*v1.NodeStatus, error) {
 	n, err := c.NodeStatus(ctx, &v1.NodeRef{Id: req.GetId()})
 	if err == nil {
-		n.Drained, n.DrainReason = req.GetDrained(), req.GetReason()
+		n.Drained, n.DrainReason, n.Maintenance, n.Evict = req.GetDrained(), req.GetReason(), req.GetMaintenance(), req.GetEvict()
+	}
+	defer c.note(req)()
+	return n, err
+}
+
+func (c *fakeCell) TaintNode(ctx context.Context, req *v1.TaintRequest) (*v1.NodeStatus, error) {
+	n, err := c.NodeStatus(ctx, &v1.NodeRef{Id: req.GetId()})
+	if err == nil {
+		n.Taints = slices.Concat(n.GetInfo().GetTaints(), req.GetTaints())
 	}
 	return n, err
+}
+
+func (c *fakeCell) QueueLedger(_ context.Context, req *v1.LedgerRequest) (*v1.LedgerReply, error) {
+	defer c.note(req)()
+	reply := &v1.LedgerReply{}
+	for _, l := range c.loans {
+		if req.GetQueue() == "" || req.GetQueue() == l.GetLender() || req.GetQueue() == l.GetBorrower() {
+			reply.Loans = append(reply.Loans, l)
+		}
+	}
+	return reply, nil
 }
 
 func (c *fakeCell) CellStatus(context.Context, *v1.CellStatusRequest) (*v1.CellStatus, error) {

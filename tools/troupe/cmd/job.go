@@ -129,20 +129,3 @@ func newJobStopCommand(app *App) *cobra.Command {
 	c.Flags().BoolVarP(&wait, "wait", "w", false, "wait until it has ended")
 	return c
 }
-
-func newJobExplainCommand(app *App) *cobra.Command {
-	return &cobra.Command{
-		Use:               "explain NAME[/STAGE[/INDEX]]",
-		Short:             "Say why a job waits, and the smallest change that would place it",
-		Example:           example("troupe job explain nightly", "troupe job explain nightly/count", "troupe job explain nightly/count/3"),
-		Args:              names("the NAME of a job"),
-		ValidArgsFunction: app.completeJobs,
-		RunE: ask(app, func(ctx context.Context, cell Cell, args []string) (*v1.ExplainReply, error) {
-			t, err := parseTarget(args[0])
-			if err != nil {
-				return nil, err
-			}
-			return cell.Explain(ctx, &v1.ExplainRequest{Queue: app.queue, Name: t.job, Stage: t.stage, Index: t.index, HasIndex: t.hasIndex})
-		}, view.Explain),
-	}
-}

@@ -16,6 +16,7 @@ the nodes of a running cell.
 
 It ends on an interrupt or SIGTERM. Attempts go on without it, and its next start takes them over with all that happened.`,
 		Example: example("troupe node --nats nats://master.example:4222", "troupe node --id rack1-a --attribute rack=1,zone=a --cpu 6 --memory 12Gi",
+			"troupe node --id gpu-1 --pool gpu --device gpu:V100=4 --taint gpu=yes --custom license=3 --ports 20000-29999 --package torch",
 			"troupe node list", `troupe node drain rack1-a --reason "new kernel"`),
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -33,6 +34,7 @@ It ends on an interrupt or SIGTERM. Attempts go on without it, and its next star
 	config.AddFlag(c.Flags(), "dir", "node.dir")
 	addNodeFlags(c.Flags())
 	addProcessFlags(c.Flags())
-	c.AddCommand(newNodeListCommand(app), newNodeStatusCommand(app), newNodeDrainCommand(app), newNodeUndrainCommand(app))
+	c.AddCommand(newNodeListCommand(app), newNodeStatusCommand(app), newNodeDrainCommand(app), newNodeUndrainCommand(app),
+		newNodeMaintainCommand(app), newNodeTaintCommand(app), newNodeUntaintCommand(app))
 	return c
 }

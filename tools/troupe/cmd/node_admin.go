@@ -32,32 +32,3 @@ func newNodeStatusCommand(app *App) *cobra.Command {
 		}, view.Node),
 	}
 }
-
-func newNodeDrainCommand(app *App) *cobra.Command {
-	var reason string
-	c := &cobra.Command{
-		Use:               "drain ID",
-		Short:             "Keep new work off a node; what runs there goes on",
-		Example:           example(`troupe node drain node-a --reason "new kernel"`),
-		Args:              names("the ID of a node"),
-		ValidArgsFunction: app.completeNodes,
-		RunE: ask(app, func(ctx context.Context, cell Cell, args []string) (*v1.NodeStatus, error) {
-			return cell.DrainNode(ctx, &v1.DrainRequest{Id: args[0], Drained: true, Reason: reason})
-		}, view.Node),
-	}
-	c.Flags().StringVar(&reason, "reason", "drained by hand", "what to tell those who look at the node later")
-	return c
-}
-
-func newNodeUndrainCommand(app *App) *cobra.Command {
-	return &cobra.Command{
-		Use:               "undrain ID",
-		Short:             "Let new work come to a node again",
-		Example:           example("troupe node undrain node-a"),
-		Args:              names("the ID of a node"),
-		ValidArgsFunction: app.completeNodes,
-		RunE: ask(app, func(ctx context.Context, cell Cell, args []string) (*v1.NodeStatus, error) {
-			return cell.DrainNode(ctx, &v1.DrainRequest{Id: args[0]})
-		}, view.Node),
-	}
-}

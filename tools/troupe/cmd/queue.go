@@ -10,50 +10,13 @@ import (
 
 func newQueueCommand(app *App) *cobra.Command {
 	c := &cobra.Command{
-		Use:     "queue",
-		Short:   "Make, change and look at queues",
-		Example: example("troupe queue set analytics --max-jobs 100 --max-slots 64", "troupe queue list"),
+		Use:   "queue",
+		Short: "Make, change and look at queues",
+		Example: example("troupe queue set analytics --max-jobs 100 --max-slots 64", "troupe queue set ml --quota cpu=8,memory=16Gi,gpu=4000",
+			"troupe queue list", "troupe queue ledger"),
 	}
-	c.AddCommand(newQueueSetCommand(app), newQueueListCommand(app), newQueueStatusCommand(app), newQueueRemoveCommand(app))
+	c.AddCommand(newQueueSetCommand(app), newQueueListCommand(app), newQueueStatusCommand(app), newQueueRemoveCommand(app), newQueueLedgerCommand(app))
 	return group(c)
-}
-
-func newQueueSetCommand(app *App) *cobra.Command {
-	spec := &v1.QueueSpec{}
-	c := &cobra.Command{
-		Use:   "set NAME",
-		Short: "Make a queue, or change the limits that are named",
-		Example: example("troupe queue set analytics", "troupe queue set analytics --max-slots 64",
-			`troupe queue set analytics --description "nightly reports"`),
-		Args:              names("the NAME of a queue"),
-		ValidArgsFunction: app.completeQueueArg,
-	}
-	flags := c.Flags()
-	flags.Int64Var(&spec.MaxJobs, "max-jobs", 0, "most live jobs; 0 means the cell's limit")
-	flags.Int64Var(&spec.MaxSlots, "max-slots", 0, "most slots that its jobs hold together; 0 means no limit")
-	flags.StringVar(&spec.Description, "description", "", "free text shown in lists")
-	c.RunE = func(cmd *cobra.Command, args []string) error {
-		return ask(app, func(ctx context.Context, cell Cell, args []string) (*v1.QueueStatus, error) {
-			wanted := &v1.QueueSpec{Name: args[0]}
-			if old, err := cell.QueueStatus(ctx, &v1.QueueRef{Name: args[0]}); err == nil && old.GetSpec() != nil {
-				wanted = &v1.QueueSpec{Name: args[0], MaxJobs: old.GetSpec().GetMaxJobs(),
-					MaxSlots: old.GetSpec().GetMaxSlots(), Description: old.GetSpec().GetDescription()}
-			} else if !absent(err) {
-				return nil, err
-			}
-			if flags.Changed("max-jobs") {
-				wanted.MaxJobs = spec.GetMaxJobs()
-			}
-			if flags.Changed("max-slots") {
-				wanted.MaxSlots = spec.GetMaxSlots()
-			}
-			if flags.Changed("description") {
-				wanted.Description = spec.GetDescription()
-			}
-			return cell.SetQueue(ctx, wanted)
-		}, oneQueue)(cmd, args)
-	}
-	return c
 }
 
 func oneQueue(p *view.Page, q *v1.QueueStatus) { view.Queues(p, []*v1.QueueStatus{q}) }
@@ -61,7 +24,7 @@ func oneQueue(p *view.Page, q *v1.QueueStatus) { view.Queues(p, []*v1.QueueStatu
 func newQueueListCommand(app *App) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
-		Short:   "List the queues with their limits and what they hold",
+		Short:   "List the queues: limits, quota, what they hold, lent, borrowed and wait for",
 		Example: example("troupe queue list", "troupe queue list --json | jq '.queues[] | .spec.name'"),
 		Args:    names(),
 		RunE: ask(app, func(ctx context.Context, cell Cell, _ []string) (*v1.ListQueuesReply, error) {
@@ -96,4 +59,28 @@ func newQueueRemoveCommand(app *App) *cobra.Command {
 			p.Line("%s", view.Clean("removed queue "+q.GetSpec().GetName()))
 		}),
 	}
+}
+
+func newQueueLedgerCommand(app *App) *cobra.Command {
+	req := &v1.LedgerRequest{}
+	c := &cobra.Command{
+		Use:   "ledger [NAME]",
+		Short: "List what queues lent to each other: of one queue, as lender or borrower, or of all",
+		Long: `List what queues lent to each other: of one queue, as lender or borrower, or of all; newest first. What a queue with a
+quota does not use is lent to others, and taken back when its owner wants it.`,
+		Example:           example("troupe queue ledger", "troupe queue ledger ml --limit 20", "troupe queue ledger --json | jq '.loans[] | select(.returned_unix_ms==\"0\")'"),
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: app.completeQueueArg,
+	}
+	c.Flags().Int32Var(&req.Limit, "limit", 1000, "show at most so many")
+	c.RunE = ask(app, func(ctx context.Context, cell Cell, args []string) (*v1.LedgerReply, error) {
+		if req.GetLimit() < 1 {
+			return nil, usagef("--limit is %d; right would be 1 or more", req.GetLimit())
+		}
+		if len(args) == 1 {
+			req.Queue = args[0]
+		}
+		return cell.QueueLedger(ctx, req)
+	}, view.Ledger)
+	return c
 }
