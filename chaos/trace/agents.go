@@ -3,6 +3,8 @@ package trace
 import (
 	"container/heap"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/model"
@@ -40,7 +42,7 @@ type agent struct {
 	taken     uint64 // commands taken in the session
 	slots     map[uint64]*slot
 	templates map[model.StageID]*v1.Template
-	gone      bool // the machine is off
+	gone      bool // the machine is no part of the cell any more
 	changes   []*v1.Change
 }
 
@@ -91,18 +93,18 @@ func (f *fleet) join(info *v1.NodeInfo) {
 	f.hello(a)
 }
 
-// leave switches a machine off: what runs there is lost, and its agent says no more.
-func (f *fleet) leave(id string) bool {
+// leave takes a machine out: all that ran there is lost, and its agent refuses what jobs want to launch in the slots that
+// they hold there. The cell must have been told before to put nothing new there.
+func (f *fleet) leave(id string) {
 	a := f.agents[id]
-	if a == nil || a.gone {
-		return false
-	}
 	a.gone = true
-	for _, s := range a.slots { //order: each for itself
-		f.stop(a, s, v1.AttemptPhase_ATTEMPT_PHASE_LOST, "the machine is gone")
+	for _, slot := range slices.Sorted(maps.Keys(a.slots)) {
+		f.stop(a, a.slots[slot], v1.AttemptPhase_ATTEMPT_PHASE_LOST, "the machine is gone")
 	}
-	a.changes, a.slots = nil, map[uint64]*slot{}
-	return true
+	a.changes, a.slots, a.templates = nil, map[uint64]*slot{}, map[model.StageID]*v1.Template{}
+	a.held = model.Resources{}
+	clear(a.devices)
+	f.hello(a)
 }
 
 // hello begins a session. The master never loses one here, so agents hold nothing when they say it but at a new epoch.
@@ -117,7 +119,7 @@ func (f *fleet) hello(a *agent) {
 // Send implements the fabric: the agent acts on the message and answers at once.
 func (f *fleet) Send(m *v1.ToAgent) {
 	a := f.agents[m.GetNode()]
-	if a == nil || a.gone {
+	if a == nil {
 		return
 	}
 	a.epoch = m.GetEpoch()
@@ -177,6 +179,11 @@ func (f *fleet) launch(a *agent, l *v1.Launch) {
 	t := a.templates[stage]
 	s := a.slots[l.GetSlot()]
 	switch {
+	case a.gone:
+		a.changes = append(a.changes, &v1.Change{Kind: &v1.Change_Refused{Refused: &v1.LaunchRefused{
+			Slot: l.GetSlot(), Fence: l.GetFence(), Reason: "the machine is gone",
+		}}})
+		return
 	case t == nil:
 		f.fail("node %s is to launch what it knows nothing of", a.info.GetId())
 		return

@@ -97,7 +97,6 @@ type shape struct {
 	models       []string
 	// wanted is how many slots of it the workload has.
 	wanted int64
-	plan   *model.StagePlan
 }
 
 // placed is slots of one shape on one node.

@@ -56,8 +56,8 @@ func Play(ctx context.Context, w *Workload, o Options) (*Report, error) {
 	if o.Policy.Order != "" && !o.Policy.Learn {
 		w.forgetOwners()
 	}
-	rec, err := newRecorder(w, birth)
-	if err != nil {
+	rec := newRecorder(w.Nodes, birth)
+	if err := rec.compile(w); err != nil {
 		return nil, err
 	}
 	world, err := newWorld(o.Seed, birth, model.NewState(), len(w.Jobs), o.Change)
@@ -115,16 +115,24 @@ func (p *player) inTime(ctx context.Context) error {
 				return err
 			}
 		}
-		for end, more := p.world.fleet.next(); more && !end.After(at); end, more = p.world.fleet.next() {
-			p.world.fleet.endNext()
-			if err := p.world.settle(); err != nil {
-				return err
-			}
-			if err := p.step(ctx); err != nil {
-				return err
-			}
+		if err := p.ends(ctx, at); err != nil {
+			return err
 		}
 	}
+}
+
+// ends lets the attempts end that end by now, one by one.
+func (p *player) ends(ctx context.Context, now time.Time) error {
+	for at, more := p.world.fleet.next(); more && !at.After(now); at, more = p.world.fleet.next() {
+		p.world.fleet.endNext()
+		if err := p.world.settle(); err != nil {
+			return err
+		}
+		if err := p.step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // once tries the jobs one by one and withdraws what finds no place.

@@ -12,10 +12,13 @@ import (
 // pointsMax bounds the curve: when it is full every other point goes, and points are taken half as often.
 const pointsMax = 1024
 
+// instancesMax bounds the instances of all jobs together.
+const instancesMax = 20_000_000
+
 // recorder writes down what agents see. It knows nothing of the scheduler but what it makes machines do.
 type recorder struct {
 	jobs     []jobRecord
-	byID     map[model.JobID]int32
+	byStage  map[stageKey]int32
 	tries    []try // of all instances, by the offset of their job
 	queues   []string
 	byQueue  map[string]int32
@@ -46,6 +49,7 @@ type jobRecord struct {
 	run    time.Duration
 	offset int32
 	count  int32
+	stage  int32
 	queue  int32
 	shape  int32
 	// gone: withdrawn, so the end of its attempts is no eviction.
@@ -56,6 +60,9 @@ type jobRecord struct {
 type try struct {
 	begun, ended time.Duration
 	evicted      uint32
+	running      bool
+	// settled: it had ended before the play began.
+	settled bool
 }
 
 // moment is what all machines hold at one time.
@@ -65,44 +72,69 @@ type moment struct {
 	devices [][]int32 // milli held of each device, by machine
 }
 
-// newRecorder compiles the workload: every job must be valid.
-func newRecorder(w *Workload, start time.Time) (*recorder, error) {
+// stageKey names one stage of one job.
+type stageKey struct {
+	job   model.JobID
+	stage uint32
+}
+
+func newRecorder(nodes []*v1.NodeInfo, start time.Time) *recorder {
 	r := &recorder{
-		byID: make(map[model.JobID]int32, len(w.Jobs)), byQueue: map[string]int32{}, byShape: map[string]int32{},
+		byStage: map[stageKey]int32{}, byQueue: map[string]int32{}, byShape: map[string]int32{},
 		running: map[*slot]placed{}, stride: 1, start: start, areaAt: start,
 	}
-	total, instances := amount{}, int64(0)
+	for _, info := range nodes {
+		r.capacity = r.capacity.add(capacityOf(info))
+	}
+	return r
+}
+
+// compile takes in the jobs of a workload: every one must be valid.
+func (r *recorder) compile(w *Workload) error {
 	for i := range w.Jobs {
 		j := &w.Jobs[i]
 		plan, problems := model.Compile(j.Spec)
 		if len(problems) > 0 {
-			return nil, model.Invalid("job "+jobID(j.Spec).String()+" is not valid", problems...)
+			return model.Invalid("job "+jobID(j.Spec).String()+" is not valid", problems...)
 		}
-		n := int64(plan.Stages[0].Instances)
-		if int64(len(r.tries))+n > model.MaxInstances {
-			return nil, fmt.Errorf("trace: more than %d instances", model.MaxInstances)
+		if err := r.add(plan, 0, j.At, j.Run); err != nil {
+			return err
 		}
-		s := r.shapeOf(plan)
-		r.byID[plan.ID] = int32(i)
-		r.jobs = append(r.jobs, jobRecord{
-			at: j.At, run: j.Run, offset: int32(len(r.tries)), count: int32(n), queue: r.queueOf(plan.ID.Queue), shape: s,
-		})
-		for range n {
-			r.tries = append(r.tries, try{begun: -1, ended: -1})
-		}
-		instances += n
-		for d, v := range r.shapes[s].size {
-			total[d] += v * n
+	}
+	r.measure()
+	return nil
+}
+
+// add takes in one stage of a job.
+func (r *recorder) add(plan *model.Plan, stage int, at, run time.Duration) error {
+	n := int64(plan.Stages[stage].Instances)
+	if int64(len(r.tries))+n > instancesMax {
+		return fmt.Errorf("trace: more than %d instances", instancesMax)
+	}
+	r.byStage[stageKey{plan.ID, uint32(stage)}] = int32(len(r.jobs))
+	r.jobs = append(r.jobs, jobRecord{
+		at: at, run: run, offset: int32(len(r.tries)), count: int32(n), stage: int32(stage), queue: r.queueOf(plan.ID.Queue),
+		shape: r.shapeOf(plan.Service, &plan.Stages[stage]),
+	})
+	for range n {
+		r.tries = append(r.tries, try{begun: -1, ended: -1})
+	}
+	return nil
+}
+
+// measure sums up what the stages want, once all are there.
+func (r *recorder) measure() {
+	total, slots := amount{}, int64(0)
+	for _, s := range r.shapes {
+		slots += s.wanted
+		for d, v := range s.size {
+			total[d] += v * s.wanted
 		}
 	}
 	for d := range total {
-		r.mean[d] = total[d] / max(instances, 1)
-	}
-	for _, info := range w.Nodes {
-		r.capacity = r.capacity.add(capacityOf(info))
+		r.mean[d] = total[d] / max(slots, 1)
 	}
 	r.scarce = scarcest(total, r.capacity)
-	return r, nil
 }
 
 // scarcest is devices if the cell has any, else what is wanted most.
@@ -129,9 +161,8 @@ func (r *recorder) queueOf(name string) int32 {
 	return i
 }
 
-func (r *recorder) shapeOf(plan *model.Plan) int32 {
-	st := &plan.Stages[0]
-	s := shape{size: sizeOf(st), service: plan.Service, plan: st}
+func (r *recorder) shapeOf(service bool, st *model.StagePlan) int32 {
+	s := shape{size: sizeOf(st), service: service}
 	if st.Extra != nil {
 		s.count, s.milli = int64(st.Extra.Devices.Count), int64(st.Extra.Devices.Milli)
 		s.models = st.Extra.Devices.Models
@@ -174,7 +205,7 @@ func (r *recorder) triesOf(j *jobRecord) []try { return r.tries[j.offset : j.off
 
 // job finds the job of an attempt; nil if the workload has no such job.
 func (r *recorder) job(t *v1.Template) *jobRecord {
-	i, known := r.byID[model.JobID{Queue: t.GetQueue(), Name: t.GetJob()}]
+	i, known := r.byStage[stageKey{model.JobID{Queue: t.GetQueue(), Name: t.GetJob()}, t.GetStage()}]
 	if !known {
 		return nil
 	}
@@ -202,7 +233,8 @@ func (r *recorder) began(a *agent, s *slot) {
 	}
 	r.running[s] = placed{node: int32(a.number), shape: j.shape}
 	r.waiting--
-	if t := &r.tries[int(j.offset)+int(s.launch.GetIndex())]; t.begun < 0 {
+	t := &r.tries[int(j.offset)+int(s.launch.GetIndex())]
+	if t.running = true; t.begun < 0 {
 		t.begun = r.since(now)
 	}
 }
@@ -216,6 +248,7 @@ func (r *recorder) ended(a *agent, s *slot, phase v1.AttemptPhase, now time.Time
 	r.held = r.held.sub(r.shapes[j.shape].size)
 	delete(r.running, s)
 	t := &r.tries[int(j.offset)+int(s.launch.GetIndex())]
+	t.running = false
 	switch {
 	case phase == v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED:
 		t.ended = r.since(now)

@@ -143,12 +143,19 @@ func (r *recorder) figures(queue string, counts func(*jobRecord) bool) Figures {
 		if !counts(j) {
 			continue
 		}
-		f.Jobs++
-		f.Instances += uint64(j.count)
+		if j.stage == 0 {
+			f.Jobs++
+		}
 		for _, t := range r.triesOf(j) {
+			if t.settled {
+				continue
+			}
+			f.Instances++
 			f.Evicted += uint64(t.evicted)
-			if t.begun < 0 {
+			if t.ended < 0 && !t.running {
 				f.Waiting++
+			}
+			if t.begun < 0 {
 				continue
 			}
 			f.Begun++
@@ -170,9 +177,13 @@ func (r *recorder) packing(list []*agent) Packing {
 	machines := make([]machine, len(list))
 	for i, a := range list {
 		m := &machines[i]
-		m.info, m.size = a.info, capacityOf(a.info)
+		if m.info = a.info; !a.gone {
+			m.size = capacityOf(a.info)
+		}
 		m.free = m.size
-		m.left = make([]int32, len(a.devices))
+		if !a.gone {
+			m.left = make([]int32, len(a.devices))
+		}
 		for d := range m.left {
 			m.left[d] = model.WholeDevice
 			if i < len(r.fullest.devices) {

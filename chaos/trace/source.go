@@ -62,7 +62,7 @@ func (s *Source) Load(p Policy) (*Workload, Options, error) {
 	case "openb":
 		w, err = s.openb(&o)
 	case "swf":
-		w, err = s.swf(&o)
+		w, err = s.swf()
 	default:
 		w, err = s.plain()
 	}

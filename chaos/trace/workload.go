@@ -33,6 +33,8 @@ type Workload struct {
 	Jobs []Job
 	// Once says that jobs are tried once, in order, and withdrawn if there is no room; nothing departs.
 	Once bool
+	// Left is how many jobs of the source cannot be played.
+	Left int
 }
 
 // Job is one arrival.

@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	// restless is how many messages may be handled at one moment, for each node and live job, before something goes
-	// round and round.
-	restless = 20_000
+	// restless is how many messages may be handled at one moment before something goes round and round, and restlessEach
+	// how many more for each node and job.
+	restless, restlessEach = 1_000_000, 100
 	// endedMax is how many jobs are remembered that have ended: nobody asks about them.
 	endedMax = 64
 	// rest is the heartbeat of a world in which no message is lost: nobody needs to say anything twice.
@@ -95,7 +95,7 @@ func (w *world) until(at time.Time) error {
 	return w.fleet.wrong
 }
 
-func (w *world) most() uint64 { return restless * (1 + w.size + uint64(len(w.fleet.list))) }
+func (w *world) most() uint64 { return restless + restlessEach*(w.size+uint64(len(w.fleet.list))) }
 
 // join switches machines on, one after the other, so that their order is the one in which the placer knows them.
 func (w *world) join(nodes []*v1.NodeInfo) error {

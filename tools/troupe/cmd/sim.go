@@ -22,7 +22,7 @@ func newSimCommand(app *App) *cobra.Command {
 			"troupe sim make --nodes 50 --jobs 2000 --to demo",
 			"troupe sim trace --nodes demo-nodes.csv --work demo-work.csv --plot out.svg"),
 	}
-	c.AddCommand(newSimTraceCommand(app), newSimMakeCommand(app))
+	c.AddCommand(newSimTraceCommand(app), newSimWhatIfCommand(app), newSimMakeCommand(app))
 	return group(c)
 }
 
