@@ -62,7 +62,7 @@ func (a *Actor) predict(plan *model.Plan, stage *model.StagePlan) time.Duration 
 	if plan.Service {
 		return 0
 	}
-	ms := a.past.Predict(backfill.Recent, pastOf(plan, stage), stated(stage))
+	ms := a.past.Predict(backfill.Learned, pastOf(plan, stage), stated(stage))
 	if ms == backfill.Never {
 		return 0
 	}
@@ -77,7 +77,7 @@ func (a *Actor) learn(e *entry, runs []msg.StageRun) {
 	for _, r := range runs {
 		if plan := e.want.Plan; int(r.Stage) < len(plan.Stages) {
 			stage := &plan.Stages[r.Stage]
-			a.past.Learn(pastOf(plan, stage), stated(stage), r.Mean.Milliseconds())
+			a.past.Learn(pastOf(plan, stage), r.Mean.Milliseconds())
 		}
 	}
 }
