@@ -214,22 +214,3 @@ func TestF25_F26_S7_OwnerTakesBackWhatItLent(t *testing.T) {
 		}
 	}
 }
-
-func ExampleIndex_Find() {
-	x := NewIndex(1) // one dimension: milli-cores
-	x.SetNode(0, []int64{4000}, true)
-	x.SetNode(1, []int64{4000}, true)
-	batch := x.AddStage(Stage{Priority: model.Priority{Band: model.Batch}, Each: []int64{4000}, Evictable: NoLimit})
-	free := x.AddStage(Stage{Priority: model.Priority{Band: model.Free}, Each: []int64{1000}, Evictable: 3})
-	x.Put(0, batch, 1, 1)
-	x.Put(1, free, 4, 2)
-	for _, need := range []int64{2000, 4000} { // no more than three of free may be evicted
-		claim := &Claim{Priority: model.Priority{Band: model.Production}, Need: []int64{need}, Slots: 1}
-		for _, choice := range x.Find(claim, nil) {
-			fmt.Println(need, "on node", choice.Node, "for", choice.Victims)
-		}
-	}
-	// Output:
-	// 2000 on node 1 for [{1 2}]
-	// 4000 on node 0 for [{0 1}]
-}

@@ -153,10 +153,14 @@ func (x *Index) look(c *Claim, right model.Priority, n NodeIndex) (Choice, bool)
 		defer c.Recall.Undo(mark)
 	}
 	x.groups, x.stands = x.groups[:0], x.stands[:0]
+	x.freed = append(x.freed[:0], nd.free...)
 	for at, h := range nd.held {
 		st := &x.stages[h.stage]
 		if !Evicts(right, st.Priority) {
 			break // and so it is with all that follow
+		}
+		if last := len(x.groups) - 1; last >= 0 && x.groups[last].Priority != st.Priority && covers(x.freed, c.Need) {
+			break // no victim of a higher priority is needed
 		}
 		may := min(h.count, st.Evictable)
 		switch {
@@ -168,6 +172,9 @@ func (x *Index) look(c *Claim, right model.Priority, n NodeIndex) (Choice, bool)
 		if may > 0 {
 			x.groups = append(x.groups, Group{Priority: st.Priority, Each: st.Each, Evictable: may, Serial: h.serial})
 			x.stands = append(x.stands, int32(at))
+			for d, amount := range st.Each {
+				x.freed[d] += amount * int64(may)
+			}
 		}
 	}
 	victims, cost, fits := x.planner.Plan(nd.capacity, nd.free, c.Need, x.groups)

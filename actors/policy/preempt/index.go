@@ -65,6 +65,7 @@ type Index struct {
 
 	groups []Group // of the node that is looked at
 	stands []int32 // by group: place in the node's list
+	freed  []int64 // with all of the groups
 	evicts []Eviction
 	log    []change
 }

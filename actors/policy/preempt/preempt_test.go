@@ -2,7 +2,6 @@ package preempt
 
 import (
 	"cmp"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -203,23 +202,4 @@ func TestB17_SearchIsBounded(t *testing.T) {
 	if n := cost.Victims(); n > 40 { // each has at least 1000 of each; the greatest have 1500
 		t.Fatalf("%d victims", n)
 	}
-}
-
-func ExamplePlanner_Plan() {
-	batch, free := model.Priority{Band: model.Batch}, model.Priority{Band: model.Free}
-	groups := []Group{
-		{Priority: batch, Each: []int64{4000}, Evictable: 2, Serial: 1},
-		{Priority: free, Each: []int64{1000}, Evictable: 3, Serial: 2},
-		{Priority: free, Each: []int64{1000}, Evictable: 1, Serial: 3},
-	}
-	var planner Planner
-	for _, need := range []int64{2000, 4000, 6000, 20_000} {
-		victims, cost, fits := planner.Plan([]int64{12_000}, []int64{0}, []int64{need}, groups)
-		fmt.Println(need, fits, victims, cost.Victims())
-	}
-	// Output:
-	// 2000 true [{2 1} {1 1}] 2
-	// 4000 true [{2 1} {1 3}] 4
-	// 6000 true [{0 1} {2 1} {1 1}] 3
-	// 20000 false [] 0
 }
