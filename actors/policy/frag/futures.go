@@ -2,33 +2,49 @@ package frag
 
 import "math/bits"
 
-// Rollout of a node: it is offered the demands of some futures, one after the other, and takes all that it can, as first
-// fit would. What is left then is wasted. A slot goes where the expected waste rises least: one step of policy
-// improvement over first fit (Tesauro and Galperin, "On-line Policy Improvement using Monte-Carlo Search", NIPS 1996;
-// Bertsekas, Tsitsiklis and Wu, "Rollout Algorithms for Combinatorial Optimization", 1997). All nodes see the same
-// futures, so that differences are about the nodes and not about luck.
+// The rule packing adds up two things that a slot may do to a node, in milli-devices.
+//
+// One is waste: the node is offered the demands of some futures, one after the other, and takes all that it can, as first
+// fit would; what is left in the end is wasted. Where the expected waste rises least is one step of policy improvement
+// over first fit (Tesauro and Galperin, "On-line Policy Improvement using Monte-Carlo Search", NIPS 1996; Bertsekas,
+// Tsitsiklis and Wu, "Rollout Algorithms for Combinatorial Optimization", 1997). All nodes see the same futures, so that
+// their differences are about the nodes and not about luck.
+//
+// The other is fragmentation, with shapes weighted by the devices that they ask for, so that the few that ask for a whole
+// node find one: any future fills a free node, and waste alone would leave none. It counts a sixteenth.
 const (
 	// futureCount is the number of futures, futureLength the number of demands in each.
-	futureCount, futureLength = 16, 100
-	// grain is the difference of waste, in milli-devices, below which two nodes are equal.
+	futureCount, futureLength = 32, 100
+	// fragmentShare is the part of fragmentation that counts.
+	fragmentShare = 16
+	// grain is the difference, in milli-devices, below which two nodes are equal; then the caller's order decides. Where
+	// that is always the same, the nodes are filled one after the other.
 	grain = 50
-	// maxWastes bounds the memory of states that were looked at, about 100 bytes each; beyond it all are forgotten.
-	maxWastes = 1 << 16
+	// maxCosts bounds the memory of states that were looked at, about 100 bytes each; beyond it all are forgotten.
+	maxCosts = 1 << 16
 )
 
 // futures are demands that may come, drawn from a workload.
 type futures struct {
+	work *Workload
+	// asked are, by shape of the workload, its weight times the devices that it asks for; total is their sum.
+	asked []int64
+	total int64
 	// rows are the futures, by model and number: of each the demands for devices that the model admits.
 	rows [MaxModels][]Demand
 	ends [MaxModels][futureCount]int32
-	// wastes remembers states by what is left, devices with the most left first.
-	wastes map[Node]int64
+	// costs remembers states by what is left, devices with the most left first.
+	costs map[Node]int64
 }
 
 // newFutures draws the futures. Each shape is in all of them together as often as its weight says, and shuffled among
 // the others; the numbers come from a fixed sequence, so that equal workloads have equal futures.
 func newFutures(w *Workload) *futures {
-	f := &futures{wastes: map[Node]int64{}}
+	f := &futures{work: w, costs: map[Node]int64{}}
+	for i := range w.shapes {
+		f.asked = append(f.asked, w.shapes[i].Weight*w.shapes[i].Total())
+		f.total += f.asked[i]
+	}
 	deck := deal(w.shapes, futureCount*futureLength)
 	chance := uint64(1)
 	for i := len(deck) - 1; i > 0; i-- {
@@ -79,28 +95,30 @@ func random(state *uint64) uint64 {
 	return z ^ z>>31
 }
 
-// waste is the milli-devices of n that stay unused, summed over the futures.
-func (f *futures) waste(n *Node) int64 {
+// cost is what of n is wasted, and a part of its fragmentation, in milli-devices times futureCount.
+func (f *futures) cost(n *Node) int64 {
 	state := *n
 	free := state.Free[:state.Devices]
-	for i := 1; i < len(free); i++ { // they are nearly sorted
+	for i := 1; i < len(free); i++ { // they are few, and nearly sorted
 		for j := i; j > 0 && free[j] > free[j-1]; j-- {
 			free[j], free[j-1] = free[j-1], free[j]
 		}
 	}
-	if sum, known := f.wastes[state]; known {
-		return sum
+	cost, known := f.costs[state]
+	if known {
+		return cost
 	}
-	sum, from := int64(0), int32(0)
+	rows, from := f.rows[n.Model%MaxModels], int32(0)
 	for _, end := range f.ends[n.Model%MaxModels] {
-		sum += state.fill(f.rows[n.Model%MaxModels][from:end])
+		cost += state.fill(rows[from:end])
 		from = end
 	}
-	if len(f.wastes) >= maxWastes {
-		clear(f.wastes)
+	cost += f.work.unusable(&state, f.asked) * (futureCount / fragmentShare) / max(f.total, 1)
+	if len(f.costs) >= maxCosts {
+		clear(f.costs)
 	}
-	f.wastes[state] = sum
-	return sum
+	f.costs[state] = cost
+	return cost
 }
 
 // fill is what is left of a copy of n, in milli-devices, when it takes of the demands what it can.
@@ -126,7 +144,7 @@ func (n Node) fill(demands []Demand) int64 {
 	return left
 }
 
-// score is 0 to twice the devices that a node can have, in grains: more than half if the waste falls.
+// score is more than half of its range if the cost falls.
 func (f *futures) score(before, after int64) int64 {
-	return MaxDevices*Whole/grain + floor(before-after, grain*futureCount)
+	return 2*MaxDevices*Whole/grain + floor(before-after, grain*futureCount)
 }

@@ -84,7 +84,7 @@ func (s *Scorer) Score(n *Node, d *Demand) (Choice, bool) {
 	case Fragmentation:
 		return gradient(n, d, &s.after, s.study.unusable, s.study.score), true
 	case Packing:
-		return gradient(n, d, &s.after, s.futures.waste, s.futures.score), true
+		return gradient(n, d, &s.after, s.futures.cost, s.futures.score), true
 	}
 	panic("frag: no such rule: " + s.rule.String())
 }

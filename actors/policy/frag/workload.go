@@ -26,6 +26,8 @@ type Shape struct {
 // Workload is what is expected to come.
 type Workload struct {
 	shapes []Shape
+	// weights are, by shape, its weight.
+	weights []int64
 	// total is the sum of all weights, all what they would be with the shapes that were left out.
 	total, all int64
 	// steps are the different milli-devices that shapes ask of a device, least first; stepOf says for an amount left on
@@ -51,6 +53,7 @@ func NewWorkload(shapes []Shape, all int64) (*Workload, error) {
 		if w.total += shapes[i].Weight; w.total > MaxWeight {
 			return nil, fmt.Errorf("shapes[%d].Weight: the sum of the weights passes %d", i, MaxWeight)
 		}
+		w.weights = append(w.weights, shapes[i].Weight)
 		w.steps = append(w.steps, shapes[i].Milli)
 	}
 	w.all = max(all, w.total, 1)
@@ -107,16 +110,19 @@ func (w *Workload) Weight() int64 { return w.total }
 // Fragmentation is the expected milli-devices of n that are left and of no use, times Weight. To shapes that cannot run
 // there, and to those that ask for no device, all of them are; to the others what is left on devices that have too
 // little. As published, memory is not looked at.
-func (w *Workload) Fragmentation(n *Node) int64 {
+func (w *Workload) Fragmentation(n *Node) int64 { return w.unusable(n, w.weights) }
+
+// unusable is the milli-devices of n that are left and of no use, summed over the shapes with these weights.
+func (w *Workload) unusable(n *Node, weights []int64) int64 {
 	w.survey(n)
 	all, sum := n.Milli(), int64(0)
 	for i := range w.shapes {
 		shape := &w.shapes[i]
 		step := w.stepOf[shape.Milli]
 		if kindOf(n, shape, w.reach[step] >= shape.Devices) == usable {
-			sum += shape.Weight * w.short[step]
+			sum += weights[i] * w.short[step]
 		} else {
-			sum += shape.Weight * all
+			sum += weights[i] * all
 		}
 	}
 	return sum
