@@ -73,7 +73,7 @@ func (c *checker) ports(at string, list []*v1.Port) []PortNeed {
 	for i, p := range list {
 		at := FieldIndex(at, i)
 		c.wrong(at+".name", checkName(p.Name))
-		if variable := PortVariable(p.Name); names[variable] {
+		if variable := portVariable(p.Name); names[variable] {
 			c.add(at+".name", "another port is told in "+variable, "give every port a name of its own")
 		} else {
 			names[variable] = true
@@ -88,8 +88,8 @@ func (c *checker) ports(at string, list []*v1.Port) []PortNeed {
 	return plan
 }
 
-// PortVariable is the variable in which an attempt finds the number of a port.
-func PortVariable(name string) string {
+// portVariable is the variable in which an attempt finds the number of a port.
+func portVariable(name string) string {
 	return ReservedEnv + "PORT_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
 

@@ -17,12 +17,14 @@ func TestB9_ExamplesRunToTheirEnd(t *testing.T) {
 		"hello.yaml":    "hello/0  hello from ",
 		"pipeline.json": "join/0  odd 2500\n        even 2550\n        all 5050\n",
 		"retry.toml":    "flaky/3  instance 3 succeeded at attempt 3\n",
+		"where.yaml":    "place/3  3 on ",
+		"gang.yaml":     "ring/3  3 of 4 hears port 2",
 	} {
 		if out := p.must("run", "../examples/"+file); !strings.Contains(out, want) {
 			t.Errorf("%s shows\n%s, want %q", file, out, want)
 		}
 	}
-	for _, file := range []string{"service.yaml", "count-source.yaml"} {
+	for _, file := range []string{"service.yaml", "count-source.yaml", "devices.toml", "quota.yaml"} {
 		p.must("job", "validate", "../examples/"+file)
 	}
 	if left, err := filepath.Glob(p.path("troupe-*")); err != nil || len(left) > 0 {
