@@ -327,6 +327,45 @@ func TestB6_AdmitsSeesWhatIsChosen(t *testing.T) {
 	}
 }
 
+// On a cell much larger than the sample, work of the band free is found wherever it is, before other work is looked at.
+func TestB17_FreeBandFirstInALargeCell(t *testing.T) {
+	x := NewIndex(1)
+	batch := x.AddStage(Stage{Priority: model.Priority{Band: model.Batch}, Each: []int64{5}, Evictable: NoLimit})
+	free := x.AddStage(Stage{Priority: model.Priority{Band: model.Free}, Each: []int64{1}, Evictable: NoLimit})
+	for n := range NodeIndex(2000) {
+		x.SetNode(n, []int64{5}, true)
+		if n == 1777 {
+			x.Put(n, free, 5, 1)
+		} else {
+			x.Put(n, batch, 1, 1)
+		}
+	}
+	claim := &Claim{Priority: model.Priority{Band: model.Production}, Need: []int64{5}, Slots: 2}
+	choices := x.Find(claim, nil)
+	if len(choices) != 2 || choices[0].Node != 1777 || choices[0].Victims[0] != (Eviction{free, 5}) || choices[1].Victims[0] != (Eviction{batch, 1}) {
+		t.Fatalf("%+v", choices)
+	}
+}
+
+// generous lets anything be taken back.
+type generous struct{}
+
+func (generous) Take(_ int32, _ []int64, n int) int { return n }
+func (generous) Mark() int                          { return 0 }
+func (generous) Undo(int)                           {}
+
+func TestF26_NobodyClaimsFromItself(t *testing.T) {
+	x := NewIndex(1)
+	x.SetNode(0, []int64{5}, true)
+	x.Put(0, x.AddStage(Stage{Priority: model.Priority{Band: model.Free}, Queue: 1, Each: []int64{1}, Evictable: NoLimit}), 5, 1)
+	for queue, want := range []int{1, 0} {
+		claim := &Claim{Need: []int64{5}, Slots: 1, Queue: int32(queue), Recall: generous{}, AnyRank: true}
+		if choices := x.Find(claim, nil); len(choices) != want {
+			t.Errorf("queue %d takes back from queue 1: %+v", queue, choices)
+		}
+	}
+}
+
 func TestB6_NodesAndStagesAreBounded(t *testing.T) {
 	x := NewIndex(1)
 	x.SetNode(0, []int64{1 << 40}, true)

@@ -25,7 +25,7 @@ func TestF27_IncrementalEqualsAnew(t *testing.T) {
 			}
 			q := kept.Add(name)
 			tenure, n := Tenure(rng.IntN(2)), rng.Int64N(30)-10
-			switch rng.IntN(7) {
+			switch rng.IntN(8) {
 			case 0:
 				p.quota, p.max = rng.Int64N(60)-10, Unset
 				if rng.IntN(4) == 0 {
@@ -41,6 +41,11 @@ func TestF27_IncrementalEqualsAnew(t *testing.T) {
 			case 4:
 				p.held[tenure] = max(p.held[tenure]+n, 0)
 				kept.Hold(q, tenure, one, n)
+			case 5: // more than it asked for, perhaps
+				n = max(n, 0)
+				p.waits[tenure] = max(p.waits[tenure]-n, 0)
+				p.held[tenure] += n
+				kept.Grant(q, tenure, one, n)
 			default:
 				kept.Divide(time.Unix(int64(step), 0), ledger)
 				before := kept.dims[0].accounts[q]

@@ -246,15 +246,16 @@ func (d *Division) Hold(q Queue, t Tenure, each []int64, n int64) {
 	}
 }
 
-// Grant turns n slots that a queue waits for into slots that it holds. It wants the same as before, so that the
-// division stays as it is.
+// Grant turns n slots that a queue waits for into slots that it holds. It wants the same as before, so that within its
+// room the division stays as it is.
 func (d *Division) Grant(q Queue, t Tenure, each []int64, n int64) {
 	for i := range d.dims {
 		if amount := times(at(each, i, 0), n); amount != 0 {
 			dim := &d.dims[i]
 			a := &dim.accounts[q]
-			dim.wants = dim.wants || a.waits[t] < amount // it got more than it asked for
+			more := a.waits[t] < amount // than it asked for
 			a.waits[t], a.held[t] = shift(a.waits[t], -amount), shift(a.held[t], amount)
+			dim.wants = dim.wants || more || a.held[Firm] > a.firm // or than it may, and firm work keeps it
 			dim.holds = true
 		}
 	}
