@@ -54,7 +54,7 @@ func (f *Fleet) presence(s *Stage, a model.Affinity) *presence {
 	p.matching, p.holders = newTally(p.on), newTally(p.on)
 	f.presences = append(f.presences, p)
 	for _, other := range f.stages {
-		if other.class == nil || !p.selects(&other.shape) {
+		if other == s || !p.selects(&other.shape) { // s itself is counted when it is defined
 			continue
 		}
 		other.seen = append(other.seen, p)

@@ -174,14 +174,18 @@ func (c *class) passed(n NodeIndex) bool { return c.passes[n>>6]&(1<<(n&63)) != 
 // catchUp takes in all changes.
 func (c *class) catchUp(f *Fleet) {
 	end := f.changes.end()
-	if c.read == end && c.known {
+	if c.known && c.read == end {
 		return
 	}
-	if !c.known || c.read < f.changes.base || end-c.read > uint64(len(f.ids)/2+16) {
+	if !c.known || c.read < f.deep && c.read < f.changes.base {
 		c.gather(f)
 		return
 	}
 	c.extend(f)
+	if c.read < f.changes.base || end-c.read > uint64(len(f.ids)/2+16) && c.read >= f.deep {
+		c.regain(f)
+		return
+	}
 	for _, change := range f.changes.tail[c.read-f.changes.base:] {
 		n := change.node()
 		if change.deep() {
@@ -192,6 +196,18 @@ func (c *class) catchUp(f *Fleet) {
 		}
 	}
 	c.read = end
+}
+
+// regain looks at all nodes that pass the standing filters, which none has changed since.
+func (c *class) regain(f *Fleet) {
+	for w, word := range c.passes {
+		for word &^= c.maybe[w]; word != 0; word &= word - 1 {
+			if n := NodeIndex(w<<6 + bits.TrailingZeros64(word)); fits(&c.need, &f.rows[n].free) {
+				c.add(n)
+			}
+		}
+	}
+	c.read = f.changes.end()
 }
 
 // next is the first node at or after n that is believed to have room, going round; NoNode if there is none.
@@ -222,3 +238,6 @@ func fits(need, free *model.Resources) bool {
 	}
 	return true
 }
+
+// Classes is how many classes there are.
+func (f *Fleet) Classes() int { return len(f.classes.byKey) }

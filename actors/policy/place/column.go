@@ -108,11 +108,34 @@ type attributeColumns struct {
 	byName map[string]*attribute
 }
 
-// attribute is one of them, and how many classes and rules hold it.
+// attribute is one of them, with the nodes of each value, and how many classes and rules hold it.
 type attribute struct {
 	*column[string]
-	name string
-	uses int
+	name    string
+	members [][]NodeIndex // by number of the value
+	uses    int
+}
+
+// set gives a node a value, and moves it to the members of that.
+func (a *attribute) set(n NodeIndex, value string, has bool) {
+	old, known := int32(0), int(n) < len(a.ids)
+	if known {
+		old = a.ids[n]
+	}
+	if !a.column.set(n, value, has) && known {
+		return
+	}
+	for len(a.members) < a.size() {
+		a.members = append(a.members, nil)
+	}
+	if known {
+		list := a.members[old]
+		i := slices.Index(list, n)
+		list[i] = list[len(list)-1]
+		a.members[old] = list[:len(list)-1]
+	}
+	id := a.ids[n]
+	a.members[id] = append(a.members[id], n)
 }
 
 // keptColumns bounds the columns that are kept although nobody holds them.

@@ -40,6 +40,7 @@ type Change struct {
 // Explain looks at every node. It is for people who ask, not for the way of a grant.
 func (f *Fleet) Explain(s *Stage) Explanation {
 	c := s.class
+	c.catchUp(f) // rules about skew ask where nodes pass
 	filters := f.filters(s)
 	refused := make([][]NodeIndex, len(filters))
 	e := Explanation{Nodes: f.Len(), Closest: NoNode}

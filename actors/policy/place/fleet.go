@@ -56,14 +56,17 @@ type Fleet struct {
 	index      map[model.NodeID]NodeIndex
 	vacant     []NodeIndex // indexes of removed nodes, taken again last in first out
 	changes    changes
+	deep       uint64 // the end of the changes after the last deep one
 	classes    classes
 	stages     []*Stage
 	presences  []*presence
 	holds      map[NodeIndex][]hold
 	// moves counts what changes the answer of any rule.
-	moves   uint64
-	chance  uint64
-	scratch scratch
+	moves  uint64
+	chance uint64
+	// scanned and scannedFew are the constants of these names; tests lower them.
+	scanned, scannedFew int
+	scratch             scratch
 }
 
 // NewFleet is a fleet without nodes.
@@ -72,6 +75,7 @@ func NewFleet(o Options) *Fleet {
 		options: o, index: map[model.NodeID]NodeIndex{}, classes: classes{byKey: map[string]*class{}},
 		attributes: attributeColumns{map[string]*attribute{}}, drivers: newColumn(joined), taints: newColumn(taintsKey),
 		holds: map[NodeIndex][]hold{}, chance: o.Seed*0x9e3779b97f4a7c15 + 0x1234567,
+		scanned: scanned, scannedFew: scannedFew,
 	}
 }
 
@@ -147,6 +151,9 @@ func (f *Fleet) recount(n NodeIndex, moved []*attribute) {
 func (f *Fleet) note(n NodeIndex, deep bool) {
 	f.version[n]++
 	f.changes.add(n, deep, len(f.ids))
+	if deep {
+		f.deep = f.changes.end()
+	}
 }
 
 // vacancy is the index for a new node.

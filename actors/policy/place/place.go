@@ -55,27 +55,23 @@ func (f *Fleet) Place(s *Stage, ask Ask, out []Assignment) []Assignment {
 	for len(f.scratch.placed) < len(f.ids) {
 		f.scratch.placed = append(f.scratch.placed, 0)
 	}
+	// Where nothing depends on where the slots are, a node stays the best until the second best is better.
+	alone := len(s.rules)+len(s.even)+len(s.raters) == 0
 	for left > 0 {
 		k := f.choose(s, c, ask.Short)
-		if k.best.node == NoNode {
+		n := k.best.node
+		if n == NoNode {
 			break
 		}
-		n, count := k.best.node, 0
-		at := f.scratch.placed[n]
-		if at == 0 {
+		if f.scratch.placed[n] == 0 {
 			out = append(out, Assignment{Node: n})
-			at = int32(len(out) - first)
-			f.scratch.placed[n] = at
+			f.scratch.placed[n] = int32(len(out) - first)
 		}
-		a := &out[first+int(at)-1]
+		a := &out[first+int(f.scratch.placed[n])-1]
 		for {
 			f.book(s, n, a)
 			left--
-			count++
-			if left == 0 || !f.feasible(s, c, n, ask.Short) {
-				break
-			}
-			if again := f.rate(s, c, n); !again.atLeast(k.second) {
+			if left == 0 || !alone || !f.feasible(s, c, n, ask.Short) || k.second.before(f.rate(s, c, n)) {
 				break
 			}
 		}
@@ -114,19 +110,14 @@ type candidate struct {
 // before reports whether x is better than y; nothing is worse than no node.
 func (x candidate) before(y candidate) bool {
 	switch {
-	case y.node == NoNode:
-		return true
+	case x.node == NoNode || y.node == NoNode:
+		return x.node != NoNode
 	case x.crowd != y.crowd:
 		return x.crowd < y.crowd
 	case x.score != y.score:
 		return x.score > y.score
 	}
 	return x.node < y.node
-}
-
-// atLeast reports whether x is as good as y.
-func (x candidate) atLeast(y candidate) bool {
-	return y.node == NoNode || x.crowd < y.crowd || x.crowd == y.crowd && x.score >= y.score
 }
 
 // choice is the two best nodes of those looked at.
@@ -151,20 +142,20 @@ func (k *choice) see(x candidate) {
 // if there is none.
 func (f *Fleet) choose(s *Stage, c *class, short bool) choice {
 	k := choice{best: candidate{node: NoNode}, second: candidate{node: NoNode}}
-	all := f.options.Exact || f.options.NoChance
-	if all || c.count <= scannedFew || len(f.ids) <= scanned || len(c.domains) > 0 {
+	small := f.options.Exact || f.options.NoChance || len(f.ids) <= f.scanned
+	if small || c.count <= f.scannedFew || len(c.domains) > 0 || c.read < f.deep {
 		c.catchUp(f)
 	}
+	done := false
 	switch {
-	case all || c.count <= scannedFew || len(f.ids) <= scanned:
-		f.scan(s, c, short, &k)
-		return k
-	case len(c.domains) > 0:
-		f.spread(s, c, short, &k)
-		return k
+	case small || c.count <= f.scannedFew:
+	case len(s.even) == 1:
+		done = f.spread(s, c, short, &k)
+	default:
+		f.draw(s, c, short, &k)
+		done = k.found > 0
 	}
-	f.draw(s, c, short, &k)
-	if k.found == 0 {
+	if !done {
 		c.catchUp(f)
 		f.scan(s, c, short, &k)
 	}
@@ -196,19 +187,16 @@ func (f *Fleet) draw(s *Stage, c *class, short bool, k *choice) {
 		c.best[i] = c.best[len(c.best)-1]
 		c.best = c.best[:len(c.best)-1]
 	}
-	for range drawnMost {
+	for fresh, tries := 0, 0; fresh < drawn && tries < drawnMost; tries++ {
 		n := c.next(NodeIndex(f.random(len(f.ids))))
 		if n == NoNode {
 			return
 		}
-		if !f.feasible(s, c, n, short) {
-			continue
-		}
-		x := f.rate(s, c, n)
-		k.see(x)
-		c.remember(scored{n, f.version[n], x.score})
-		if k.found >= drawn+len(c.best) {
-			return
+		if f.feasible(s, c, n, short) {
+			x := f.rate(s, c, n)
+			k.see(x)
+			c.remember(scored{n, f.version[n], x.score})
+			fresh++
 		}
 	}
 }

@@ -19,9 +19,9 @@ func newBenchCommand(app *App) *cobra.Command {
 		Long: `Measure whole paths through a cell that is opened for it and removed after it.
 
 Each figure comes with a limit that was taken in the same run: the machine's speed drifts, the ratio does not.`,
-		Example: example("troupe bench throughput --instances 1000000 --nodes 1000 --json", "troupe bench process --instances 2000 --json"),
+		Example: example("troupe bench throughput --instances 1000000 --nodes 1000 --json", "troupe bench process --instances 2000 --json", "troupe bench place --json"),
 	}
-	c.AddCommand(newBenchThroughputCommand(app), newBenchProcessCommand(app), newBenchSubmitCommand(app))
+	c.AddCommand(newBenchThroughputCommand(app), newBenchProcessCommand(app), newBenchSubmitCommand(app), newBenchPlaceCommand(app))
 	return group(c)
 }
 
@@ -59,7 +59,7 @@ func newBenchProcessCommand(app *App) *cobra.Command {
 	c := &cobra.Command{
 		Use:     "process",
 		Short:   "Real processes through master, agent and shim, against fork, exec and wait alone",
-		Example: example("troupe bench process --instances 2000 --json"),
+		Example: example("troupe bench process --instances 2000 --json", "troupe bench place --json"),
 		Args:    names(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if _, err := os.Stat(o.Command[0]); err != nil {
