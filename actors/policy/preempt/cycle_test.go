@@ -183,21 +183,21 @@ func TestB6_F22_F27_EvictionsCannotCycle(t *testing.T) {
 // An owner gets its quota back from work of a higher rank that has borrowed it, but not from work that has not; a gang
 // gets all of it or nothing.
 func TestF25_F26_S7_OwnerTakesBackWhatItLent(t *testing.T) {
-	x, d := NewIndex(1), share.New("cpu")
-	d.SetCapacity([]int64{10})
+	x, d := NewIndex(1), share.New("licence", "cpu")
+	d.SetCapacity([]int64{0, 10})
 	owner, borrower := d.Add("owner"), d.Add("borrower")
-	d.SetLimits(owner, []int64{6}, nil)
-	d.SetLimits(borrower, []int64{4}, nil)
-	one := []int64{1}
-	s := x.AddStage(Stage{Priority: model.Priority{Band: model.Batch, Rank: 0}, Queue: int32(borrower), Each: one, Evictable: NoLimit})
+	d.SetLimits(owner, []int64{share.Unset, 6}, nil)
+	d.SetLimits(borrower, []int64{share.Unset, 4}, nil)
+	one, counts := []int64{1}, []int64{0, 1} // the dimensions of index and division need not be the same
+	s := x.AddStage(Stage{Priority: model.Priority{Band: model.Batch}, Queue: int32(borrower), Each: one, Counts: counts, Evictable: NoLimit})
 	for n := range NodeIndex(5) {
 		x.SetNode(n, []int64{2}, true)
 		x.Put(n, s, 2, uint64(n))
 	}
-	d.Hold(borrower, share.Loose, one, 10)
-	d.Wait(owner, share.Loose, one, 20)
+	d.Hold(borrower, share.Loose, counts, 10)
+	d.Wait(owner, share.Loose, counts, 20)
 	d.Divide(time.Time{}, nil)
-	if room := d.Fits(owner, share.Loose, one); room.Own != 6 {
+	if room := d.Fits(owner, share.Loose, counts); room.Own != 6 {
 		t.Fatalf("room for %+v, 6 are its quota", room)
 	}
 	for _, test := range []struct {
@@ -207,7 +207,7 @@ func TestF25_F26_S7_OwnerTakesBackWhatItLent(t *testing.T) {
 	}{{20, false, true, 6}, {6, true, true, 6}, {7, true, true, 0}, {1, false, false, 0}} {
 		claim := &Claim{
 			Priority: model.Priority{Band: model.Free, Rank: 9}, Need: one, Slots: test.slots, Whole: test.whole, Queue: int32(owner),
-			Recall: d.Recall(one, share.FromOver, nil), AnyRank: test.anyRank,
+			Recall: d.Recall(counts, share.FromOver, nil), AnyRank: test.anyRank,
 		}
 		if choices := x.Find(claim, nil); len(choices) != test.want {
 			t.Errorf("%+v: %d slots", test, len(choices))

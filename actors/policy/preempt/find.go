@@ -167,7 +167,7 @@ func (x *Index) look(c *Claim, right model.Priority, n NodeIndex) (Choice, bool)
 		case c.Recall != nil && st.Queue == c.Queue, c.Within && st.Queue != c.Queue:
 			may = 0
 		case c.Recall != nil && may > 0:
-			may = c.Recall.Take(st.Queue, st.Each, may)
+			may = c.Recall.Take(st.Queue, st.Counts, may)
 		}
 		if may > 0 {
 			x.groups = append(x.groups, Group{Priority: st.Priority, Each: st.Each, Evictable: may, Serial: h.serial})
@@ -214,7 +214,7 @@ func (x *Index) carryOut(c *Claim, choice Choice) {
 			st.Evictable -= v.Count
 		}
 		if c.Recall != nil {
-			c.Recall.Take(st.Queue, st.Each, v.Count)
+			c.Recall.Take(st.Queue, st.Counts, v.Count)
 		}
 		x.log = append(x.log, change{node: choice.Node, stage: v.Stage, count: v.Count, serial: serial})
 	}

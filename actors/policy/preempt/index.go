@@ -46,6 +46,8 @@ type Stage struct {
 	Queue int32
 	// Each is what one slot holds, in the dimensions of the index.
 	Each []int64
+	// Counts is one slot in the dimensions of Recall; nil if these are the same as those of the index.
+	Counts []int64
 	// Evictable is how many of its slots may still be evicted: what its disruption limit leaves, or NoLimit.
 	Evictable int
 }
@@ -129,7 +131,7 @@ func (x *Index) RemoveNode(n NodeIndex) {
 	x.refresh(n)
 }
 
-// AddStage makes a stage known. Its vector is kept and must not change.
+// AddStage makes a stage known. Its vectors are kept and must not change.
 func (x *Index) AddStage(s Stage) StageIndex {
 	if len(s.Each) != x.dims {
 		panic(fmt.Sprintf("preempt: stage of %d dimensions in an index of %d", len(s.Each), x.dims))
@@ -144,6 +146,9 @@ func (x *Index) AddStage(s Stage) StageIndex {
 		id, x.vacant = x.vacant[last], x.vacant[:last]
 	} else {
 		x.stages = append(x.stages, stage{})
+	}
+	if s.Counts == nil {
+		s.Counts = s.Each
 	}
 	x.stages[id] = stage{Stage: s, live: true}
 	return id
