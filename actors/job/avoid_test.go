@@ -153,3 +153,54 @@ func TestB44_B39_OnlyFailuresCount(t *testing.T) {
 		t.Errorf("avoids %v", got)
 	}
 }
+
+// A node that fails one instance after another is left while the others go on, and comes back after a while.
+func TestB44_R25_AFaultyNodeIsLeftInBoundTime(t *testing.T) {
+	b := newBench(t)
+	b.submit(stages(stage("s", 100)))
+	bad, good := b.on("bad"), b.on("good")
+	bad.grant(0, 1)
+	good.grant(0, 1)
+	good.report(succeeded, good.last())
+	for range 3 {
+		if len(bad.gone()) > 0 {
+			t.Fatal("given up too early")
+		}
+		bad.report(failed, bad.last())
+	}
+	b.pass(500 * time.Millisecond)
+	if got := bad.gone(); len(bad.launched) != 3 || len(got) != 1 || !slices.Equal(b.avoid(), []model.NodeID{"bad"}) || b.target(0) != 99 {
+		t.Fatalf("launched %d times on the bad node, gave back %v, avoids %v, wants %d", len(bad.launched), got, b.avoid(), b.target(0))
+	}
+	bad.grant(0, 1) // there is nothing better
+	if len(bad.launched) != 4 {
+		t.Fatal("what is granted all the same is not taken")
+	}
+	bad.report(failed, bad.last())
+	b.pass(500 * time.Millisecond)
+	if got := bad.gone(); len(bad.launched) != 4 || len(got) != 1 {
+		t.Fatalf("launched %d times on the bad node, gave back %v", len(bad.launched), got)
+	}
+	for range 4 { // those that have failed are tried again elsewhere
+		b.pass(10 * time.Second)
+		good.report(succeeded, good.last())
+	}
+	b.pass(10*time.Minute + 20*time.Second)
+	if got := b.avoid(); len(got) > 0 {
+		t.Fatalf("still avoids %v", got)
+	}
+}
+
+// When a program fails everywhere no node is to blame.
+func TestB44_R25_AFaultyProgramBlamesNoNode(t *testing.T) {
+	b := newBench(t)
+	b.submit(stages(stage("s", 100)))
+	n := b.on("n")
+	n.grant(0, 1)
+	for range 20 {
+		n.report(failed, n.last())
+	}
+	if len(n.launched) != 21 || len(n.gone()) > 0 {
+		t.Fatalf("launched %d times", len(n.launched))
+	}
+}

@@ -310,6 +310,10 @@ func (a *Actor) assign(ctx *kit.Context, st *stage) {
 		if sl == nil {
 			break
 		}
+		if st.avoid.bad(sl, ctx.Now()) {
+			unused = append(unused, sl)
+			continue
+		}
 		index, ok := st.next(a.hard, ctx.Now(), sl)
 		if ok {
 			a.launch(st, sl, index)
@@ -339,7 +343,7 @@ func (a *Actor) setDue(ctx *kit.Context) {
 		if len(st.retries) > 0 {
 			earlier(st.retries[0].due)
 		}
-		if len(st.avoid.failed) > 0 && len(st.idle) > 0 {
+		if len(st.avoid.failed)+len(st.avoid.strikes) > 0 && len(st.idle) > 0 {
 			earlier(st.avoid.saidAt.Add(avoidEvery))
 			earlier(st.avoid.saidAt.Add(avoidHeard))
 		}
