@@ -169,7 +169,9 @@ func (l *loader) useContext(name string, m *merged) error {
 // together checks what single values cannot tell.
 func (l *loader) together(c *Config) {
 	source := func(name string) string {
-		i := slices.IndexFunc(c.entries, func(e Entry) bool { return e.Key == name || strings.HasPrefix(e.Key, name+".") || strings.HasPrefix(e.Key, name+"[") })
+		i := slices.IndexFunc(c.entries, func(e Entry) bool {
+			return e.Key == name || strings.HasPrefix(e.Key, name+".") || strings.HasPrefix(e.Key, name+"[")
+		})
 		return c.entries[i].Source
 	}
 	wrong := func(name, hint, format string, args ...any) {
