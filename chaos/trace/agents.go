@@ -26,7 +26,9 @@ type fleet struct {
 	list   []*agent // in the order in which they joined
 	ends   ends
 	serial uint64
-	wrong  error // the first thing that must never happen
+	// quiet keeps agents from saying anything until speak.
+	quiet bool
+	wrong error // the first thing that must never happen
 }
 
 // agent is one machine and its ledger.
@@ -44,6 +46,7 @@ type agent struct {
 	templates map[model.StageID]*v1.Template
 	gone      bool // the machine is no part of the cell any more
 	changes   []*v1.Change
+	waits     bool // something is held back
 }
 
 // slot is what one slot holds: at most one attempt that runs.
@@ -57,7 +60,9 @@ type slot struct {
 
 // end is when an attempt ends.
 type end struct {
-	at     time.Time
+	at time.Time
+	// limit says that its user has stated just this time: nobody is surprised by it. Such ends come first.
+	limit  bool
 	serial uint64
 	agent  *agent
 	slot   *slot
@@ -70,6 +75,9 @@ func (e ends) Len() int { return len(e) }
 func (e ends) Less(i, j int) bool {
 	if !e[i].at.Equal(e[j].at) {
 		return e[i].at.Before(e[j].at)
+	}
+	if e[i].limit != e[j].limit {
+		return e[i].limit
 	}
 	return e[i].serial < e[j].serial
 }
@@ -150,6 +158,11 @@ func (f *fleet) flush(a *agent, always bool) {
 	if len(a.changes) == 0 && !always {
 		return
 	}
+	if f.quiet {
+		a.waits = true
+		return
+	}
+	a.waits = false
 	m := &v1.FromAgent{Node: a.info.GetId(), Epoch: a.epoch, Session: a.session, Ack: a.taken, Changes: a.changes}
 	if len(a.changes) > 0 {
 		m.First = a.pushed + 1
@@ -201,7 +214,8 @@ func (f *fleet) launch(a *agent, l *v1.Launch) {
 	f.began(a, s)
 	if d := f.length(t, l); d >= 0 {
 		f.serial++
-		heap.Push(&f.ends, end{s.since.Add(d), f.serial, a, s, l.GetFence()})
+		stated, err := time.ParseDuration(t.GetSpec().GetDuration())
+		heap.Push(&f.ends, end{s.since.Add(d), err == nil && d >= stated, f.serial, a, s, l.GetFence()})
 	}
 }
 
@@ -255,6 +269,16 @@ func (f *fleet) say(a *agent, s *slot, phase v1.AttemptPhase, reason string) {
 		state.EndedUnixNano = f.now().UnixNano()
 	}
 	a.changes = append(a.changes, &v1.Change{Kind: &v1.Change_Attempt{Attempt: state}})
+}
+
+// speak lets agents say what they have held back: each all of it at once.
+func (f *fleet) speak() {
+	f.quiet = false
+	for _, a := range f.list {
+		if a.waits {
+			f.flush(a, true)
+		}
+	}
 }
 
 // next is when the next attempt ends; false if none will.

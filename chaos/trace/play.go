@@ -92,8 +92,10 @@ func (w *world) watch(r *recorder) {
 	w.fleet.ended = func(a *agent, s *slot, phase v1.AttemptPhase, _ string) { r.ended(a, s, phase, w.step.Now()) }
 }
 
-// inTime plays arrivals and ends in the order of their times. What comes at one moment comes one by one, and the actors
-// come to rest after each: first what they have set timers for, then the arrivals, then the ends.
+// inTime plays arrivals and ends in the order of their times. At one moment first the actors do what they have set timers
+// for, then attempts end whose time was known to be over, all together; then jobs arrive and other attempts end, one by
+// one, and the actors come to rest after each. This is the order of events in studies of backfilling, as far as a cell can
+// keep it: there a pass may count on what is to end at that very moment.
 func (p *player) inTime(ctx context.Context) error {
 	for {
 		at, ok := p.next()
@@ -105,6 +107,9 @@ func (p *player) inTime(ctx context.Context) error {
 			continue
 		}
 		if err := p.world.until(at); err != nil {
+			return err
+		}
+		if err := p.limits(at); err != nil {
 			return err
 		}
 		for ; p.arrived < len(p.w.Jobs) && !p.at(p.arrived).After(at); p.arrived++ {
@@ -119,6 +124,25 @@ func (p *player) inTime(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// limits lets the attempts end together that end now at their stated limit: their slots are free at one time.
+func (p *player) limits(now time.Time) error {
+	f := p.world.fleet
+	n := 0
+	for at, more := f.next(); more && !at.After(now) && f.ends[0].limit; at, more = f.next() {
+		f.endNext()
+		n++
+	}
+	if n < 2 {
+		return p.world.settle()
+	}
+	f.quiet = true
+	if err := p.world.settle(); err != nil {
+		return err
+	}
+	f.speak()
+	return p.world.settle()
 }
 
 // ends lets the attempts end that end by now, one by one.
