@@ -11,12 +11,12 @@ import "math/bits"
 // their differences are about the nodes and not about luck.
 //
 // The other is fragmentation, with shapes weighted by the devices that they ask for, so that the few that ask for a whole
-// node find one: any future fills a free node, and waste alone would leave none. It counts a sixteenth.
+// node find one: any future fills a free node, and waste alone would leave none. It counts an eighth.
 const (
 	// futureCount is the number of futures, futureLength the number of demands in each.
 	futureCount, futureLength = 32, 100
 	// fragmentShare is the part of fragmentation that counts.
-	fragmentShare = 16
+	fragmentShare = 8
 	// grain is the difference, in milli-devices, below which two nodes are equal; then the caller's order decides. Where
 	// that is always the same, the nodes are filled one after the other.
 	grain = 50
