@@ -7,9 +7,13 @@ import "iter"
 // A pass goes: Reset; for each demand in order, if it fits into Room it starts (Start), else it may Reserve; demands behind
 // a reservation see only Room. The zero Calendar is ready.
 type Calendar struct {
-	holds  []hold
-	first  []int32 // by node: 1 + index of its newest hold
-	offers []offer // scratch
+	holds []hold
+	first []int32 // by node: 1 + index of its newest hold
+	reach reach   // scratch
+
+	timeline *Timeline // what memos are of
+	memos    []*memo
+	uses     uint64
 }
 
 // MaxReservations bounds the demands that have a reservation in one pass.
@@ -91,29 +95,60 @@ func (c *Calendar) Start(node int32, each Amount, n int, end int64) {
 // false, and keeps nothing, if the demand will not fit by the ends that are known, or if there are MaxReservations.
 //
 // It looks at each candidate once, and at a candidate's running slots only until the time found so far: of n candidates and
-// s slots a node at most n*s steps, and about n when candidates are alike.
+// s slots a node at most n*s steps. What it learned of a node it remembers until that node changes, for the last few sizes
+// asked for, so that asking again after each event costs about n steps for a single slot. The timeline is to be the same in
+// all calls.
 func (c *Calendar) Reserve(t *Timeline, need Need, now int64, candidates iter.Seq[int32], free func(node int32) Amount) (Reservation, bool) {
 	if need.Count < 1 || c.Reservations() >= MaxReservations {
 		return Reservation{At: Never}, false
 	}
-	r := reach{need: need, offers: c.offers[:0]}
+	r, m := &c.reach, c.memo(t, need.Each)
+	r.begin(need, now)
 	for node := range candidates {
 		avail := free(node)
 		for i := c.head(node); i > 0; i = c.holds[i-1].next {
 			avail.plus(&c.holds[i-1].taken, -1)
 		}
-		r.visit(node, now, avail, t.on(node))
+		r.visit(node, &avail, t.on(node), m.of(node))
 	}
-	c.offers = r.offers
 	if r.total < need.Count {
 		return Reservation{At: Never}, false
 	}
 	res := r.reservation()
 	serial := int32(c.Reservations() + 1)
 	for _, take := range res.Takes {
-		c.hold(take, need.Each, res.At, t.on(take.Node), free(take.Node), serial)
+		c.hold(take, need.Each, res.At, t.on(take.Node).slots, free(take.Node), serial)
 	}
 	return res, true
+}
+
+// memosMax is for how many sizes a calendar remembers what it learned of the nodes.
+const memosMax = 4
+
+// memo returns what is remembered for a size; it takes the place of the one that was used longest ago.
+func (c *Calendar) memo(t *Timeline, each Amount) *memo {
+	if c.timeline != t {
+		c.timeline, c.memos = t, nil
+	}
+	c.uses++
+	oldest := 0
+	for i, m := range c.memos {
+		if m.each == each {
+			m.used = c.uses
+			return m
+		}
+		if m.used < c.memos[oldest].used {
+			oldest = i
+		}
+	}
+	m := &memo{each: each, used: c.uses}
+	if len(c.memos) < memosMax {
+		c.memos = append(c.memos, m)
+	} else {
+		m.nodes = c.memos[oldest].nodes[:0]
+		c.memos[oldest] = m
+	}
+	return m
 }
 
 // hold keeps a take. Spare is what is free then beside all that is reserved on the node; of slots of unknown end only as

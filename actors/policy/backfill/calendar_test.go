@@ -223,3 +223,104 @@ func TestF24_NoBackfilledStartDelaysAReservation(t *testing.T) {
 		t.Errorf("%d started and %d refused: the test shows nothing", started, refused)
 	}
 }
+
+// TestF23_WhatIsRememberedIsTrue asks one calendar again and again while slots come, go and move, and a fresh one each time.
+func TestF23_WhatIsRememberedIsTrue(t *testing.T) {
+	for seed := range uint64(500) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		w := drawWorld(r)
+		sizes := []Amount{{1, 1}, {3, 0}, {2, 4}, {5, 5}, {8, 1}, {1}}
+		now := int64(0)
+		for range 60 {
+			switch node := int32(r.IntN(len(w.capacity))); {
+			case r.IntN(3) == 0 && len(w.slots) > 0:
+				i := r.IntN(len(w.slots))
+				s := w.slots[i]
+				if w.slots = slices.Delete(w.slots, i, i+1); !w.timeline.Remove(s.node, s.id) {
+					t.Fatalf("seed %d: slot %d is not there", seed, s.id)
+				}
+			case r.IntN(3) == 0 && len(w.slots) > 0:
+				s := &w.slots[r.IntN(len(w.slots))]
+				s.end = now + r.Int64N(20)
+				w.timeline.Move(s.node, s.id, s.end)
+			case r.IntN(8) == 0:
+				w.capacity[node][r.IntN(2)]++ // what is free changes, no slot does
+			default:
+				if each, free := drawEach(r), w.now(node); each.Fits(&free) {
+					w.start(node, each, now+r.Int64N(20))
+				}
+			}
+			now += r.Int64N(2)
+			w.calendar.Reset()
+			var fresh Calendar
+			for range 1 + r.IntN(3) {
+				need := Need{Each: sizes[r.IntN(len(sizes))], Count: 1 + r.IntN(2)*r.IntN(4), PerNode: r.IntN(3), Drain: r.IntN(3) == 0}
+				got, ok1 := w.calendar.Reserve(&w.timeline, need, now, w.nodes, w.now)
+				want, ok2 := fresh.Reserve(&w.timeline, need, now, w.nodes, w.now)
+				if ok1 != ok2 || got.At != want.At || !slices.Equal(got.Takes, want.Takes) {
+					t.Fatalf("seed %d at %d: %+v: %+v (%v), a fresh calendar says %+v (%v)", seed, now, need, got, ok1, want, ok2)
+				}
+			}
+		}
+	}
+}
+
+// TestF23_DrainKeepsANodeForALateDemand has slots of which nobody knows when they end: without Drain nothing can be
+// reserved; with it the node is chosen where the fewest of them are in the way, and refilled no more by their like.
+func TestF23_DrainKeepsANodeForALateDemand(t *testing.T) {
+	w := &world{capacity: []Amount{{8, 8}, {8, 8}}}
+	for range 4 {
+		w.start(0, Amount{2}, Never)
+	}
+	w.start(1, Amount{4}, Never)
+	w.start(1, Amount{2}, Never)
+	w.start(1, Amount{1}, 100)
+	need := Need{Each: Amount{6}, Count: 1}
+	if res, ok := w.calendar.Reserve(&w.timeline, need, 0, w.nodes, w.now); ok || res.At != Never {
+		t.Fatalf("reserved %+v though nobody knows when", res)
+	}
+	need.Drain = true
+	res, ok := w.calendar.Reserve(&w.timeline, need, 0, w.nodes, w.now)
+	if !ok || res.At != Never || !slices.Equal(res.Takes, []Take{{Node: 1, Count: 1}}) {
+		t.Fatalf("reserved %+v (%v), want node 1", res, ok)
+	}
+	for _, test := range []struct {
+		node int32
+		end  int64
+		each int64
+		want bool
+	}{
+		{1, Never, 1, false}, // would stand in the way
+		{1, 1000, 1, true},   // ends some day
+		{0, Never, 1, true},  // is elsewhere
+	} {
+		room := w.calendar.Room(test.node, Amount{1, 8}, test.end)
+		if each := (Amount{test.each}); each.Fits(&room) != test.want {
+			t.Errorf("%+v: room %v", test, room)
+		}
+	}
+}
+
+func TestF23_LimitsOfACalendar(t *testing.T) {
+	w := &world{capacity: []Amount{{1000, 1000}}}
+	w.start(0, Amount{1000}, 5)
+	for range MaxReservations {
+		if _, ok := w.calendar.Reserve(&w.timeline, Need{Each: Amount{1}, Count: 1}, 0, w.nodes, w.now); !ok {
+			t.Fatal("refused below the limit")
+		}
+	}
+	if _, ok := w.calendar.Reserve(&w.timeline, Need{Each: Amount{1}, Count: 1}, 0, w.nodes, w.now); ok || w.calendar.Reservations() != MaxReservations {
+		t.Error("more reservations than the limit")
+	}
+	w.calendar.Reset()
+	if room := w.calendar.Room(0, Amount{7}, Never); w.calendar.Reservations() != 0 || room != (Amount{7}) {
+		t.Errorf("after a reset: %d reservations, room %v", w.calendar.Reservations(), room)
+	}
+	if _, ok := w.calendar.Reserve(&w.timeline, Need{Each: Amount{1}}, 0, w.nodes, w.now); ok {
+		t.Error("a demand of nothing has a reservation")
+	}
+	w.timeline.Clear(0)
+	if w.timeline.Len(0) != 0 || w.timeline.Remove(0, 1) || w.timeline.Move(7, 1, 1) {
+		t.Error("a cleared node, or one that never was, has slots")
+	}
+}

@@ -2,9 +2,35 @@ package backfill
 
 import (
 	"cmp"
-	"container/heap"
+	"math"
 	"slices"
 )
+
+// memo is what is known of nodes for slots of one size.
+type memo struct {
+	each  Amount
+	used  uint64
+	nodes []known
+}
+
+// known is when a first slot fits on a node, as long as the node's slots and what is available do not change.
+type known struct {
+	version uint64 // of the line, and 1 more; 0 if nothing is known
+	avail   Amount
+	exact   bool  // else no earlier than that
+	at      int64 // math.MinInt64 if it fits at once
+	after   int
+}
+
+// of returns the place for a node.
+func (m *memo) of(node int32) *known {
+	if n := int(node) + 1; n > len(m.nodes) {
+		old := len(m.nodes)
+		m.nodes = slices.Grow(m.nodes, n-old)[:n]
+		clear(m.nodes[old:])
+	}
+	return &m.nodes[node]
+}
 
 // offer is slots that could start on a node at a time, when so many slots of unknown end have gone.
 type offer struct {
@@ -23,45 +49,97 @@ func (a *offer) compare(b *offer) int {
 // earliest offers that are enough, the latest of them on top of a heap.
 type reach struct {
 	need   Need
+	now    int64
+	dims   []int // that the need has
 	offers []offer
 	total  int // slots in offers, at most those needed
 	seen   int // nodes
 }
 
-// visit takes the offers of a node with that much free now, and these slots by their ends.
-func (r *reach) visit(node int32, now int64, free Amount, slots []running) {
-	r.seen++
-	had, unknown := 0, 0
-	for i := -1; i < len(slots); i++ {
-		o := offer{at: now, node: node, seq: r.seen}
-		if i >= 0 {
-			s := &slots[i]
-			if s.end == Never {
-				if unknown++; !r.need.Drain {
-					return
-				}
-			}
-			o.at, o.after = max(s.end, now), unknown
-			free.plus(&s.each, 1)
-		}
-		if r.late(&o) {
-			return
-		}
-		if count := r.count(&free); count > had {
-			o.count = count - had
-			had = count
-			r.add(o)
+func (r *reach) begin(need Need, now int64) {
+	*r = reach{need: need, now: now, dims: r.dims[:0], offers: r.offers[:0]}
+	for d, amount := range need.Each {
+		if amount > 0 {
+			r.dims = append(r.dims, d)
 		}
 	}
 }
 
-// count returns how many slots of the need a node with so much free can take.
-func (r *reach) count(free *Amount) int {
-	most := r.need.Count
-	if r.need.PerNode > 0 {
-		most = min(most, r.need.PerNode)
+// visit takes the offers of a node with that much available now.
+func (r *reach) visit(node int32, avail *Amount, l *line, k *known) {
+	r.seen++
+	if k.version != l.version+1 || k.avail != *avail {
+		*k = known{version: l.version + 1, avail: *avail, at: math.MinInt64}
 	}
-	return int(min(r.need.Each.Times(free), int64(most)))
+	o := offer{at: max(k.at, r.now), after: k.after, node: node, seq: r.seen, count: 1}
+	switch {
+	case k.at == Never && !r.need.Drain, r.late(&o):
+	case k.exact && r.need.Count == 1:
+		r.add(o)
+	default:
+		k.exact, k.at, k.after = r.walk(node, *avail, l.slots)
+	}
+}
+
+// walk takes the offers of a node one after another, until they come too late. It returns when the first slot fits, or,
+// not exactly, until when it does not.
+func (r *reach) walk(node int32, free Amount, slots []running) (exact bool, first int64, after int) {
+	had, unknown, end := 0, 0, int64(math.MinInt64)
+	for i := -1; ; i++ {
+		if i >= 0 {
+			if i == len(slots) {
+				end, unknown = Never, math.MaxInt // it never fits
+				break
+			}
+			s := &slots[i]
+			if end = s.end; end == Never {
+				unknown++
+			}
+			for _, d := range r.dims {
+				free[d] += s.each[d]
+			}
+		}
+		o := offer{at: max(end, r.now), after: unknown, node: node, seq: r.seen}
+		if end == Never && !r.need.Drain || r.late(&o) {
+			break
+		}
+		if count := r.count(&free); count > had {
+			if had == 0 {
+				exact, first, after = true, end, unknown
+			}
+			o.count, had = count-had, count
+			r.add(o)
+		}
+		if had == r.most() {
+			break
+		}
+	}
+	if !exact {
+		return false, end, unknown
+	}
+	return exact, first, after
+}
+
+// most is how many slots of the need one node may take.
+func (r *reach) most() int {
+	if r.need.PerNode > 0 {
+		return min(r.need.Count, r.need.PerNode)
+	}
+	return r.need.Count
+}
+
+// count returns how many slots of the need fit into free.
+func (r *reach) count(free *Amount) int {
+	n := int64(r.most())
+	for _, d := range r.dims {
+		if free[d] < r.need.Each[d] {
+			return 0
+		}
+		if n > 1 {
+			n = min(n, free[d]/r.need.Each[d])
+		}
+	}
+	return int(n)
 }
 
 // late is true of offers that are not needed.
@@ -70,10 +148,11 @@ func (r *reach) late(o *offer) bool {
 }
 
 func (r *reach) add(o offer) {
-	heap.Push(r, o)
+	r.push(o)
 	r.total += o.count
 	for r.total-r.offers[0].count >= r.need.Count {
-		r.total -= heap.Pop(r).(offer).count
+		r.total -= r.offers[0].count
+		r.pop()
 	}
 	if over := r.total - r.need.Count; over > 0 {
 		r.offers[0].count -= over
@@ -95,20 +174,34 @@ func (r *reach) reservation() Reservation {
 	return res
 }
 
-// Len, Less, Swap, Push and Pop implement heap.Interface: the latest offer on top, and of equals the one that came last.
-func (r *reach) Len() int { return len(r.offers) }
-
-func (r *reach) Less(i, j int) bool {
+// above tells which of two offers is nearer to the top: the later one, and of equals the one that came last.
+func (r *reach) above(i, j int) bool {
 	a, b := &r.offers[i], &r.offers[j]
 	return cmp.Or(b.compare(a), cmp.Compare(b.seq, a.seq)) < 0
 }
 
-func (r *reach) Swap(i, j int) { r.offers[i], r.offers[j] = r.offers[j], r.offers[i] }
+func (r *reach) push(o offer) {
+	r.offers = append(r.offers, o)
+	for i := len(r.offers) - 1; i > 0 && r.above(i, (i-1)/2); i = (i - 1) / 2 {
+		r.offers[i], r.offers[(i-1)/2] = r.offers[(i-1)/2], r.offers[i]
+	}
+}
 
-func (r *reach) Push(x any) { r.offers = append(r.offers, x.(offer)) }
-
-func (r *reach) Pop() any {
-	last := r.offers[len(r.offers)-1]
-	r.offers = r.offers[:len(r.offers)-1]
-	return last
+func (r *reach) pop() {
+	last := len(r.offers) - 1
+	r.offers[0] = r.offers[last]
+	r.offers = r.offers[:last]
+	for i := 0; ; {
+		top := i
+		for _, child := range []int{2*i + 1, 2*i + 2} {
+			if child < last && r.above(child, top) {
+				top = child
+			}
+		}
+		if top == i {
+			return
+		}
+		r.offers[i], r.offers[top] = r.offers[top], r.offers[i]
+		i = top
+	}
 }

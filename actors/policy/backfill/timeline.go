@@ -5,7 +5,13 @@ import "slices"
 // Timeline knows what runs on each node and when that is expected to end. Work that does not end by itself, such as the
 // replicas of a service, stays out of it: nobody waits for its room.
 type Timeline struct {
-	nodes [][]running
+	nodes []line
+}
+
+// line is the slots of one node.
+type line struct {
+	version uint64 // grows with every change
+	slots   []running
 }
 
 // running is one slot.
@@ -18,16 +24,17 @@ type running struct {
 // Add notes a slot that holds each on a node until end, Never if nobody can tell. Ids are unique on a node.
 func (t *Timeline) Add(node int32, id uint64, each Amount, end int64) {
 	for int(node) >= len(t.nodes) {
-		t.nodes = append(t.nodes, nil)
+		t.nodes = append(t.nodes, line{})
 	}
-	list := t.nodes[node]
-	i, _ := slices.BinarySearchFunc(list, end, func(r running, end int64) int {
+	l := &t.nodes[node]
+	i, _ := slices.BinarySearchFunc(l.slots, end, func(r running, end int64) int {
 		if r.end <= end {
 			return -1
 		}
 		return 1
 	})
-	t.nodes[node] = slices.Insert(list, i, running{end: end, id: id, each: each})
+	l.slots = slices.Insert(l.slots, i, running{end: end, id: id, each: each})
+	l.version++
 }
 
 // Remove forgets a slot, and reports whether it was there.
@@ -36,7 +43,9 @@ func (t *Timeline) Remove(node int32, id uint64) bool {
 	if i < 0 {
 		return false
 	}
-	t.nodes[node] = slices.Delete(t.nodes[node], i, i+1)
+	l := &t.nodes[node]
+	l.slots = slices.Delete(l.slots, i, i+1)
+	l.version++
 	return true
 }
 
@@ -46,7 +55,7 @@ func (t *Timeline) Move(node int32, id uint64, end int64) bool {
 	if i < 0 {
 		return false
 	}
-	each := t.nodes[node][i].each
+	each := t.nodes[node].slots[i].each
 	t.Remove(node, id)
 	t.Add(node, id, each, end)
 	return true
@@ -55,24 +64,24 @@ func (t *Timeline) Move(node int32, id uint64, end int64) bool {
 // Clear forgets all slots of a node.
 func (t *Timeline) Clear(node int32) {
 	if int(node) < len(t.nodes) {
-		t.nodes[node] = nil
+		t.nodes[node] = line{version: t.nodes[node].version + 1}
 	}
 }
 
 // Len returns how many slots a node has.
 func (t *Timeline) Len(node int32) int {
-	return len(t.on(node))
+	return len(t.on(node).slots)
 }
 
 // on returns the slots of a node, by their ends.
-func (t *Timeline) on(node int32) []running {
+func (t *Timeline) on(node int32) *line {
 	if node < 0 || int(node) >= len(t.nodes) {
-		return nil
+		return &line{}
 	}
-	return t.nodes[node]
+	return &t.nodes[node]
 }
 
 // find is linear in the slots of a node, of which a node has at most a few thousand.
 func (t *Timeline) find(node int32, id uint64) int {
-	return slices.IndexFunc(t.on(node), func(r running) bool { return r.id == id })
+	return slices.IndexFunc(t.on(node).slots, func(r running) bool { return r.id == id })
 }
