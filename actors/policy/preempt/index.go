@@ -33,9 +33,6 @@ type NodeIndex = int32
 // StageIndex is a stage in an index. It holds until the stage is dropped.
 type StageIndex int32
 
-// AnyQueue leaves the queue of victims open.
-const AnyQueue int32 = -1
-
 // NoLimit is a disruption limit that does not limit.
 const NoLimit = math.MaxInt32
 

@@ -10,27 +10,6 @@ import (
 	"pgregory.net/rapid"
 )
 
-// slowFill gives a pool away unit by unit: each to the claim with the least (got+1)/weight that wants one more.
-func slowFill(pool uint64, claims []claim) (left uint64) {
-	for ; pool > 0; pool-- {
-		next := -1
-		for i := range claims {
-			c := &claims[i]
-			if c.got == c.want {
-				continue
-			}
-			if next < 0 || (c.got+1)*claims[next].weight < (claims[next].got+1)*c.weight {
-				next = i
-			}
-		}
-		if next < 0 {
-			return pool
-		}
-		claims[next].got++
-	}
-	return 0
-}
-
 func drawClaims(t *rapid.T) []claim {
 	claims := make([]claim, rapid.IntRange(0, 8).Draw(t, "claims"))
 	for i := range claims {
@@ -89,110 +68,6 @@ func TestF26_FillOfGreatAmounts(t *testing.T) {
 			t.Fatalf("gave %d of %d and left %d, though %d is wanted", got, pool, left, wanted)
 		}
 	}
-}
-
-// party is one queue in a test, in one dimension.
-type party struct {
-	quota, max  int64
-	held, waits [2]int64
-}
-
-// slowShare is what slowDivide finds for one queue.
-type slowShare struct{ guaranteed, firm, own, credit int64 }
-
-// slowDivide follows the rules of the package comment, one unit at a time.
-func slowDivide(capacity int64, parties []party) []slowShare {
-	shares := make([]slowShare, len(parties))
-	firm, loose := make([]int64, len(parties)), make([]int64, len(parties))
-	quotas := make([]int64, len(parties))
-	unclaimed, lendable, free, divided := capacity, int64(0), capacity, false
-	for i, p := range parties {
-		ceiling := p.max
-		if p.max < 0 {
-			ceiling = unlimited
-		}
-		firm[i] = min(p.held[Firm]+p.waits[Firm], ceiling)
-		loose[i] = min(p.held[Loose]+p.waits[Loose], ceiling-firm[i])
-		quotas[i] = max(p.quota, 0)
-		divided = divided || p.quota >= 0
-		unclaimed -= quotas[i]
-		lendable += quotas[i]
-		for own := quotas[i]; own > 0 && firm[i]+loose[i] > 0; own-- {
-			if firm[i] > 0 {
-				firm[i]--
-				shares[i].firm++
-			} else {
-				loose[i]--
-			}
-			shares[i].guaranteed++
-			shares[i].own++
-			lendable--
-			free--
-		}
-	}
-	if !divided {
-		for i, p := range parties {
-			shares[i] = slowShare{firm: unlimited, own: unlimited}
-			if p.max >= 0 {
-				shares[i] = slowShare{firm: p.max, own: p.max}
-			}
-		}
-		return shares
-	}
-	kept := make([]int64, len(parties))
-	for i, p := range parties {
-		kept[i] = min(firm[i], max(p.held[Firm]-shares[i].firm, 0))
-	}
-	none := make([]int64, len(parties))
-	give := func(pool int64, wants, floors []int64, takesPart func(int) bool, weight func(int) int64, to func(int)) int64 {
-		got := make([]int64, len(parties))
-		kept := int64(0)
-		for _, floor := range floors {
-			kept += floor
-		}
-		wants, rest := slices.Clone(wants), wants
-		if kept >= pool {
-			wants = slices.Clone(floors)
-		} else {
-			for i, floor := range floors {
-				for ; got[i] < floor; pool-- {
-					got[i]++
-					wants[i]--
-					rest[i]--
-					to(i)
-				}
-			}
-		}
-		for ; pool > 0; pool-- {
-			next := -1
-			for i := range parties {
-				if wants[i] > 0 && takesPart(i) && (next < 0 || (got[i]+1)*weight(next) < (got[next]+1)*weight(i)) {
-					next = i
-				}
-			}
-			if next < 0 {
-				break
-			}
-			got[next]++
-			wants[next]--
-			rest[next]--
-			to(next)
-		}
-		return pool
-	}
-	all := func(int) bool { return true }
-	has := func(i int) bool { return quotas[i] > 0 }
-	hasNot := func(i int) bool { return quotas[i] == 0 }
-	equal := func(int) int64 { return 1 }
-	byQuota := func(i int) int64 { return quotas[i] }
-	own := func(i int) { shares[i].own++; free-- }
-	borrow := func(i int) { shares[i].credit++ }
-	unclaimed = give(max(unclaimed, 0), firm, kept, all, equal, func(i int) { shares[i].firm++; own(i) })
-	unclaimed = give(unclaimed, loose, none, hasNot, equal, own)
-	give(unclaimed, loose, none, has, byQuota, own)
-	lendable = give(min(lendable, max(free, 0)), loose, none, has, byQuota, borrow)
-	give(lendable, loose, none, hasNot, equal, borrow)
-	return shares
 }
 
 func drawAmount(t *rapid.T, most int64, name string) int64 {
