@@ -112,8 +112,8 @@ func (d *slow) give(pool int64, wants, floors []int64, takesPart func(int) bool,
 		kept += floor
 	}
 	most := slices.Clone(wants)
-	if kept >= pool {
-		most = slices.Clone(floors)
+	if kept >= pool { // the floors are all there is to divide
+		most, floors = slices.Clone(floors), nil
 	}
 	grant := func(i int) {
 		got[i]++
@@ -123,7 +123,7 @@ func (d *slow) give(pool int64, wants, floors []int64, takesPart func(int) bool,
 		to(i)
 	}
 	for i, floor := range floors {
-		for enough := kept < pool; enough && got[i] < floor; kept-- {
+		for got[i] < floor {
 			grant(i)
 		}
 	}
