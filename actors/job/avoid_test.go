@@ -73,7 +73,7 @@ func TestB44_F4_OthersUseTheSlot(t *testing.T) {
 
 // Where there is no other node the instance runs on the one there is: with a placer that grants it there again, and with
 // one that does not before it is asked to avoid nothing.
-func TestB44_R25_NoNodeIsLostForEver(t *testing.T) {
+func TestB44_NoNodeIsLostForEver(t *testing.T) {
 	b := newBench(t)
 	b.submit(stages(stage("s", 1)))
 	n := b.on("n")
@@ -155,7 +155,7 @@ func TestB44_B39_OnlyFailuresCount(t *testing.T) {
 }
 
 // A node that fails one instance after another is left while the others go on, and comes back after a while.
-func TestB44_R25_AFaultyNodeIsLeftInBoundTime(t *testing.T) {
+func TestB44_AFaultyNodeIsLeftInBoundTime(t *testing.T) {
 	b := newBench(t)
 	b.submit(stages(stage("s", 100)))
 	bad, good := b.on("bad"), b.on("good")
@@ -192,7 +192,7 @@ func TestB44_R25_AFaultyNodeIsLeftInBoundTime(t *testing.T) {
 }
 
 // When a program fails everywhere no node is to blame.
-func TestB44_R25_AFaultyProgramBlamesNoNode(t *testing.T) {
+func TestB44_AFaultyProgramBlamesNoNode(t *testing.T) {
 	b := newBench(t)
 	b.submit(stages(stage("s", 100)))
 	n := b.on("n")

@@ -156,7 +156,7 @@ func (a *Actor) progressed(ctx *kit.Context, e *v1.JobProgressed) {
 		for i := r.GetFrom(); i < r.GetTo(); i++ {
 			delete(st.settling, i)
 			delete(st.outdated, i)
-			st.avoid.forgive(i)
+			st.avoid.Forgive(i)
 		}
 	}
 	for _, f := range e.GetFailures() {

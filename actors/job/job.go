@@ -310,7 +310,7 @@ func (a *Actor) assign(ctx *kit.Context, st *stage) {
 		if sl == nil {
 			break
 		}
-		if st.avoid.bad(sl, ctx.Now()) {
+		if st.avoid.Bad(sl.node, sl.granted, ctx.Now()) {
 			unused = append(unused, sl)
 			continue
 		}
@@ -320,7 +320,7 @@ func (a *Actor) assign(ctx *kit.Context, st *stage) {
 			continue
 		}
 		unused = append(unused, sl)
-		if len(st.avoid.failed) == 0 {
+		if !st.avoid.Failed() {
 			break // else what avoids one node may run on another
 		}
 	}
@@ -343,9 +343,10 @@ func (a *Actor) setDue(ctx *kit.Context) {
 		if len(st.retries) > 0 {
 			earlier(st.retries[0].due)
 		}
-		if len(st.avoid.failed)+len(st.avoid.strikes) > 0 && len(st.idle) > 0 {
-			earlier(st.avoid.saidAt.Add(avoidEvery))
-			earlier(st.avoid.saidAt.Add(avoidHeard))
+		if st.avoid.Any() && len(st.idle) > 0 {
+			for _, t := range st.avoid.Wakes() {
+				earlier(t)
+			}
 		}
 		earlier(st.gang.wakes(st))
 	}
@@ -384,8 +385,8 @@ func (a *Actor) want(ctx *kit.Context, force bool) {
 			st.target = t
 			change = true
 		}
-		change = st.avoid.refresh(ctx.Now()) || change
-		if st.avoid.stale {
+		change = st.avoid.Refresh(ctx.Now()) || change
+		if _, stale := st.avoid.Said(); stale {
 			a.note(ctx) // then it is said
 		}
 	}
@@ -393,7 +394,8 @@ func (a *Actor) want(ctx *kit.Context, force bool) {
 		w := &msg.Want{ID: a.id, UID: a.uid(), Priority: a.plan.Priority, Job: ctx.Self(), Plan: a.plan, Again: !change}
 		for _, st := range a.stages {
 			if st.target > 0 {
-				w.Stages = append(w.Stages, msg.StageWant{Stage: uint32(st.number), Target: st.target, Plan: st.plan, Avoid: st.avoid.said})
+				avoid, _ := st.avoid.Said()
+				w.Stages = append(w.Stages, msg.StageWant{Stage: uint32(st.number), Target: st.target, Plan: st.plan, Avoid: avoid})
 			}
 		}
 		ctx.Tell(a.env.Refs.Queues, &msg.ToQueue{Name: a.id.Queue, Message: w})

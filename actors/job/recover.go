@@ -51,7 +51,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	for i := range plan.Stages {
 		st := newStage(i, &plan.Stages[i], template(a.hard, plan, i))
 		for _, f := range a.hard.RecentFailures(i, failuresRead) {
-			st.avoid.fail(f.GetIndex(), model.NodeID(f.GetNode()), time.Unix(0, f.GetTimeUnixNano()))
+			st.avoid.Fail(f.GetIndex(), model.NodeID(f.GetNode()), time.Unix(0, f.GetTimeUnixNano()))
 		}
 		a.stages = append(a.stages, st)
 	}

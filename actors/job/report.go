@@ -119,7 +119,7 @@ func (a *Actor) succeed(st *stage, node model.NodeID, ref kit.Ref, s *v1.Attempt
 		sc.results = append(sc.results, &v1.InstanceResult{Index: index, Data: s.GetResult()})
 	}
 	st.settling[index] = struct{}{}
-	st.avoid.succeed(node)
+	st.avoid.Succeed(node)
 	if n := s.GetEndedUnixNano() - s.GetStartedUnixNano(); n > 0 && s.GetStartedUnixNano() > 0 {
 		st.ran.sum += time.Duration(n)
 		st.ran.n++
@@ -136,7 +136,7 @@ func (a *Actor) succeed(st *stage, node model.NodeID, ref kit.Ref, s *v1.Attempt
 func (a *Actor) fail(ctx *kit.Context, st *stage, node model.NodeID, ref kit.Ref, s *v1.AttemptState, reason string) {
 	failures := a.hard.Failures(st.number, s.GetIndex()) + 1
 	final := retry.Exhausted(st.plan.Attempts, failures)
-	st.avoid.strike(node, ctx.Now())
+	st.avoid.Strike(node, ctx.Now())
 	a.commitFailure(st, node, ref, s, reason, final, ctx.Now().UnixNano())
 }
 

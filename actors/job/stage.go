@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/policy/retry"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -56,7 +57,7 @@ type stage struct {
 	idle     []*slot
 	held     uint64 // slots that are neither leaving nor gone
 	target   uint64 // as last sent to the queue
-	avoid    avoidance
+	avoid    retry.Avoidance
 	gang     gang
 	ran      ran
 	// accepted are instances that have succeeded but are not durably done yet.
@@ -91,7 +92,7 @@ func (s *stage) next(hard *model.JobState, now time.Time, sl *slot) (uint64, boo
 		if _, taken := s.waiting[index]; taken {
 			continue
 		}
-		if s.avoid.avoids(index, sl, now) { // it has failed before this actor began
+		if s.avoid.Avoids(index, sl.node, sl.granted, now) { // it has failed before this actor began
 			s.wait(index, now)
 			continue
 		}
@@ -106,13 +107,13 @@ func (s *stage) wait(index uint64, due time.Time) {
 	}
 	s.waiting[index] = struct{}{}
 	heap.Push(&s.retries, again{due, index})
-	s.avoid.queued(index)
+	s.avoid.Queued(index)
 }
 
 // leaveLine notes that an instance is no longer in the line of retries.
 func (s *stage) leaveLine(index uint64) {
 	delete(s.waiting, index)
-	s.avoid.unqueued(index)
+	s.avoid.Unqueued(index)
 }
 
 // unwait takes an instance out of the line of retries.
@@ -133,7 +134,7 @@ func (s *stage) takeIdle() *slot { return s.take(1) }
 func (s *stage) takeWorst() *slot { return s.take(-1) }
 
 func (s *stage) take(sign int) *slot {
-	if last := len(s.idle) - 1; last > 0 && len(s.plan.Data)+len(s.avoid.banned) > 0 {
+	if last := len(s.idle) - 1; last > 0 && (len(s.plan.Data) > 0 || s.avoid.Waiting()) {
 		best := last
 		for i, sl := range s.idle {
 			if sl.usable() && (!s.idle[best].usable() || sign*s.compare(sl, s.idle[best]) > 0) {
@@ -158,7 +159,7 @@ func (sl *slot) usable() bool { return !sl.gone && !sl.leaving && sl.attempt == 
 // compare says which of two slots is worth more: one that no waiting instance avoids, then the one on the node that holds
 // more of the stage's data (F11).
 func (s *stage) compare(x, y *slot) int {
-	return cmp.Or(cmp.Compare(s.avoid.banned[y.node], s.avoid.banned[x.node]), cmp.Compare(s.bytesOn(x.node), s.bytesOn(y.node)))
+	return cmp.Or(cmp.Compare(s.avoid.Banned(y.node), s.avoid.Banned(x.node)), cmp.Compare(s.bytesOn(x.node), s.bytesOn(y.node)))
 }
 
 // bytesOn is how much of the stage's data a node holds.
@@ -174,10 +175,10 @@ func (s *stage) bytesOn(node model.NodeID) int64 {
 func (s *stage) blame(index uint64, node model.NodeID, now time.Time) {
 	_, in := s.waiting[index]
 	if in {
-		s.avoid.unqueued(index)
+		s.avoid.Unqueued(index)
 	}
-	if s.avoid.fail(index, node, now); in {
-		s.avoid.queued(index)
+	if s.avoid.Fail(index, node, now); in {
+		s.avoid.Queued(index)
 	}
 }
 

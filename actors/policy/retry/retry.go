@@ -1,4 +1,4 @@
-// Package retry says when a failed attempt is tried again. It is pure: chance comes in as a number.
+// Package retry says when a failed attempt is tried again, and where not. It is pure: chance comes in as a number.
 package retry
 
 import "time"
