@@ -26,7 +26,8 @@ type recorder struct {
 	byShape  map[string]int32
 	mean     amount // of the slots of the whole workload
 	capacity amount
-	scarce   int // the dimension by which arrivals are counted
+	dims     []int // those that the machines have and the work wants
+	scarce   int   // the dimension by which arrivals are counted
 
 	start    time.Time
 	held     amount
@@ -132,7 +133,9 @@ func (r *recorder) measure() {
 		}
 	}
 	for d := range total {
-		r.mean[d] = total[d] / max(slots, 1)
+		if r.mean[d] = total[d] / max(slots, 1); r.mean[d] > 0 && r.capacity[d] > 0 {
+			r.dims = append(r.dims, d)
+		}
 	}
 	r.scarce = scarcest(total, r.capacity)
 }
@@ -301,10 +304,8 @@ func (r *recorder) point(now time.Time) Point {
 		AtS: r.since(now).Seconds(), Running: uint64(len(r.running)), Waiting: r.waiting,
 		Arrived: float64(r.arrived[r.scarce]) / float64(max(r.capacity[r.scarce], 1)),
 	}
-	for d := range r.held {
-		if r.capacity[d] > 0 && r.mean[d] > 0 {
-			p.Held = append(p.Held, float64(r.held[d])/float64(r.capacity[d]))
-		}
+	for _, d := range r.dims {
+		p.Held = append(p.Held, float64(r.held[d])/float64(max(r.capacity[d], 1)))
 	}
 	return p
 }

@@ -114,12 +114,9 @@ func (r *recorder) report(now time.Time) *Report {
 	}
 	span := (last - first).Seconds()
 	rep.SpanS = span
-	for d, name := range amountNames {
-		if r.capacity[d] == 0 || r.mean[d] == 0 {
-			continue
-		}
-		c := float64(r.capacity[d])
-		a := Allocation{Name: name, Capacity: r.capacity[d], Peak: float64(r.peak[d]) / c, End: float64(r.held[d]) / c}
+	for _, d := range r.dims {
+		c := float64(max(r.capacity[d], 1))
+		a := Allocation{Name: amountNames[d], Capacity: r.capacity[d], Peak: float64(r.peak[d]) / c, End: float64(r.held[d]) / c}
 		if span > 0 {
 			a.Used = min(r.area[d]/span/c, 1)
 		}

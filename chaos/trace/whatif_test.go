@@ -103,6 +103,13 @@ func TestS27_WhatIfNodesGoTheirWorkMovesOrWaits(t *testing.T) {
 	}
 }
 
+func TestS27_WhatIfAllNodesGo(t *testing.T) {
+	w := whatIf(t, keepState(t, 1, service("web", 3)), WhatIfOptions{Change: Change{Without: []string{"n0"}}})
+	if c := w.Changed; c.All.Waiting != 3 || len(c.Resources) != len(w.Base.Resources) || c.Resources[0].Capacity != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
 func TestS27_WhatIfNodesComeWhatWaitsBegins(t *testing.T) {
 	dir := keepState(t, 1, service("web", 8), batch("sums", 40, "10m"))
 	w := whatIf(t, dir, WhatIfOptions{Change: Change{Add: 2, Like: "n0"}, Horizon: 15 * time.Minute})

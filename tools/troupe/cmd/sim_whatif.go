@@ -88,15 +88,19 @@ func drawWhatIf(p *view.Page, w *trace.WhatIf, horizon time.Duration) {
 	share := func(v float64) string { return fmt.Sprintf("%.2f %%", v*100) }
 	p.Line("after %s: as it is -> with the change", view.Span(horizon))
 	p.Line("")
-	t := view.NewTable("resource", ">held", ">stranded", ">capacity")
+	t := view.NewTable("resource", ">used on average", ">at the end", ">stranded", ">capacity")
 	for i, b := range w.Base.Resources {
 		c := w.Changed.Resources[i]
-		t.Row(b.Name, turned(share(b.End), share(c.End)), turned(share(w.Base.Packing.Stranded[b.Name]), share(w.Changed.Packing.Stranded[b.Name])),
-			turned(view.Count(b.Capacity), view.Count(c.Capacity)))
+		t.Row(b.Name, turned(share(b.Used), share(c.Used)), turned(share(b.End), share(c.End)), turned(share(w.Base.Packing.Stranded[b.Name]), share(w.Changed.Packing.Stranded[b.Name])),
+			turned(sized(b), sized(c)))
 	}
 	t.Write(p)
 	p.Line("")
-	p.Facts([2]string{"nodes in use", turned(view.Count(w.Base.Packing.Used), view.Count(w.Changed.Packing.Used))})
+	last := func(r *trace.Report) string { return view.Span(time.Duration(r.SpanS * float64(time.Second))) }
+	p.Facts(
+		[2]string{"nodes in use", turned(view.Count(w.Base.Packing.Used), view.Count(w.Changed.Packing.Used))},
+		[2]string{"last begin or end after", turned(last(w.Base), last(w.Changed))},
+	)
 	p.Line("")
 	q := view.NewTable("queue", ">instances", ">placed", ">ended", ">no place", ">interrupted", ">wait mean", ">p95")
 	span := func(v float64) string { return view.Span(time.Duration(v * float64(time.Second))) }
@@ -116,6 +120,17 @@ func drawWhatIf(p *view.Page, w *trace.WhatIf, horizon time.Duration) {
 	}
 	row(w.Base.All, w.Changed.All, all)
 	q.Write(p)
+}
+
+// sized is how much of a resource there is.
+func sized(a trace.Allocation) string {
+	switch a.Name {
+	case "memory", "disk":
+		return view.Bytes(a.Capacity)
+	case "cpu", "devices":
+		return view.CPU(a.Capacity)
+	}
+	return view.Count(a.Capacity)
 }
 
 // turned is what became of a value; alone if it is the same.
