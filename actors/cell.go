@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,6 +24,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/place"
 	"github.com/troupe-sched/troupe/actors/tree"
 	"github.com/troupe-sched/troupe/cluster/store/badgerdb"
 	"github.com/troupe-sched/troupe/cluster/store/badgerlog"
@@ -66,6 +68,12 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 	}
 	if !model.ValidName(opts.Name) {
 		return nil, model.Invalid("the name of the cell is not valid", &v1.FieldError{Field: "name", Problem: model.Quote(opts.Name) + " is not a name", Hint: "small letters, digits, - and _, at most 63"})
+	}
+	for i, s := range opts.Scores {
+		if !strings.HasPrefix(s.Name(), model.ExtraScore) || !model.ValidName(s.Name()) {
+			return nil, model.Invalid("a score has a name that cannot be used", &v1.FieldError{Field: model.FieldIndex("scores", i),
+				Problem: model.Quote(s.Name()) + " does not begin with " + model.ExtraScore, Hint: "such as " + model.ExtraScore + "mine"})
+		}
 	}
 	if opts.Limits == (msg.Limits{}) {
 		opts.Limits = msg.DefaultLimits()
@@ -139,6 +147,7 @@ func (c *Cell) begin(ctx context.Context) (*reign, error) {
 		Cell: c.opts.Name, Host: c.opts.Host, Version: c.opts.Version, Limits: c.opts.Limits,
 		State: state, Log: stores.Log, Snap: r.keeper, SnapshotRecords: c.opts.SnapshotRecords,
 		Publish: c.publish, Fabric: c, Memory: c.opts.Memory, Guests: c.opts.Guests,
+		Place: place.Options{Filters: c.opts.Filters, Scores: c.opts.Scores},
 	})
 	if err != nil {
 		return nil, errors.Join(err, r.closeStores())

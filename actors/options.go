@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/journal"
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/place"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -27,6 +28,10 @@ type Options struct {
 	Events func(*v1.JobEvent)
 	// Guests are actors of the program, supervised with the rest.
 	Guests []kit.Spec
+	// Filters and Scores of the program, beyond the built-in ones, in the order in which they are asked. The names of
+	// scores begin with model.ExtraScore; stages and queues use them by name.
+	Filters []place.Filter
+	Scores  []place.Score
 	// Limits of the master; the zero value means msg.DefaultLimits.
 	Limits msg.Limits
 	// Memory reads how many bytes the process uses, for Limits.MemoryBytes; nil means what the Go runtime holds.

@@ -8,6 +8,8 @@ package gateway
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
@@ -163,6 +165,12 @@ func (a *Actor) submit(ctx *kit.Context, c *v1.SubmitRequest) {
 		ctx.Reply(model.Invalid("the job is not valid", problems...))
 		return
 	}
+	for i := range plan.Stages {
+		if wrong := a.unknownScore(model.FieldIndex("stages", i)+".score", plan.Stages[i].Score); wrong != nil {
+			ctx.Reply(model.Invalid("the job is not valid", wrong))
+			return
+		}
+	}
 	ctx.Forward(a.env.Refs.Queues, &msg.ToQueue{Name: plan.ID.Queue, Message: &msg.Submit{Plan: plan, Key: c.GetKey()}})
 }
 
@@ -172,7 +180,21 @@ func (a *Actor) setQueue(ctx *kit.Context, c *v1.QueueSpec) {
 		ctx.Reply(model.Invalid("the queue is not valid", problems...))
 		return
 	}
+	if wrong := a.unknownScore("score", plan.Score); wrong != nil {
+		ctx.Reply(model.Invalid("the queue is not valid", wrong))
+		return
+	}
 	ctx.Forward(a.env.Refs.Queues, &msg.SetQueue{Spec: plan.Spec})
+}
+
+// unknownScore refuses a score that a program could have added, but this one has not. Those that are built in have been
+// checked; whether one was added is a fact of this master, which no replay of a journal may depend on.
+func (a *Actor) unknownScore(at string, s model.ScorePlan) *v1.FieldError {
+	if !strings.HasPrefix(s.By, model.ExtraScore) || slices.Contains(a.env.Scores, s.By) {
+		return nil
+	}
+	return &v1.FieldError{Field: at + ".by", Problem: "this cell has no score " + model.Quote(s.By),
+		Hint: "one of " + strings.Join(slices.Concat(model.ScoreNames(), a.env.Scores), ", ")}
 }
 
 // short refuses a text that is longer than it may be.

@@ -33,7 +33,7 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	b := &bench{t: t, step: kit.NewStepper(1, time.Unix(1000, 0)), passed: map[string][]any{}}
 	b.sys = kit.New(kit.Config{Name: "test", Stepper: b.step})
-	b.env = &msg.Env{Cell: "lab", Limits: msg.DefaultLimits()}
+	b.env = &msg.Env{Cell: "lab", Scores: []string{"x-mine"}, Limits: msg.DefaultLimits()}
 	b.env.BacklogBytes, b.env.MemoryBytes = 1000, 10_000
 	refs := reflect.ValueOf(&b.env.Refs).Elem()
 	for i := range refs.NumField() {
@@ -89,6 +89,12 @@ func (b *bench) fault(call any) *model.Fault {
 
 func job(name string) *v1.JobSpec {
 	return &v1.JobSpec{Name: name, Stages: []*v1.StageSpec{{Name: "s", Command: []string{"true"}}}}
+}
+
+func scored(by string) *v1.JobSpec {
+	j := job("j")
+	j.Stages[0].Score = &v1.Score{By: by}
+	return j
 }
 
 // open reports whether new work is let through; everything else always is.
@@ -177,6 +183,8 @@ func TestB9_BadInputIsNamedByField(t *testing.T) {
 		{&v1.QueueSpec{Name: ""}, "name"},
 		{&v1.QueueSpec{Name: "q", MaxJobs: -1}, "max_jobs"},
 		{&v1.QueueSpec{Name: "q", Description: long}, "description"},
+		{&v1.QueueSpec{Name: "q", Score: &v1.Score{By: "x-none"}}, "score.by"},
+		{&v1.SubmitRequest{Job: scored("x-none")}, "stages[0].score.by"},
 		{&v1.QueueSpec{Name: "q", Quota: &v1.Quota{Cpu: "many"}}, "quota.cpu"},
 		{&v1.TaintRequest{Id: "n", Taints: []*v1.Taint{{Key: "a b"}}}, "taints[0].key"},
 		{&v1.TaintRequest{Id: "n", Taints: []*v1.Taint{{Key: "a", Effect: "kill"}}}, "taints[0].effect"},
@@ -199,6 +207,8 @@ func TestB13_EveryCallGoesWhereItBelongsInTheCallersName(t *testing.T) {
 		want string
 	}{
 		{&v1.SubmitRequest{Job: job("j"), Key: "k"}, "Queues", "*msg.ToQueue default *msg.Submit"},
+		{&v1.SubmitRequest{Job: scored("x-mine")}, "Queues", "*msg.ToQueue default *msg.Submit"},
+		{&v1.QueueSpec{Name: "q", Score: &v1.Score{By: "x-mine"}}, "Queues", "*msg.SetQueue"},
 		{&v1.StopRequest{Name: "j"}, "Jobs", "*msg.ToJob default/j *msg.StopJob"},
 		{&v1.JobRef{Queue: "q", Name: "j"}, "Jobs", "*msg.ToJob q/j *msg.GetJob"},
 		{&v1.ExplainRequest{Name: "j"}, "Jobs", "*msg.ToJob default/j *msg.ExplainJob"},

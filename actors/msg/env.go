@@ -19,6 +19,8 @@ type Env struct {
 	// Refs of the actors that exist once; filled before any of them handles its first message.
 	Refs Refs
 	IDs  *IDs
+	// Scores are the names of scores that the program has added to the built-in ones.
+	Scores []string
 	Limits
 }
 

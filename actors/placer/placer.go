@@ -46,10 +46,10 @@ func (grant) Lane() kit.Lane { return kit.Bulk }
 // viewsOver is the timer that ends the waiting for views.
 type viewsOver struct{}
 
-// New makes the actor.
-func New(env *msg.Env) *Actor {
+// New makes the actor. o says what placement knows beyond what is built in.
+func New(env *msg.Env, o place.Options) *Actor {
 	a := &Actor{
-		env: env, fleet: place.NewFleet(place.Options{}), nodes: map[model.NodeID]*node{}, demands: map[model.StageID]*demand{},
+		env: env, fleet: place.NewFleet(o), nodes: map[model.NodeID]*node{}, demands: map[model.StageID]*demand{},
 		queues: map[string]*queue{}, accounts: newAccounts(nil), room: 1,
 	}
 	a.total = a.accounts.capacity(nil)

@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/placer"
+	"github.com/troupe-sched/troupe/actors/policy/place"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -46,7 +47,7 @@ func newBench(t *testing.T) *bench {
 	ready := make(chan struct{})
 	_, err := b.sys.Start(kit.Spec{Name: "top", New: func() kit.Behavior {
 		return &kit.Supervisor{
-			Children: []kit.Spec{{Name: "placer", New: func() kit.Behavior { return &fragile{b, placer.New(b.env)} }}},
+			Children: []kit.Spec{{Name: "placer", New: func() kit.Behavior { return &fragile{b, placer.New(b.env, place.Options{})} }}},
 			Ready:    func(_ *kit.Context, refs []kit.Ref) { b.placer = refs[0]; close(ready) },
 		}
 	}})

@@ -14,6 +14,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/names"
 	"github.com/troupe-sched/troupe/actors/node"
 	"github.com/troupe-sched/troupe/actors/placer"
+	"github.com/troupe-sched/troupe/actors/policy/place"
 	"github.com/troupe-sched/troupe/actors/queue"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
@@ -33,6 +34,8 @@ type Config struct {
 	Fabric  node.Fabric
 	// Memory reads how many bytes the process uses; nil if there is no limit.
 	Memory gateway.Memory
+	// Place says which filters and scores there are beyond the built-in ones, and which score is used unless one is named.
+	Place place.Options
 	// Guests are actors of the program that embeds the cell; they are started last and supervised with the rest.
 	Guests []kit.Spec
 }
@@ -61,7 +64,7 @@ var Table = []Entry{
 	// What the journal holds cannot be rebuilt alone: when it fails, everything is built again from the log.
 	{"journal", kit.Escalating, wide, kit.Limit{}, newJournal, func(r *msg.Refs) *kit.Ref { return &r.Journal }},
 	{"names", kit.Permanent, wide, kit.Limit{}, func(_ *Config, e *msg.Env) kit.Behavior { return names.New(e) }, func(r *msg.Refs) *kit.Ref { return &r.Names }},
-	{"placer", kit.Permanent, wide, kit.Limit{}, func(_ *Config, e *msg.Env) kit.Behavior { return placer.New(e) }, func(r *msg.Refs) *kit.Ref { return &r.Placer }},
+	{"placer", kit.Permanent, wide, kit.Limit{}, func(c *Config, e *msg.Env) kit.Behavior { return placer.New(e, c.Place) }, func(r *msg.Refs) *kit.Ref { return &r.Placer }},
 	{"queues", kit.Permanent, wide, many, func(_ *Config, e *msg.Env) kit.Behavior { return queue.NewSupervisor(e) }, func(r *msg.Refs) *kit.Ref { return &r.Queues }},
 	{"jobs", kit.Permanent, wide, many, func(_ *Config, e *msg.Env) kit.Behavior { return job.NewSupervisor(e) }, func(r *msg.Refs) *kit.Ref { return &r.Jobs }},
 	{"nodes", kit.Permanent, wide, many, func(c *Config, e *msg.Env) kit.Behavior { return node.NewSupervisor(e, c.Fabric) }, func(r *msg.Refs) *kit.Ref { return &r.Nodes }},
@@ -82,6 +85,9 @@ func Start(ctx context.Context, sys *kit.System, c Config) (*msg.Env, error) {
 	env := &msg.Env{
 		Cell: c.Cell, Host: c.Host, Epoch: c.State.Epoch(), Limits: c.Limits,
 		IDs: msg.NewIDs(c.State.Epoch(), c.State.NextUID()),
+	}
+	for _, score := range c.Place.Scores {
+		env.Scores = append(env.Scores, score.Name())
 	}
 	ready := make(chan struct{})
 	// The root never restarts its top actor: what fails past its limit ends the system, and the owner begins anew.
