@@ -20,8 +20,8 @@ type level struct {
 	// turns is how many the demand that was served last has had: who comes new starts there, and who was kept away does
 	// not catch up.
 	turns uint64
-	// lateAt is when the first of those that must not be passed for too long is late.
-	lateAt int64
+	// changesAt is when ranks change by themselves, because orders age.
+	changesAt int64
 }
 
 // lineID tells lines apart: what fits one demand of a line fits all.
@@ -64,7 +64,7 @@ func compareStages(x, y model.StageID) int {
 func (a *Actor) level(p model.Priority) *level {
 	i, found := slices.BinarySearchFunc(a.levels, p, func(l *level, p model.Priority) int { return l.priority.Compare(p) })
 	if !found {
-		a.levels = slices.Insert(a.levels, i, &level{priority: p, lines: map[lineID]*line{}, lateAt: backfill.Never})
+		a.levels = slices.Insert(a.levels, i, &level{priority: p, lines: map[lineID]*line{}, changesAt: backfill.Never})
 	}
 	return a.levels[i]
 }
@@ -86,7 +86,7 @@ func (a *Actor) join(d *demand, now int64) {
 	d.line = ln
 	heap.Push(ln, d)
 	ln.tried = 0 // what has come may fit where the others do not
-	l.lateAt = min(l.lateAt, d.lateAt())
+	l.changesAt = min(l.changesAt, d.queue.order.ChangesAt(now))
 }
 
 // leave takes a demand out of its line.
@@ -112,7 +112,7 @@ func (d *demand) rankAt(now int64) rank {
 // waiting is what orders see of a demand. Serials are those of submission, so equals go by age.
 func (d *demand) waiting() backfill.Waiting {
 	w := backfill.Waiting{Serial: uint64(d.Stage.Job)<<stageBits | uint64(d.Stage.Stage), Turns: d.turns, Duration: d.duration, Share: d.part}
-	if d.aging() {
+	if d.queue.order.Ages() {
 		w.Since = d.since
 	}
 	return w
@@ -120,19 +120,6 @@ func (d *demand) waiting() backfill.Waiting {
 
 // stageBits hold the number of any stage.
 const stageBits = 10
-
-// aging reports whether the order of d's queue lets others pass.
-func (d *demand) aging() bool {
-	return d.queue.order == backfill.Shortest || d.queue.order == backfill.Smallest
-}
-
-func (d *demand) lateAt() int64 {
-	w := d.waiting()
-	if !d.aging() || d.since+backfill.Patience < 0 {
-		return backfill.Never
-	}
-	return w.LateAt()
-}
 
 // served moves a demand behind those that have had fewer turns.
 func (d *demand) served(now int64) {
@@ -184,7 +171,7 @@ func (o *openLines) Pop() any {
 
 // reopen gathers the lines that may be served in this pass: those in which more may fit than was found before.
 func (l *level) reopen(room uint64, now int64) {
-	if now >= l.lateAt {
+	if now >= l.changesAt {
 		l.rerank(now)
 	}
 	l.open = l.open[:0]
@@ -197,15 +184,13 @@ func (l *level) reopen(room uint64, now int64) {
 	heap.Init(&l.open)
 }
 
-// rerank puts those ahead that have become late.
+// rerank gives all that waits the ranks of now.
 func (l *level) rerank(now int64) {
-	l.lateAt = backfill.Never
+	l.changesAt = backfill.Never
 	for _, ln := range l.lines { //order: each for itself
 		for _, d := range ln.waiting {
 			d.rank = d.rankAt(now)
-			if at := d.lateAt(); at > now {
-				l.lateAt = min(l.lateAt, at)
-			}
+			l.changesAt = min(l.changesAt, d.queue.order.ChangesAt(now))
 		}
 		heap.Init(ln)
 	}

@@ -146,6 +146,14 @@ func (o Order) Key(w *Waiting, now int64) Key {
 // Ages reports whether keys of the order change as time goes by.
 func (o Order) Ages() bool { return o >= Shortest }
 
+// ChangesAt returns when keys change that were made now: when the next Tick begins, or Never in an order that does not age.
+func (o Order) ChangesAt(now int64) int64 {
+	if !o.Ages() {
+		return Never
+	}
+	return (now/Tick + 1) * Tick
+}
+
 // root returns the square root of x, rounded down.
 func root(x uint64) uint64 {
 	r := uint64(0)

@@ -1,7 +1,5 @@
 package backfill
 
-import "container/list"
-
 // Method is how durations are predicted from what an owner ran before.
 type Method uint8
 
@@ -32,57 +30,65 @@ var takes = [...]int{Recent: 2, Learned: historyMax}
 // historyMax is how many runs of an owner a Predictor remembers.
 const historyMax = 5
 
+// runMax is what longer runs count as, so that their sum is a number.
+const runMax = int64(1) << 60
+
 // Predictor predicts durations from the past runs of owners. It remembers a bounded number of owners, and forgets those that
 // have ended no run for longest.
 type Predictor struct {
 	max    int
-	owners map[string]*list.Element // of *history
-	recent *list.List               // front: the owner whose run ended last
+	owners map[string]*history
+	ends   history // of a ring: next is the owner whose run ended last, prev the one that has ended none for longest
 }
 
 type history struct {
-	owner string
-	runs  []int64 // newest last
+	owner      string
+	runs       []int64 // newest last
+	prev, next *history
 }
 
 // NewPredictor makes one that remembers at most so many owners, at least 1.
 func NewPredictor(owners int) *Predictor {
-	return &Predictor{max: max(owners, 1), owners: map[string]*list.Element{}, recent: list.New()}
+	p := &Predictor{max: max(owners, 1), owners: map[string]*history{}}
+	p.ends.prev, p.ends.next = &p.ends, &p.ends
+	return p
 }
 
 // Learn notes that a run of an owner has ended after ran.
 func (p *Predictor) Learn(owner string, ran int64) {
-	e := p.owners[owner]
-	if e == nil {
-		if p.recent.Len() >= p.max {
-			last := p.recent.Back()
-			delete(p.owners, p.recent.Remove(last).(*history).owner)
+	h := p.owners[owner]
+	if h == nil {
+		if len(p.owners) >= p.max {
+			oldest := p.ends.prev
+			oldest.unlink()
+			delete(p.owners, oldest.owner)
 		}
-		e = p.recent.PushFront(&history{owner: owner})
-		p.owners[owner] = e
+		h = &history{owner: owner}
+		p.owners[owner] = h
+	} else {
+		h.unlink()
 	}
-	p.recent.MoveToFront(e)
-	h := e.Value.(*history)
+	h.prev, h.next = &p.ends, p.ends.next
+	h.prev.next, h.next.prev = h, h
 	if len(h.runs) == historyMax {
 		h.runs = append(h.runs[:0], h.runs[1:]...)
 	}
-	h.runs = append(h.runs, min(max(ran, 0), 1<<60))
+	h.runs = append(h.runs, min(max(ran, 0), runMax))
 }
 
+func (h *history) unlink() { h.prev.next, h.next.prev = h.next, h.prev }
+
 // Owners returns how many owners are remembered.
-func (p *Predictor) Owners() int { return p.recent.Len() }
+func (p *Predictor) Owners() int { return len(p.owners) }
 
 // Predict returns how long a run of an owner will probably take, at least 1 and at most what is stated, which is Never if
 // nothing is. Without a past to tell from it is what is stated.
 func (p *Predictor) Predict(m Method, owner string, stated int64) int64 {
-	e := p.owners[owner]
-	if m == Stated || e == nil {
+	h := p.owners[owner]
+	if m == Stated || h == nil || len(h.runs) < 2 {
 		return max(stated, 1)
 	}
-	runs := e.Value.(*history).runs
-	if len(runs) < 2 {
-		return max(stated, 1)
-	}
+	runs := h.runs
 	runs = runs[max(len(runs)-takes[m], 0):]
 	sum := int64(0)
 	for _, ran := range runs {
