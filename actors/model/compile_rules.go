@@ -176,24 +176,21 @@ func (c *checker) data(at string, data map[string]string) []NodeBytes {
 
 // ScoreNames are the scores that every cell knows. A program that embeds the cell may add others, whose names begin with
 // ExtraScore.
-func ScoreNames() []string { return []string{"hybrid", "bestfit", "epvm", "fragmentation"} }
+func ScoreNames() []string { return []string{"hybrid", "bestfit", "epvm", "fragmentation", "packing"} }
 
 // ModifierNames are what a score can be weighted by beside it.
 func ModifierNames() []string { return []string{"packages", "locality", "spread", "mix"} }
 
-// ExtraScore begins the names of scores and modifiers that a program adds.
+// ExtraScore begins the names of scores that a program adds.
 const ExtraScore = "x-"
 
-func checkScoreName(s string, known []string) *Mistake {
+func checkScoreName(s string) *Mistake {
 	if strings.HasPrefix(s, ExtraScore) {
 		return checkName(s)
 	}
-	_, wrong := oneOf(s, known)
+	_, wrong := oneOf(s, ScoreNames())
 	return wrong
 }
-
-// maxWeights bounds the weights of one score.
-const maxWeights = 32
 
 func (c *checker) score(at string, s *v1.Score) ScorePlan {
 	plan := ScorePlan{By: s.GetBy()}
@@ -201,14 +198,12 @@ func (c *checker) score(at string, s *v1.Score) ScorePlan {
 		return plan
 	}
 	if s.By != "" {
-		c.wrong(at+".by", checkScoreName(s.By, ScoreNames()))
-	}
-	if c.tooMany(at+".weights", len(s.Weights), maxWeights, "weights") {
-		return plan
+		c.wrong(at+".by", checkScoreName(s.By))
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Weights)) {
 		at := FieldKey(at+".weights", name)
-		c.wrong(at, checkScoreName(name, ModifierNames()))
+		_, wrong := oneOf(name, ModifierNames())
+		c.wrong(at, wrong)
 		plan.Weights = append(plan.Weights, Amount{name, int64(c.weight(at, s.Weights[name], 0))})
 	}
 	return plan
