@@ -44,6 +44,7 @@ type slot struct {
 	launch    *v1.Launch
 	template  *v1.Template
 	outcome   Outcome
+	began     time.Time
 	ended     bool
 	releasing bool
 }
@@ -129,6 +130,7 @@ func (a *Agent) attempt(s *slot, phase v1.AttemptPhase) *v1.AttemptState {
 	return &v1.AttemptState{
 		Slot: l.GetSlot(), Fence: l.GetFence(), JobUid: l.GetJobUid(), Stage: l.GetStage(), Index: l.GetIndex(),
 		Attempt: l.GetAttempt(), Phase: phase, Queue: s.template.GetQueue(), Job: s.template.GetJob(),
+		StartedUnixNano: s.began.UnixNano(),
 	}
 }
 
@@ -277,7 +279,7 @@ func (a *Agent) launch(l *v1.Launch) {
 		a.slots[l.GetSlot()] = s
 	}
 	o := a.fleet.Script(l)
-	s.launch, s.template, s.outcome, s.ended = l, t, o, false
+	s.launch, s.template, s.outcome, s.ended, s.began = l, t, o, false, a.fleet.Stepper.Now()
 	a.fleet.begin(l)
 	a.push(&v1.Change{Kind: &v1.Change_Attempt{Attempt: a.attempt(s, v1.AttemptPhase_ATTEMPT_PHASE_RUNNING)}})
 	if !o.Hold {
@@ -318,7 +320,7 @@ func resources(t *v1.Template) model.Resources {
 
 func (a *Agent) end(s *slot, phase v1.AttemptPhase, result []byte, reason string) {
 	state := a.attempt(s, phase)
-	state.Result, state.Reason = result, reason
+	state.Result, state.Reason, state.EndedUnixNano = result, reason, a.fleet.Stepper.Now().UnixNano()
 	s.ended = true
 	a.fleet.end(s, phase)
 	a.ends[s.launch.GetFence()] = state

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	// avoidMax bounds the nodes that a stage asks to avoid, failuresKept those that one instance remembers.
-	avoidMax, failuresKept = 64, 4
+	// avoidMax bounds the nodes that a stage asks to avoid, failuresKept those that one instance remembers, and failedMax
+	// the instances that remember any.
+	avoidMax, failuresKept, failedMax = 64, 4, 65_536
 	// avoidFor is how long an instance avoids a node.
 	avoidFor = 10 * time.Minute
 	// avoidEvery bounds how often a stage says what it avoids, and avoidHeard is when that has reached the placer.
@@ -56,6 +57,9 @@ type failedOn struct {
 func (v *Avoidance) Fail(index uint64, node model.NodeID, at time.Time) {
 	if v.failed == nil {
 		v.failed = map[uint64][]failedOn{}
+	}
+	if _, known := v.failed[index]; !known && len(v.failed) >= failedMax {
+		return
 	}
 	list := slices.DeleteFunc(v.failed[index], func(f failedOn) bool { return f.node == node || at.Sub(f.at) > avoidFor })
 	list = append(list, failedOn{node, at})
