@@ -48,15 +48,15 @@ type Scorer struct {
 	rule    Rule
 	study   *study
 	futures *futures
-	largest Node
-	after   Node // scratch
+	// cpu and milli are the most of CPU and of devices that a node has, in milli-cores and milli-devices.
+	cpu, milli float64
+	after      Node // scratch
 }
 
 // NewScorer is a scorer. Fragmentation asks for a workload; BestFit and DotProduct for the sizes of the largest nodes:
 // the most CPU, and the most devices, that any node has in all.
 func NewScorer(rule Rule, work *Workload, largest Node) *Scorer {
-	largest.CPU = max(largest.CPU, 1)
-	s := &Scorer{rule: rule, largest: largest}
+	s := &Scorer{rule: rule, cpu: float64(max(largest.CPU, 1)), milli: float64(max(int64(largest.Devices), 1) * Whole)}
 	switch rule {
 	case Fragmentation:
 		s.study = newStudy(work)
@@ -89,18 +89,20 @@ func (s *Scorer) Score(n *Node, d *Demand) (Choice, bool) {
 	panic("frag: no such rule: " + s.rule.String())
 }
 
-// bestFit is 100 less half of what would be left of each, in hundredths of the largest.
+// The two rules below are in floating point, as the study has them: it truncates, and exact numbers fall on the other side
+// of a whole one now and then. Conversions keep products and sums apart; fused they would round otherwise.
+
+// bestFit is 100 less half of what would be left of CPU and of devices, in hundredths of the largest.
 func (s *Scorer) bestFit(n *Node, d *Demand) int64 {
-	cpu, milli := s.largest.CPU, max(int64(s.largest.Devices)*Whole, 1)
-	left := (n.CPU-d.CPU)*milli + (n.Milli()-d.Total())*cpu
-	return clamp(floor(100*2*cpu*milli-100*left, 2*cpu*milli), 100)
+	left := float64(float64(n.CPU-d.CPU)/s.cpu*0.5) + float64(float64(n.Milli()-d.Total())/s.milli*0.5)
+	return clamp(int64((1-left)*100), 100)
 }
 
 // dotProduct is 100 less half of the product of what is left and what is asked for, in hundredths of the largest.
 func (s *Scorer) dotProduct(n *Node, d *Demand) int64 {
-	cpu, milli := float64(s.largest.CPU), float64(max(int64(s.largest.Devices)*Whole, 1))
-	product := float64(n.CPU)/cpu*(float64(d.CPU)/cpu) + float64(n.Milli())/milli*(float64(d.Total())/milli)
-	return clamp(int64(100*(1-product/2)), 100)
+	cpu := float64(float64(n.CPU) / s.cpu * (float64(d.CPU) / s.cpu))
+	milli := float64(float64(n.Milli()) / s.milli * (float64(d.Total()) / s.milli))
+	return clamp(int64(100*(1-(cpu+milli)/2)), 100)
 }
 
 // devicePacking is 100 less a tenth of the hundredths left on the devices in use; at most 50, less the number of free
