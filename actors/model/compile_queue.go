@@ -17,7 +17,7 @@ const (
 	MaxDescription = 1024
 )
 
-func orderNames() []string    { return []string{"fair", "fifo", "shortest", "smallest"} }
+func orderNames() []string    { return []string{"fair", "fifo", "shortest", "smallest", "slowdown"} }
 func backfillNames() []string { return []string{"easy", "shortest", "none"} }
 
 // String is the order as users write it.

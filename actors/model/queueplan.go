@@ -21,12 +21,13 @@ type QueuePlan struct {
 // QueueOrder is the order of waiting work of one priority.
 type QueueOrder uint8
 
-// The orders: in turns, by age, by expected duration, by size.
+// The orders: in turns, by age, by expected duration, by size, by what lowers the mean slowdown.
 const (
 	OrderFair QueueOrder = iota
 	OrderFIFO
 	OrderShortest
 	OrderSmallest
+	OrderSlowdown
 )
 
 // Backfilling says what may go ahead of work that waits for room.

@@ -95,6 +95,7 @@ var policies = map[string]Policy{
 	"fair":          {Order: "fair"},
 	"shortest":      {Order: "shortest"},
 	"smallest":      {Order: "smallest"},
+	"learned":       {Order: "slowdown", Learn: true},
 	"hybrid":        {Score: "hybrid"},
 	"bestfit":       {Score: "bestfit"},
 	"epvm":          {Score: "epvm"},

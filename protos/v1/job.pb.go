@@ -1232,7 +1232,8 @@ type QueueSpec struct {
 	Quota *Quota `protobuf:"bytes,5,opt,name=quota,proto3" json:"quota,omitempty"`
 	// Most that its jobs may hold together, borrowed or not; no limit for what is not named.
 	Max *Quota `protobuf:"bytes,6,opt,name=max,proto3" json:"max,omitempty"`
-	// Order of waiting work of one priority: "fair" (default, jobs take turns), "fifo", "shortest", "smallest".
+	// Order of waiting work of one priority: "fair" (default, jobs take turns), "fifo", "shortest", "smallest",
+	// "slowdown" (what lowers the mean slowdown: little expected duration times the root of size). The last three age.
 	Order string `protobuf:"bytes,7,opt,name=order,proto3" json:"order,omitempty"`
 	// What may go ahead of work that waits for room: "easy" (default: what does not delay it, in the queue's order),
 	// "shortest" (the same, shortest first), "none".

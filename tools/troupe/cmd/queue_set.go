@@ -40,7 +40,7 @@ latter in thousandths: gpu=4000 is four GPUs. --quota none (and likewise --max, 
 	flags.StringVar(&f.spec.Description, "description", "", "free text shown in lists")
 	flags.StringSliceVar(&f.quota, "quota", nil, "what it is sure to get: `NAME=AMOUNT,...`, or none")
 	flags.StringSliceVar(&f.max, "max", nil, "most that its jobs hold: `NAME=AMOUNT,...`, or none")
-	flags.StringVar(&f.spec.Order, "order", "", "order of waiting work of one priority: fair, fifo, shortest or smallest")
+	flags.StringVar(&f.spec.Order, "order", "", "order of waiting work of one priority: fair, fifo, shortest, smallest or slowdown")
 	flags.StringVar(&f.spec.Backfill, "backfill", "", "what may go ahead of work that waits for room: easy, shortest or none")
 	flags.StringSliceVar(&f.score, "score", nil, "how nodes are chosen: `NAME,MODIFIER=WEIGHT,...`, or none")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
