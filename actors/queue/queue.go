@@ -39,6 +39,7 @@ type Actor struct {
 	past    *backfill.Predictor
 	removed bool
 	live    int
+	counts  tally             // of the live jobs
 	jobs    map[string]*entry // newest job of each name
 	keys    map[string]*v1.JobKey
 	dirty   bool
@@ -100,7 +101,9 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 		a.want(ctx, m)
 	case *msg.JobChanged:
 		if e := a.entry(m.Summary); e != nil && e.live {
+			a.counts.sub(e.summary.GetCounts())
 			e.summary = m.Summary
+			a.counts.add(e.summary.GetCounts())
 			a.changed(ctx)
 		}
 	case *msg.JobEnded:
@@ -166,6 +169,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.QueueRead) {
 		a.jobs[s.GetName()] = &entry{uid: model.UID(s.GetUid()), summary: s, live: live, sum: m.Sums[model.UID(s.GetUid())]}
 		if live {
 			a.live++
+			a.counts.add(s.GetCounts())
 		}
 	}
 	if a.again {
@@ -230,6 +234,7 @@ func (a *Actor) admit(ctx *kit.Context, m *msg.Submit, sum [32]byte) {
 		Phase: "pending", Counts: &v1.Counts{Wanted: instances(m.Plan), Waiting: instances(m.Plan)}, SubmittedUnixMs: now.UnixMilli(), Labels: m.Plan.Spec.GetLabels(),
 	}}
 	a.live++
+	a.counts.add(a.jobs[id.Name].summary.GetCounts())
 	a.changed(ctx)
 	reply := &v1.SubmitReply{Queue: a.name, Name: id.Name, Uid: uint64(uid), Created: true}
 	if plant.Is(plant.AckBeforeCommit) {
@@ -256,8 +261,10 @@ func (a *Actor) jobEnded(ctx *kit.Context, m *msg.JobEnded) {
 	if e == nil {
 		return
 	}
+	old := e.summary
 	e.summary = m.Summary
 	if e.live {
+		a.counts.sub(old.GetCounts())
 		a.learn(e, m.Runs)
 		e.live = false
 		a.live--
@@ -380,26 +387,12 @@ func (a *Actor) remove(ctx *kit.Context) {
 }
 
 func (a *Actor) status() *v1.QueueStatus {
-	s := &v1.QueueStatus{Spec: a.spec, LiveJobs: uint64(a.live), Counts: &v1.Counts{}}
+	s := &v1.QueueStatus{Spec: a.spec, LiveJobs: uint64(a.live), EndedJobs: uint64(max(len(a.jobs)-a.live, 0)), Counts: a.counts.proto()}
 	if a.plan != nil && len(a.plan.Quota) > 0 {
 		s.Quota = amounts(a.plan.Quota)
 	}
 	if u := a.use; u != nil {
 		s.Used, s.Waiting, s.Lent, s.Borrowed, s.Allowed = u.Used, u.Waiting, u.Lent, u.Borrowed, u.Allowed
-	}
-	for _, e := range a.jobs { //order: sums
-		if !e.live {
-			s.EndedJobs++
-			continue
-		}
-		c := e.summary.GetCounts()
-		s.Counts.Wanted += c.GetWanted()
-		s.Counts.Waiting += c.GetWaiting()
-		s.Counts.Running += c.GetRunning()
-		s.Counts.Done += c.GetDone()
-		s.Counts.Dead += c.GetDead()
-		s.Counts.FailedAttempts += c.GetFailedAttempts()
-		s.Counts.Slots += c.GetSlots()
 	}
 	return s
 }
