@@ -18,6 +18,7 @@ type class struct {
 	standing, room []filter
 	attributes     []*attribute
 	scoring        scoring
+	scoredBy       uint64 // the state of f.devices that scoring was made for
 	// passes are the nodes that pass the standing filters, maybe those among them believed to have room: one that has
 	// lost its room is dropped when it is met, one that gained comes back from the list of changes.
 	passes, maybe []uint64
@@ -25,6 +26,7 @@ type class struct {
 	read          uint64 // changes taken in
 	known         bool   // all nodes were looked at since changes were missed
 	best          []scored
+	cache         []scored // by node, of classes that look at all nodes
 	domains       []*domains
 }
 
@@ -57,7 +59,7 @@ func (cs *classes) join(f *Fleet, shape *Shape) *class {
 	cs.lastID++
 	c := &class{id: cs.lastID, shape: *shape, key: key, uses: 1, need: shape.Resources, extra: shape.Extra, room: room(shape)}
 	c.standing, c.attributes = f.standing(shape)
-	c.scoring = f.scoringOf(shape)
+	c.scoring, c.scoredBy = f.scoringOf(shape), f.devices.epoch
 	c.attributes = append(c.attributes, c.scoring.attributes...)
 	for _, r := range spreadRules(shape) {
 		a := f.attribute(r.On)
@@ -127,6 +129,9 @@ func (c *class) extend(f *Fleet) {
 	for words := (len(f.ids) + 63) / 64; len(c.passes) < words; {
 		c.passes, c.maybe = append(c.passes, 0), append(c.maybe, 0)
 	}
+	for c.cache != nil && len(c.cache) < len(f.ids) {
+		c.cache = append(c.cache, scored{node: NoNode})
+	}
 	for _, d := range c.domains {
 		for len(d.of) < len(f.ids) {
 			d.of = append(d.of, 0)
@@ -142,7 +147,7 @@ func (c *class) meet(f *Fleet, n NodeIndex) {
 	if !f.up[n] {
 		return
 	}
-	for _, x := range c.standing {
+	for _, x := range c.standing[alwaysUp:] {
 		if !x.admits(f, nil, n) {
 			return
 		}

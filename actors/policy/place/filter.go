@@ -43,6 +43,9 @@ func (f *Fleet) standing(shape *Shape) ([]filter, []*attribute) {
 	})}), held
 }
 
+// alwaysUp is how many of the first filters a node passes that is up.
+const alwaysUp = 2
+
 // openFilter refuses nodes that take no new slots.
 type openFilter struct{}
 

@@ -31,6 +31,11 @@ type Options struct {
 	// stages and queues that name it.
 	Filters []Filter
 	Scores  []Score
+	// Workload is the slots that are expected to come, for the scores that look ahead; if empty, the fleet goes by what it
+	// has placed. WorkloadWeight is the weight of all of them, of which the list may be only the most common; 0 says that
+	// it is all.
+	Workload       []Expected
+	WorkloadWeight int64
 	// Exact looks at every node for every slot: the best score wins, of equal ones the node that was put first.
 	Exact bool
 	// NoClasses gives every stage a class of its own, NoCache forgets scores, NoChance looks at all nodes believed to
@@ -48,6 +53,7 @@ type Fleet struct {
 	capacity []model.Resources
 	version  []uint32
 	extras   []*extra
+	bands    [][2]int32 // slots of bands that are never evicted, and of others
 	nodes    []node
 	drivers  *column[[]string]
 	taints   *column[[]Taint]
@@ -61,6 +67,7 @@ type Fleet struct {
 	stages     []*Stage
 	presences  []*presence
 	holds      map[NodeIndex][]hold
+	devices    devices
 	// moves counts what changes the answer of any rule.
 	moves  uint64
 	chance uint64
@@ -105,6 +112,7 @@ func (f *Fleet) Put(id model.NodeID, what Node) NodeIndex {
 	}
 	f.extras[n] = fresh
 	f.nodes[n].Node, f.nodes[n].live = what, true
+	f.sizeUp(&what)
 	f.classify(n)
 	return n
 }
@@ -169,7 +177,7 @@ func (f *Fleet) vacancy() NodeIndex {
 	}
 	f.ids, f.up, f.rows = append(f.ids, ""), append(f.up, false), append(f.rows, row{})
 	f.capacity, f.version = append(f.capacity, model.Resources{}), append(f.version, 0)
-	f.extras, f.nodes = append(f.extras, nil), append(f.nodes, node{})
+	f.extras, f.nodes, f.bands = append(f.extras, nil), append(f.nodes, node{}), append(f.bands, [2]int32{})
 	f.drivers.set(NodeIndex(n), nil, false)
 	f.taints.set(NodeIndex(n), nil, false)
 	for _, a := range f.attributes.byName { //order: each for itself
@@ -193,7 +201,7 @@ func (f *Fleet) Remove(id model.NodeID) bool {
 	}
 	delete(f.index, id)
 	delete(f.holds, n)
-	f.ids[n], f.nodes[n], f.extras[n] = "", node{}, nil
+	f.ids[n], f.nodes[n], f.extras[n], f.bands[n] = "", node{}, nil, [2]int32{}
 	f.capacity[n], f.rows[n] = model.Resources{}, row{}
 	f.classify(n)
 	f.vacant = append(f.vacant, n)
@@ -227,6 +235,8 @@ func (f *Fleet) Take(s *Stage, n NodeIndex, slots Slots) {
 		f.extras[n].shift(&slots, 1)
 	}
 	f.version[n]++
+	f.bands[n][highOrLow(s.shape.Band)] += int32(slots.Count)
+	f.learn(s.class, slots.Count)
 	s.held[n] += slots.Count
 	s.total += slots.Count
 	f.tally(s, n, slots.Count)
@@ -246,6 +256,7 @@ func (f *Fleet) Give(s *Stage, n NodeIndex, slots Slots) {
 	}
 	f.note(n, false)
 	count := min(slots.Count, s.held[n])
+	f.bands[n][highOrLow(s.shape.Band)] -= int32(count)
 	if s.held[n] -= count; s.held[n] == 0 {
 		delete(s.held, n)
 	}

@@ -418,12 +418,13 @@ func (w *world) choose(s *ledgerStage) (best NodeIndex, feasible int) {
 	best = NoNode
 	f, st := w.fleets[len(w.fleets)-1], s.in[len(w.fleets)-1]
 	var bestCrowd, bestScore int64
+	f.rescore(st.class)
 	for i, n := range w.nodes {
 		if n.gone || w.refuses(s, n) != "" {
 			continue
 		}
 		feasible++
-		crowd, score := w.crowd(s, n), f.rate(st, st.class, NodeIndex(i)).score
+		crowd, score := w.crowd(s, n), f.placed(st, NodeIndex(i), f.score(st.class, NodeIndex(i))).score
 		if best == NoNode || crowd < bestCrowd || crowd == bestCrowd && score > bestScore {
 			best, bestCrowd, bestScore = NodeIndex(i), crowd, score
 		}
@@ -552,7 +553,10 @@ func (w *world) live() (list []*ledgerNode) {
 // every slot makes, for many slots at once as for one after the other.
 func TestB16_DecisionsEqualAFullScan(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := newWorld(Options{Score: rapid.SampledFrom([]string{"", BestFit, EPVM}).Draw(t, "score")})
+		w := newWorld(Options{
+			Score:    rapid.SampledFrom([]string{"", BestFit, EPVM, Fragmentation, Packing}).Draw(t, "score"),
+			Workload: []Expected{{Devices: model.DeviceNeed{Kind: "gpu", Count: 1, Milli: 500}, Weight: 3}, {Devices: model.DeviceNeed{Kind: "gpu", Count: 2, Milli: 1000}, Weight: 1}},
+		})
 		t.Repeat(w.actions(func(t *rapid.T, s *ledgerStage) { w.placeExact(t, s, rapid.IntRange(1, 9).Draw(t, "n")) }))
 	})
 }

@@ -1,6 +1,8 @@
 package place
 
 import (
+	"math/bits"
+
 	"github.com/troupe-sched/troupe/actors/model"
 )
 
@@ -33,6 +35,8 @@ const (
 	scanned, scannedFew = 256, 32
 	// drawn is how many nodes are drawn by chance for a slot, and remembered how many of the best are kept.
 	drawn, remembered = 8, 8
+	// inARow is how many neighbours are drawn at once: they lie side by side in memory.
+	inARow = 4
 	// drawnMost bounds the draws while drawn nodes turn out to have no room.
 	drawnMost = 4 * drawn
 )
@@ -52,6 +56,7 @@ func (f *Fleet) Place(s *Stage, ask Ask, out []Assignment) []Assignment {
 		return out
 	}
 	c.extend(f)
+	f.rescore(c)
 	for len(f.scratch.placed) < len(f.ids) {
 		f.scratch.placed = append(f.scratch.placed, 0)
 	}
@@ -148,7 +153,9 @@ func (f *Fleet) choose(s *Stage, c *class, short bool) choice {
 	}
 	done := false
 	switch {
-	case small || c.count <= f.scannedFew:
+	case small:
+		f.keepScores(c)
+	case c.count <= f.scannedFew:
 	case len(s.even) == 1:
 		done = f.spread(s, c, short, &k)
 	default:
@@ -162,11 +169,14 @@ func (f *Fleet) choose(s *Stage, c *class, short bool) choice {
 	return k
 }
 
+// maxCached bounds the scores that classes keep of all nodes, together.
+const maxCached = 4 << 20
+
 // scan looks at all nodes that are believed to have room.
 func (f *Fleet) scan(s *Stage, c *class, short bool, k *choice) {
 	for w := range c.maybe {
 		for word := c.maybe[w]; word != 0; word &= word - 1 {
-			n := NodeIndex(w<<6 + trailing(word))
+			n := NodeIndex(w<<6 + bits.TrailingZeros64(word))
 			if f.feasible(s, c, n, short) {
 				k.see(f.rate(s, c, n))
 			}
@@ -174,28 +184,43 @@ func (f *Fleet) scan(s *Stage, c *class, short bool, k *choice) {
 	}
 }
 
+// keepScores lets a class that looks at all nodes keep their scores.
+func (f *Fleet) keepScores(c *class) {
+	if c.cache == nil && !f.options.NoCache && len(f.ids)*len(f.classes.byKey) <= maxCached {
+		c.cache = make([]scored, 0, len(f.ids))
+		c.extend(f)
+	}
+}
+
 // draw looks at the best nodes of the last time, and at a few drawn by chance.
 func (f *Fleet) draw(s *Stage, c *class, short bool, k *choice) {
 	for i := 0; i < len(c.best); {
-		if n := c.best[i].node; int(n) < len(f.ids) && c.passed(n) && f.feasible(s, c, n, short) {
-			x := f.rate(s, c, n)
-			c.best[i] = scored{n, f.version[n], x.score}
-			k.see(x)
+		b := &c.best[i]
+		if c.passed(b.node) && f.feasible(s, c, b.node, short) {
+			if b.version != f.version[b.node] || f.options.NoCache {
+				*b = scored{b.node, f.version[b.node], f.score(c, b.node)}
+			}
+			k.see(f.placed(s, b.node, b.score))
 			i++
 			continue
 		}
 		c.best[i] = c.best[len(c.best)-1]
 		c.best = c.best[:len(c.best)-1]
 	}
+	n := NoNode
 	for fresh, tries := 0, 0; fresh < drawn && tries < drawnMost; tries++ {
-		n := c.next(NodeIndex(f.random(len(f.ids))))
-		if n == NoNode {
+		if tries%inARow == 0 || int(n) == len(f.ids)-1 {
+			n = NodeIndex(f.random(len(f.ids)))
+		} else {
+			n++
+		}
+		if n = c.next(n); n == NoNode {
 			return
 		}
 		if f.feasible(s, c, n, short) {
-			x := f.rate(s, c, n)
-			k.see(x)
-			c.remember(scored{n, f.version[n], x.score})
+			x := scored{n, f.version[n], f.score(c, n)}
+			k.see(f.placed(s, n, x.score))
+			c.remember(x)
 			fresh++
 		}
 	}
@@ -237,7 +262,19 @@ func (f *Fleet) feasible(s *Stage, c *class, n NodeIndex, short bool) bool {
 
 // rate scores a node for one slot of a stage.
 func (f *Fleet) rate(s *Stage, c *class, n NodeIndex) candidate {
-	x := candidate{node: n, score: c.score(f, n)}
+	if c.cache == nil {
+		return f.placed(s, n, f.score(c, n))
+	}
+	known := &c.cache[n]
+	if known.node != n || known.version != f.version[n] {
+		*known = scored{n, f.version[n], f.score(c, n)}
+	}
+	return f.placed(s, n, known.score)
+}
+
+// placed adds to the score of a node what depends on where slots are.
+func (f *Fleet) placed(s *Stage, n NodeIndex, score int64) candidate {
+	x := candidate{node: n, score: score}
 	for _, r := range s.raters {
 		x.score += r.weight * r.rate(f, s, n)
 	}

@@ -17,6 +17,10 @@ const (
 	// Hybrid prefers the node that a slot leaves with least, and with its resources in balance: what is left of one
 	// resource is of no use once another has run out. Borg names the aim (section 3.2), the formula is ours.
 	Hybrid = "hybrid"
+	// Fragmentation prefers the node whose devices become less useless to the work that is expected (package frag), and
+	// Packing the one where the least is wasted in the end. Without devices in the cell they are Hybrid.
+	Fragmentation = "fragmentation"
+	Packing       = "packing"
 )
 
 // MaxScore is the best that one score gives; the least is 0.
@@ -73,46 +77,6 @@ func price(held int64) int64 {
 	whole, rest := at>>partBits, at&(1<<partBits-1)
 	return int64((1<<11)<<whole + (1<<11)<<whole*rest>>partBits)
 }
-
-// scoring is how a class chooses among nodes.
-type scoring struct {
-	name       string
-	base       base
-	attributes []*attribute
-}
-
-func (f *Fleet) scoringOf(shape *Shape) scoring {
-	name := shape.Score.By
-	if name == "" {
-		name = f.options.Score
-	}
-	switch name {
-	case BestFit:
-		return scoring{name: name, base: bestFit}
-	case EPVM:
-		return scoring{name: name, base: epvm}
-	}
-	return scoring{name: Hybrid, base: hybrid}
-}
-
-// score rates a node by all that does not depend on where slots of stages are.
-func (c *class) score(f *Fleet, n NodeIndex) int64 {
-	return c.scoring.base(&c.need, &f.rows[n])
-}
-
-// weighted is a modifier of a stage with its weight.
-type weighted struct {
-	rater
-	weight int64
-}
-
-// rater rates a node by where slots are, 0 to MaxScore.
-type rater interface {
-	name() string
-	rate(f *Fleet, s *Stage, n NodeIndex) int64
-}
-
-func (f *Fleet) ratersOf(s *Stage) []weighted { return nil }
 
 // random is the next number of the fleet's chance, below n: xorshift64* (Vigna 2016), reduced by multiplication.
 func (f *Fleet) random(n int) int {

@@ -1,11 +1,6 @@
 package place
 
-import (
-	"math/bits"
-	"slices"
-)
-
-func trailing(word uint64) int { return bits.TrailingZeros64(word) }
+import "slices"
 
 // least is the count of slots in the domain that has the fewest, of domains where some node passes the standing filters.
 func (f *Fleet) least(s *Stage, t *tally) int32 {
