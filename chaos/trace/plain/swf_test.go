@@ -3,6 +3,7 @@ package plain
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/troupe-sched/troupe/actors/policy/backfill"
@@ -258,4 +259,42 @@ func (o *oneNode) tries(i int) bool {
 	o.running = append(o.running, i)
 	o.waiting = slices.DeleteFunc(o.waiting, func(w int) bool { return w == i })
 	return true
+}
+
+// TestX3_MadeWorkloadsHaveTheFormOfLogs writes drawn jobs as a log and reads them again, and checks that they are what
+// such logs are made of.
+func TestX3_MadeWorkloadsHaveTheFormOfLogs(t *testing.T) {
+	short, unstated, outlived := 0, 0, 0
+	for seed := range uint64(20) {
+		pool := int64(2) << (seed % 8)
+		jobs := MakeRigid(seed, 200, pool, 0.8)
+		var text strings.Builder
+		if err := swf.Write(&text, pool, jobs); err != nil {
+			t.Fatal(err)
+		}
+		log, err := swf.Read(strings.NewReader(text.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, left := log.Rigid(log.Procs)
+		if log.Procs != pool || left != 0 || !slices.Equal(again, jobs) {
+			t.Fatalf("seed %d: read back %d jobs for %d processors, %d left out", seed, len(again), log.Procs, left)
+		}
+		for i, j := range jobs {
+			if i > 0 && j.Submit < jobs[i-1].Submit {
+				t.Fatalf("seed %d: job %d comes before the one ahead of it", seed, i)
+			}
+			if j.Run < 10 {
+				short++
+			}
+			if j.Stated == 0 {
+				unstated++
+			} else if j.Run == j.Stated {
+				outlived++
+			}
+		}
+	}
+	if short < 100 || unstated < 100 || outlived < 20 {
+		t.Errorf("%d short, %d unstated, %d cut off: logs have more of these", short, unstated, outlived)
+	}
 }

@@ -1,5 +1,11 @@
 package swf
 
+import (
+	"bufio"
+	"fmt"
+	"io"
+)
+
 // Rigid is a job as most studies play it: it comes at a time and needs so many processors for so long, no more and no
 // less, all at one time.
 type Rigid struct {
@@ -31,4 +37,18 @@ func (l *Log) Rigid(procs int64) (jobs []Rigid, left int) {
 		jobs = append(jobs, r)
 	}
 	return jobs, left
+}
+
+// Write writes jobs as a log of a machine of so many processors. Reading it again and taking its rigid jobs gives the same.
+func Write(w io.Writer, procs int64, jobs []Rigid) error {
+	out := bufio.NewWriter(w)
+	fmt.Fprintf(out, "; Version: 2.2\n; MaxProcs: %d\n", procs)
+	for _, j := range jobs {
+		stated := j.Stated
+		if stated <= 0 {
+			stated = Unknown
+		}
+		fmt.Fprintf(out, "%d %d -1 %d %d -1 -1 %d %d -1 1 %d -1 -1 -1 -1 -1 -1\n", j.ID, j.Submit, j.Run, j.Procs, j.Procs, stated, j.User)
+	}
+	return out.Flush()
 }
