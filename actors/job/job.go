@@ -379,19 +379,21 @@ func (a *Actor) want(ctx *kit.Context, force bool) {
 	if a.mode == reading || a.mode == recovering {
 		return
 	}
-	change := false
+	change, avoided := false, false
 	for _, st := range a.stages {
 		if t := a.useful(st); t != st.target {
 			st.target = t
 			change = true
 		}
-		change = st.avoid.Refresh(ctx.Now()) || change
+		avoided = st.avoid.Refresh(ctx.Now()) || avoided
 		if _, stale := st.avoid.Said(); stale {
 			a.note(ctx) // then it is said
 		}
 	}
-	if (change || force) && a.mode != ended {
-		w := &msg.Want{ID: a.id, UID: a.uid(), Priority: a.plan.Priority, Job: ctx.Self(), Plan: a.plan, Again: !change}
+	if (change || avoided || force) && a.mode != ended {
+		w := &msg.Want{
+			ID: a.id, UID: a.uid(), Priority: a.plan.Priority, Job: ctx.Self(), Plan: a.plan, Again: avoided || !change,
+		}
 		for _, st := range a.stages {
 			if st.target > 0 {
 				avoid, _ := st.avoid.Said()

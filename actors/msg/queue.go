@@ -26,7 +26,8 @@ type Want struct {
 	// Plan of the job.
 	Plan   *model.Plan
 	Stages []StageWant
-	// Again says that nothing has changed: it is said once more in case it was lost on its way, and goes all the way.
+	// Again says that it goes all the way although no target has changed: it is said once more in case it was lost, or
+	// what is avoided has changed.
 	Again bool
 }
 

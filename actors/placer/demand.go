@@ -1,11 +1,14 @@
 package placer
 
 import (
+	"slices"
+
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/backfill"
 	"github.com/troupe-sched/troupe/actors/policy/place"
+	"github.com/troupe-sched/troupe/actors/policy/preempt"
 )
 
 // demand is what one stage of one job may hold, and holds.
@@ -15,6 +18,13 @@ type demand struct {
 	slots   *place.Stage // what and where its slots are
 	classed bool         // slots has the shape that the plan says
 	held    uint64
+	// leaving are slots that its job was asked to give up, claims the room that is being made for it, claimed the slots
+	// in them.
+	leaving, claimed int
+	claims           []*claim
+	// victim is its number where preemption knows it, -1 else; ran what was counted as running of it.
+	victim preempt.StageIndex
+	ran    int64
 
 	// As long as it waits: its line and its place there, how it is ordered, since when it waits.
 	line  *line
@@ -27,18 +37,25 @@ type demand struct {
 	counted        counted // what the division was told of it
 }
 
-func (d *demand) outstanding() uint64 {
+// missing is how many slots it wants beyond those that it holds, outstanding how many for which no room is being made.
+func (d *demand) missing() uint64 {
 	if d.held >= d.Target {
 		return 0
 	}
 	return d.Target - d.held
 }
 
-// lineID is the line in which it waits. A gang fits as a whole or not at all, and what avoids nodes fits where others do
-// not: they wait alone.
+func (d *demand) outstanding() uint64 {
+	if missing := d.missing(); missing > uint64(d.claimed) {
+		return missing - uint64(d.claimed)
+	}
+	return 0
+}
+
+// lineID is the line in which it waits. A gang fits as a whole or not at all: it waits alone.
 func (d *demand) lineID() lineID {
 	id := lineID{queue: d.queue, room: d.slots.Line()}
-	if d.Plan.Gang || len(d.Avoid) > 0 {
+	if d.Plan.Gang {
 		id.alone = d.Stage
 	}
 	return id
@@ -48,7 +65,7 @@ func (d *demand) lineID() lineID {
 func (a *Actor) record(id model.StageID) *demand {
 	d := a.demands[id]
 	if d == nil {
-		d = &demand{Demand: msg.Demand{Stage: id}, slots: a.fleet.Stage(place.Shape{}), duration: backfill.Never}
+		d = &demand{Demand: msg.Demand{Stage: id}, slots: a.fleet.Stage(place.Shape{}), duration: backfill.Never, victim: -1}
 		a.demands[id] = d
 	}
 	return d
@@ -57,7 +74,12 @@ func (a *Actor) record(id model.StageID) *demand {
 // settle brings everything in line with what has changed about a demand: its place among those that wait, and whether
 // it is remembered at all.
 func (a *Actor) settle(ctx *kit.Context, d *demand) {
+	if a.demands[d.Stage] != d {
+		return // it was forgotten
+	}
+	a.trim(ctx, d)
 	a.account(d)
+	a.limitVictim(d)
 	waits := d.classed && d.outstanding() > 0
 	switch {
 	case waits && d.line == nil:
@@ -82,6 +104,7 @@ func (a *Actor) forget(d *demand) {
 		d.queue.stages--
 		a.dropQueue(d.queue)
 	}
+	a.dropVictim(d)
 	a.fleet.End(d.slots)
 	d.classed = false
 }
@@ -94,19 +117,38 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 		a.settle(ctx, d)
 		return
 	}
+	if d.Plan == nil && d.held > 0 {
+		a.victims = nil // what it is was not known: make the index anew
+	}
 	if d.line != nil {
 		d.leave() // and comes again to where it stands now, with the same turns and the same wait
 	}
 	if d.Plan != m.Plan {
 		a.uncount(d)
-		a.fleet.Change(d.slots, place.ShapeOf(m.Plan, m.ID.Queue, m.Labels, m.Priority.Band))
+		a.fleet.Change(d.slots, a.shape(m))
+	}
+	if !slices.Equal(d.Avoid, m.Avoid) {
+		a.fleet.SetAvoid(d.slots, m.Avoid)
 	}
 	d.Demand, d.classed = *m, true
 	if d.queue == nil {
 		d.queue = a.queueOf(m.ID.Queue)
 		d.queue.stages++
 	}
+	d.expect()
 	a.settle(ctx, d)
+}
+
+// shape is what the slots of a demand are: chosen as its stage says, else as its queue does.
+func (a *Actor) shape(m *msg.Demand) place.Shape {
+	s := place.ShapeOf(m.Plan, m.ID.Queue, m.Labels, m.Priority.Band)
+	if q := a.queues[m.ID.Queue]; q != nil && q.plan != nil && s.Score.By == "" {
+		s.Score.By = q.plan.Score.By
+		if len(s.Score.Weights) == 0 {
+			s.Score.Weights = q.plan.Score.Weights
+		}
+	}
+	return s
 }
 
 // void ends the demands of a queue that has restarted: those of jobs that still live come again.
