@@ -1,61 +1,104 @@
 package placer
 
 import (
+	"slices"
+
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/place"
 )
 
-// pass is one turn of granting: through the levels from high to low, as far as the budget goes.
+// pass is one turn of granting: through the levels from high to low, as far as the budgets go.
 type pass struct {
 	*Actor
 	ctx    *kit.Context
 	now    int64
-	budget int
+	number uint64
+	// budget is the slots that may still be granted, evictions those that may be evicted, looks the demands that may be
+	// looked at behind a reservation.
+	budget, evictions, looks int
+	// passed says that the first demand that did not fit has been met, parked are those that stand aside in this turn.
+	passed   bool
+	parked   []*demand
+	refilled []*level
 }
 
 // grant gives out what fits now.
 func (a *Actor) grant(ctx *kit.Context) {
 	a.divide(ctx)
-	p := &pass{Actor: a, ctx: ctx, now: ctx.Now().UnixMilli(), budget: grantsMax}
-	for i := 0; i < len(a.levels); i++ {
-		l := a.levels[i]
-		if p.serve(l); p.budget <= 0 {
-			a.usesSoon(ctx)
-			a.wake(ctx) // the rest when this actor has answered those who wait
-			return
+	a.passes++
+	p := &pass{
+		Actor: a, ctx: ctx, now: ctx.Now().UnixMilli(), number: a.passes,
+		budget: grantsMax, evictions: evictionsMax, looks: looksMax,
+	}
+	p.release()
+	p.redeem()
+	for i := 0; i < len(a.levels) && p.open(); i++ {
+		if p.waits.kept != nil {
+			p.refill(a.levels[i])
 		}
-		if len(l.lines) == 0 {
-			a.levels = append(a.levels[:i], a.levels[i+1:]...)
-			i--
-		}
+		p.serve(a.levels[i])
+	}
+	if !p.passed && p.open() {
+		p.waits.first = nil
+	}
+	p.unpark()
+	a.levels = slices.DeleteFunc(a.levels, func(l *level) bool { return len(l.lines) == 0 })
+	if !p.open() {
+		a.wake(ctx) // the rest when this actor has answered those who wait
 	}
 	a.usesSoon(ctx)
+	a.sweepSoon(ctx)
 }
+
+// open reports whether there is anything left of the budgets.
+func (p *pass) open() bool { return p.budget > 0 && p.evictions > 0 }
 
 // serve grants to one level until nothing more fits or the budget is used up.
 func (p *pass) serve(l *level) {
-	l.reopen(p.room, p.now)
-	for p.budget > 0 {
-		ln := l.next()
+	l.reopen(p.Actor, p.now)
+	for p.open() {
+		ln := l.next(p.Actor)
 		if ln == nil {
 			return
 		}
+		if ln.id.queue.stopped == p.number {
+			l.shut()
+			continue
+		}
 		d := ln.waiting[0]
 		n := p.portion(l, d)
-		room := p.allowed(d)
-		may := int(min(int64(n), room.Own+room.Borrowed))
-		if may < n && d.Plan.Gang {
-			may = 0
-		}
-		if got := p.place(d, may); got < n {
+		switch got := p.try(l, d, n); {
+		case got == n && d.line != nil:
+			d.served(p.now)
+		case got == n:
+		case p.behind(ln, d):
+			p.park(d)
+		case !p.open():
+		default:
 			ln.tried = p.room
 			l.shut()
-		} else if d.line != nil {
-			d.served(p.now)
 		}
 	}
+}
+
+// try grants up to n slots of a demand, or makes room for them, and returns how many.
+func (p *pass) try(l *level, d *demand, n int) (got int) {
+	room := p.allowed(d)
+	if may := int(min(int64(n), room.Own+room.Borrowed)); may == n || !d.Plan.Gang && may > 0 {
+		got = p.place(d, may)
+		if got < may {
+			got += p.preempt(d, may-got)
+		}
+		if got < may && p.open() {
+			p.blocked(l, d)
+		}
+	}
+	if got < n && room.Yielded > 0 {
+		got += p.preempt(d, n-got)
+	}
+	return got
 }
 
 // portion is how many slots a demand gets before the next: a turn, all that there is if nobody else waits, and all of a
@@ -74,30 +117,60 @@ func (p *pass) portion(l *level, d *demand) int {
 // place chooses nodes for n slots of a demand and asks them to hold them. It returns how many were placed; of a gang all
 // or none.
 func (p *pass) place(d *demand, n int) (placed int) {
-	p.found = p.fleet.Place(d.slots, place.Ask{Slots: n, All: d.Plan.Gang}, p.found[:0])
-	for _, f := range p.found {
-		placed += f.Count
-	}
+	p.found = p.fleet.Place(d.slots, place.Ask{Slots: n, All: d.Plan.Gang, Short: p.short(d)}, p.found[:0])
 	for _, f := range p.found {
 		p.reserve(d, f)
+		placed += f.Count
 	}
-	p.budget -= placed
 	return placed
 }
 
-// reserve asks a node to hold slots, and books them.
+// reserve asks a node to hold slots that the fleet has booked.
 func (p *pass) reserve(d *demand, f place.Assignment) {
 	nd := p.nodes[p.fleet.ID(f.Node)]
-	each := d.Plan.Resources
+	slots := d.slots.Slots(f)
 	// The serial grows over restarts of this actor: a node must not take a Reserve for one that it knows.
 	r := &msg.Reserve{
-		Serial: p.env.IDs.Order(), Stage: d.Stage, ID: d.ID, Job: d.Job, Each: each, Extra: d.Plan.Extra,
-		Slots: make([]model.SlotID, f.Count),
+		Serial: p.env.IDs.Order(), Stage: d.Stage, ID: d.ID, Job: d.Job, Each: slots.Each, Extra: slots.Extra,
+		Slots: make([]model.SlotID, f.Count), Devices: f.Devices,
 	}
 	for i := range r.Slots {
 		r.Slots[i] = p.env.IDs.Slot()
 	}
-	nd.pending = append(nd.pending, pending{r.Serial, d.Stage, each, d.Plan.Extra, f.Count})
-	p.count(p.ctx, nd, d, each, d.Plan.Extra, f.Count)
+	nd.pending = append(nd.pending, pending{r.Serial, d.Stage, slots})
+	p.budget -= f.Count
+	p.started(d, f)
+	p.add(p.ctx, nd, d, slots, p.now)
 	p.ctx.Tell(nd.ref, r)
+}
+
+// behind reports whether a demand that found no room beside what is kept has shorter ones behind it that may.
+func (p *pass) behind(ln *line, d *demand) bool {
+	return p.waits.kept != nil && p.waits.kept.demand != d && p.looks > 0 && ln.timed > 0 && !p.short(d)
+}
+
+// park lets a demand stand aside for the rest of the turn, with all that come before the next short one.
+func (p *pass) park(d *demand) {
+	p.looks--
+	d.line.aside(d)
+	p.parked = append(p.parked, d)
+}
+
+// unpark brings everything back to its place.
+func (p *pass) unpark() {
+	for _, d := range p.parked {
+		if d.line != nil {
+			d.line.back(d)
+		}
+	}
+	for _, l := range p.refilled {
+		l.rerank(p.now)
+	}
+}
+
+// refill lets what waits in a level go in the order in which its queues fill the room beside a reservation.
+func (p *pass) refill(l *level) {
+	if l.refill() {
+		p.refilled = append(p.refilled, l)
+	}
 }

@@ -22,6 +22,8 @@ type level struct {
 	turns uint64
 	// changesAt is when ranks change by themselves, because orders age.
 	changesAt int64
+	// mixed says that queues of different orders meet.
+	mixed bool
 }
 
 // lineID tells lines apart: what fits one demand of a line fits all.
@@ -39,6 +41,8 @@ type line struct {
 	waiting []*demand
 	// tried is the version of the room for which nothing more was found to fit.
 	tried uint64
+	// timed counts those of which it is known how long they run.
+	timed int
 	// rank is what the line stood at in level.open; it may have risen since.
 	rank rank
 }
@@ -82,9 +86,13 @@ func (a *Actor) join(d *demand, now int64) {
 	if d.since == 0 {
 		d.since = now
 	}
+	d.part = a.cell(d)
 	d.rank = d.rankAt(now)
 	d.line = ln
 	heap.Push(ln, d)
+	if d.duration != backfill.Never {
+		ln.timed++
+	}
 	ln.tried = 0 // what has come may fit where the others do not
 	l.changesAt = min(l.changesAt, d.queue.order.ChangesAt(now))
 }
@@ -92,11 +100,26 @@ func (a *Actor) join(d *demand, now int64) {
 // leave takes a demand out of its line.
 func (d *demand) leave() {
 	ln := d.line
-	heap.Remove(ln, d.at)
-	d.line = nil
+	if d.at >= 0 {
+		heap.Remove(ln, d.at)
+	}
+	if d.line = nil; d.duration != backfill.Never {
+		ln.timed--
+	}
 	if len(ln.waiting) == 0 {
 		delete(ln.level.lines, ln.id)
 	}
+}
+
+// aside takes a demand out of the heap of its line, back puts it in again.
+func (ln *line) aside(d *demand) {
+	heap.Remove(ln, d.at)
+	d.at = -1
+}
+
+func (ln *line) back(d *demand) {
+	heap.Push(ln, d)
+	ln.level.lines[ln.id] = ln
 }
 
 // rankAt is the rank of a demand by its queue's order.
@@ -169,28 +192,64 @@ func (o *openLines) Pop() any {
 	return ln
 }
 
-// reopen gathers the lines that may be served in this pass: those in which more may fit than was found before.
-func (l *level) reopen(room uint64, now int64) {
+// reopen gathers the lines that may be served in this turn: those in which more may fit than was found before.
+func (l *level) reopen(a *Actor, now int64) {
 	if now >= l.changesAt {
 		l.rerank(now)
 	}
-	l.open = l.open[:0]
+	l.open, l.mixed = l.open[:0], false
+	var order *queue
 	for _, ln := range l.lines { //order: a heap by ranks that all differ
-		if ln.tried != room {
-			ln.rank = ln.waiting[0].rank
+		if ln.tried != a.room {
 			l.open = append(l.open, ln)
 		}
+		if order == nil {
+			order = ln.id.queue
+		}
+		l.mixed = l.mixed || order.order != ln.id.queue.order
+	}
+	l.reheap(a)
+}
+
+func (l *level) reheap(a *Actor) {
+	for _, ln := range l.open {
+		ln.rank = l.rank(a, ln)
 	}
 	heap.Init(&l.open)
+}
+
+// rank is where a line stands. Queues of different orders take turns by what they hold of what they may hold.
+func (l *level) rank(a *Actor, ln *line) rank {
+	r := ln.waiting[0].rank
+	if l.mixed {
+		r.share = a.part(ln.id.queue)
+	}
+	return r
+}
+
+// refill orders what may fill the room beside a reservation as its queue says, and reports whether that differs.
+func (l *level) refill() (differs bool) {
+	for _, ln := range l.lines { //order: each for itself
+		if ln.id.queue.fill != backfill.ShortestFirst {
+			continue
+		}
+		differs = true
+		for _, d := range ln.waiting {
+			w := d.waiting()
+			d.rank.key = ln.id.queue.fill.Key(&w, d.rank.key)
+		}
+		heap.Init(ln)
+	}
+	return differs
 }
 
 // rerank gives all that waits the ranks of now.
 func (l *level) rerank(now int64) {
 	l.changesAt = backfill.Never
 	for _, ln := range l.lines { //order: each for itself
+		l.changesAt = min(l.changesAt, ln.id.queue.order.ChangesAt(now))
 		for _, d := range ln.waiting {
 			d.rank = d.rankAt(now)
-			l.changesAt = min(l.changesAt, d.queue.order.ChangesAt(now))
 		}
 		heap.Init(ln)
 	}
@@ -200,14 +259,14 @@ func (l *level) rerank(now int64) {
 func (l *level) shut() { heap.Pop(&l.open) }
 
 // next is the line whose turn it is; nil when none is left.
-func (l *level) next() *line {
+func (l *level) next(a *Actor) *line {
 	for len(l.open) > 0 {
 		ln := l.open[0]
 		if len(ln.waiting) == 0 {
 			heap.Pop(&l.open)
 			continue
 		}
-		if r := ln.waiting[0].rank; r != ln.rank {
+		if r := l.rank(a, ln); r != ln.rank {
 			ln.rank = r
 			heap.Fix(&l.open, 0)
 			continue

@@ -7,6 +7,8 @@ import (
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/place"
+	"github.com/troupe-sched/troupe/actors/policy/preempt"
+	"github.com/troupe-sched/troupe/actors/policy/share"
 )
 
 const (
@@ -28,8 +30,22 @@ type Actor struct {
 	// accounts of the queues, and what the cell has in their dimensions.
 	accounts accounts
 	total    []int64
-	telling  bool     // queues will hear what they use
+	telling  bool // queues will hear what they use
+
+	victims *victims // nil until somebody has to be evicted
+	// running is how many slots are held at each priority.
+	running map[model.Priority]int64
+	// unrest are the nodes with evictions, claims, or to be emptied; ready those whose claims may be redeemed.
+	unrest   map[model.NodeID]*node
+	ready    []*node
+	sweeping bool
+	evicted  map[string]uint64 // slots, by rule
+	recall   *share.Recall
+	choices  []preempt.Choice
+	serial   uint64 // of grants
+	waits    waits
 	levels   []*level // by priority
+	passes   uint64   // so far
 	// room counts the changes after which more may fit than before.
 	room  uint64
 	woken bool // a grant is on its way to this actor itself
@@ -51,6 +67,7 @@ func New(env *msg.Env, o place.Options) *Actor {
 	a := &Actor{
 		env: env, fleet: place.NewFleet(o), nodes: map[model.NodeID]*node{}, demands: map[model.StageID]*demand{},
 		queues: map[string]*queue{}, accounts: newAccounts(nil), room: 1,
+		running: map[model.Priority]int64{}, unrest: map[model.NodeID]*node{}, evicted: map[string]uint64{},
 	}
 	a.total = a.accounts.capacity(nil)
 	return a
@@ -78,6 +95,10 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.void(ctx, m.Queue)
 	case *msg.QueueShare:
 		a.share(ctx, m)
+	case sweep:
+		a.sweep(ctx)
+	case reservationDue:
+		a.gain(ctx)
 	case usesDue:
 		a.tellUses(ctx)
 	case *msg.GetLedger:

@@ -2,6 +2,7 @@ package placer
 
 import (
 	"maps"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -31,7 +32,9 @@ type queue struct {
 	part  share.Queue
 	// stages that the placer keeps a record of.
 	stages int
-	told   *msg.QueueUse // what it was told that it uses
+	// stopped is the turn in which its first demand did not fit, if nothing of it may go ahead of that.
+	stopped uint64
+	told    *msg.QueueUse // what it was told that it uses
 }
 
 // accounts is the division of the cell among its queues. It counts always, and divides only if anything is limited.
@@ -50,38 +53,11 @@ func newAccounts(units []string) accounts {
 
 // vector is an amount in the dimensions of the division.
 func (s *accounts) vector(each model.Resources, extra *model.Extra) []int64 {
-	v := make([]int64, model.NumResources+len(s.units))
-	copy(v, each[:])
-	if extra == nil {
-		return v
-	}
-	for i, name := range s.units {
-		for _, c := range extra.Custom {
-			if c.Name == name {
-				v[model.NumResources+i] += c.N
-			}
-		}
-		if d := extra.Devices; d.Count > 0 && d.Kind == name {
-			v[model.NumResources+i] += int64(d.Count) * int64(d.Milli)
-		}
-	}
-	return v
+	return vector(s.units, each, extra)
 }
 
 // capacity is what a node adds to the cell.
-func (s *accounts) capacity(i *v1.NodeInfo) []int64 {
-	v := []int64{model.CPU: i.GetCpuMilli(), model.Memory: i.GetMemoryBytes(), model.Disk: i.GetDiskBytes(), model.Net: i.GetNetBps()}
-	for _, name := range s.units {
-		n := i.GetCustom()[name]
-		for _, d := range i.GetDevices() {
-			if d.GetKind() == name {
-				n += model.WholeDevice
-			}
-		}
-		v = append(v, n)
-	}
-	return v
-}
+func (s *accounts) capacity(i *v1.NodeInfo) []int64 { return capacity(s.units, i) }
 
 // limits are amounts by name in the dimensions of the division; what is not named is not limited.
 func (s *accounts) limits(named []model.Amount) []int64 {
@@ -116,8 +92,12 @@ func (a *Actor) share(ctx *kit.Context, m *msg.QueueShare) {
 		a.limit(q)
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(a.demands), compareStages) { //order: sorted
-		if d := a.demands[id]; d.queue == q && d.line != nil {
-			a.demand(ctx, &d.Demand) // its place and its score may be others
+		if d := a.demands[id]; d.queue == q && d.classed {
+			a.fleet.Change(d.slots, a.shape(&d.Demand))
+			if d.line != nil {
+				d.leave() // its place may be another
+			}
+			a.settle(ctx, d)
 		}
 	}
 	a.dropQueue(q)
@@ -150,7 +130,7 @@ func (a *Actor) learnUnits(plan *model.QueuePlan) bool {
 	if len(units) == len(a.accounts.units) {
 		return false
 	}
-	a.accounts = newAccounts(units)
+	a.accounts, a.victims = newAccounts(units), nil
 	a.total = a.accounts.capacity(nil)
 	for _, name := range slices.Sorted(maps.Keys(a.queues)) { //order: sorted
 		q := a.queues[name]
@@ -199,8 +179,15 @@ type counted struct {
 	held, waits int64
 }
 
-// account tells the division what has changed about a demand.
+// account tells the division what has changed about a demand. What its job was asked to give up it waits for, what room is
+// being made for it holds already: what is decided is not decided twice.
 func (a *Actor) account(d *demand) {
+	if d.Plan != nil {
+		a.running[d.Priority] += int64(d.held) - d.ran
+		if d.ran = int64(d.held); a.running[d.Priority] == 0 {
+			delete(a.running, d.Priority)
+		}
+	}
 	if d.queue == nil || d.queue.part == share.NoQueue {
 		return
 	}
@@ -208,7 +195,8 @@ func (a *Actor) account(d *demand) {
 	if c.each == nil {
 		c.each, c.tenure = a.accounts.vector(d.Plan.Resources, d.Plan.Extra), share.TenureOf(d.Priority.Band)
 	}
-	held, waits := int64(min(d.held, model.MaxInstances)), int64(min(d.outstanding(), model.MaxInstances))
+	held := int64(min(d.held, model.MaxInstances)) - int64(min(uint64(d.leaving), d.held)) + int64(d.claimed)
+	waits := int64(min(d.outstanding(), model.MaxInstances)) + int64(d.leaving)
 	more, less := held-c.held, c.waits-waits
 	switch {
 	case more == 0 && less == 0:
@@ -232,6 +220,34 @@ func (a *Actor) uncount(d *demand) {
 	a.accounts.Hold(d.queue.part, c.tenure, c.each, -c.held)
 	a.accounts.Wait(d.queue.part, c.tenure, c.each, -c.waits)
 	*c = counted{}
+}
+
+// part is what a queue holds of what it may hold, in the resource of which that is most, in parts of 2^20.
+func (a *Actor) part(q *queue) (most int64) {
+	if q.part == share.NoQueue {
+		return 0
+	}
+	for i := range a.total {
+		x := a.accounts.Account(q.part, i)
+		of := a.total[i]
+		if a.accounts.Limited() && x.Allowed != share.Unset {
+			of = min(of, x.Allowed)
+		}
+		if x.Held > 0 {
+			most = max(most, parts(x.Held, of))
+		}
+	}
+	return most
+}
+
+// parts is an amount in parts of 2^20 of another, at most 2^30.
+func parts(amount, of int64) int64 {
+	high, low := bits.Mul64(uint64(amount), 1<<20)
+	if of <= 0 || high >= uint64(of) {
+		return 1 << 30
+	}
+	n, _ := bits.Div64(high, low, uint64(of))
+	return int64(min(n, 1<<30))
 }
 
 // allowed is how many more slots a demand's queue may hold for it.

@@ -7,6 +7,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/place"
+	"github.com/troupe-sched/troupe/actors/policy/preempt"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -21,55 +22,103 @@ type node struct {
 	capacity []int64
 	held     map[model.StageID]*held
 	pending  []pending // reserves not answered yet, oldest first
+
+	// evict says that all it holds is to be moved away, taints that what does not tolerate them is.
+	evict     bool
+	taints    []taint
+	claims    []*claim // oldest first
+	evictions []*eviction
+	ready     bool // stands in Actor.ready
+	// ends says that the timeline of the node is as it was when it was made; see reserve.go.
+	ends bool
+	next int64 // the first end in it
 }
 
 // held is the slots of one stage on one node.
 type held struct {
-	each  model.Resources
-	extra *model.Extra
-	count int
+	slots place.Slots // what they take; Count of them
+	// serial grows from grant to grant.
+	serial uint64
+	// leaving are those that the job was asked to give up, indexed those that preemption knows of.
+	leaving, indexed int
+	span             span
 }
 
 // pending is a Reserve that is on its way.
 type pending struct {
 	serial uint64
 	stage  model.StageID
-	each   model.Resources
-	extra  *model.Extra
-	count  int
+	slots  place.Slots
 }
 
-// take books slots on a node, give takes them off again.
-func (a *Actor) take(ctx *kit.Context, nd *node, d *demand, each model.Resources, extra *model.Extra, n int) {
-	a.fleet.Take(d.slots, nd.index, place.Slots{Each: each, Extra: extra, Count: n})
-	a.count(ctx, nd, d, each, extra, n)
+// take books slots that are on a node already.
+func (a *Actor) take(ctx *kit.Context, nd *node, d *demand, slots place.Slots, since int64) {
+	a.fleet.Take(d.slots, nd.index, slots)
+	a.add(ctx, nd, d, slots, since)
 }
 
-// count adds slots that the fleet has booked to what the node and the demand hold.
-func (a *Actor) count(ctx *kit.Context, nd *node, d *demand, each model.Resources, extra *model.Extra, n int) {
+// add adds slots that the fleet has booked to what node and demand hold.
+func (a *Actor) add(ctx *kit.Context, nd *node, d *demand, slots place.Slots, since int64) {
 	h := nd.held[d.Stage]
 	if h == nil {
-		h = &held{each: each, extra: extra}
+		h = &held{slots: slots}
+		h.slots.Devices = slices.Clone(slots.Devices)
 		nd.held[d.Stage] = h
+	} else {
+		h.slots.Count += slots.Count
+		h.slots.Devices = append(h.slots.Devices, slots.Devices...)
 	}
-	h.count += n
-	d.held += uint64(n)
+	a.serial++
+	h.serial = a.serial
+	d.held += uint64(slots.Count)
+	nd.ends = false
+	h.span.begin(since, d)
+	a.indexSlots(nd, d.Stage)
 	a.settle(ctx, d)
 }
 
-func (a *Actor) give(ctx *kit.Context, nd *node, stage model.StageID, n int) {
+// give takes slots off a node, with these devices if it is known which.
+func (a *Actor) give(ctx *kit.Context, nd *node, stage model.StageID, n int, devices [][]model.DeviceShare) {
+	if d := a.sub(nd, stage, n, devices); d != nil {
+		a.vacated(ctx, nd, stage, n)
+		a.settle(ctx, d)
+		a.gain(ctx)
+	}
+}
+
+// sub is the opposite of take; it returns the demand, or nil if the node holds nothing of the stage.
+func (a *Actor) sub(nd *node, stage model.StageID, n int, devices [][]model.DeviceShare) *demand {
 	h, d := nd.held[stage], a.demands[stage]
 	if h == nil || d == nil {
-		return
+		return nil
 	}
-	n = min(n, h.count)
-	if h.count -= n; h.count == 0 {
+	gone := h.slots
+	gone.Count = min(n, h.slots.Count)
+	gone.Devices = h.without(devices, gone.Count)
+	h.slots.Count -= gone.Count
+	d.held -= uint64(gone.Count)
+	nd.ends = false
+	a.fleet.Give(d.slots, nd.index, gone)
+	a.indexSlots(nd, stage)
+	if h.slots.Count == 0 {
 		delete(nd.held, stage)
 	}
-	d.held -= uint64(n)
-	a.fleet.Give(d.slots, nd.index, place.Slots{Each: h.each, Extra: h.extra, Count: n})
-	a.settle(ctx, d)
-	a.gain(ctx)
+	return d
+}
+
+// without takes the devices of n slots out of what is held: those that are named, else the last.
+func (h *held) without(named [][]model.DeviceShare, n int) (gone [][]model.DeviceShare) {
+	for _, devices := range named {
+		if i := slices.IndexFunc(h.slots.Devices, func(o []model.DeviceShare) bool { return slices.Equal(o, devices) }); i >= 0 && n > 0 {
+			gone = append(gone, h.slots.Devices[i])
+			h.slots.Devices = slices.Delete(h.slots.Devices, i, i+1)
+			n--
+		}
+	}
+	last := max(len(h.slots.Devices)-n, 0)
+	gone = append(gone, h.slots.Devices[last:]...)
+	h.slots.Devices = h.slots.Devices[:last]
+	return gone
 }
 
 // gain notes that there may be more room than before.
@@ -92,12 +141,12 @@ func (a *Actor) reserved(ctx *kit.Context, m *msg.Reserved) {
 	p, lost := nd.pending[i], nd.pending[:i]
 	nd.pending = slices.Clone(nd.pending[i+1:])
 	for _, p := range lost { // a node answers in order, unless it failed over one
-		a.give(ctx, nd, p.stage, p.count)
+		a.give(ctx, nd, p.stage, p.slots.Count, p.slots.Devices)
 	}
 	if m.Refused == 0 {
 		return
 	}
-	a.give(ctx, nd, p.stage, m.Refused)
+	a.give(ctx, nd, p.stage, m.Refused, nil)
 	a.fleet.SetSchedulable(nd.id, false)
 	a.askView(ctx, nd)
 }
@@ -122,7 +171,7 @@ func (a *Actor) freed(ctx *kit.Context, m *msg.Freed) {
 		kept := d.held - min(d.held, uint64(m.Count))
 		d.Target = max(d.Target-min(d.Target, uint64(m.Unused)), min(d.Target, kept))
 	}
-	a.give(ctx, nd, m.Stage, m.Count)
+	a.give(ctx, nd, m.Stage, m.Count, m.Devices)
 }
 
 // view replaces what the placer thought of a node by what the node says, and adds the reserves it had not seen yet.
@@ -131,40 +180,92 @@ func (a *Actor) view(ctx *kit.Context, m *msg.NodeView) {
 		a.views--
 	}
 	nd := a.nodes[m.Node]
+	before := map[model.StageID]int{}
 	if nd != nil {
 		for _, stage := range sortedStages(nd.held) {
-			a.give(ctx, nd, stage, nd.held[stage].count)
+			before[stage] = nd.held[stage].slots.Count
+			a.sub(nd, stage, before[stage], nil)
 		}
 		nd.pending = slices.DeleteFunc(nd.pending, func(p pending) bool { return m.Gone || p.serial <= m.Through })
 	}
 	if m.Gone {
-		if nd != nil {
-			a.fleet.Remove(m.Node)
-			a.resize(nd, nil)
-			delete(a.nodes, m.Node)
-		}
-		a.wake(ctx)
+		a.lose(ctx, nd, before)
 		return
 	}
 	if nd == nil {
 		nd = &node{id: m.Node, held: map[model.StageID]*held{}}
 		a.nodes[m.Node] = nd
 	}
-	nd.ref, nd.open = m.NodeRef, m.Open
-	if i := m.Info; i != nd.info {
-		a.resize(nd, i)
-	}
-	nd.index = a.fleet.Put(m.Node, whatIs(m))
-	a.fleet.SetSchedulable(m.Node, m.Open)
+	a.know(nd, m)
 	for _, h := range m.Held {
-		a.take(ctx, nd, a.record(h.Stage), h.Each, h.Extra, h.Count)
+		slots := place.Slots{Each: h.Each, Extra: h.Extra, Count: h.Count, Devices: h.Devices}
+		a.take(ctx, nd, a.record(h.Stage), slots, h.Since.UnixMilli())
 	}
 	for _, p := range nd.pending {
-		a.take(ctx, nd, a.record(p.stage), p.each, p.extra, p.count)
+		a.take(ctx, nd, a.record(p.stage), p.slots, ctx.Now().UnixMilli())
 	}
+	for _, e := range nd.evictions {
+		if h := nd.held[e.victim.Stage]; h != nil {
+			h.leaving += e.count
+			a.indexSlots(nd, e.victim.Stage)
+		}
+	}
+	a.compare(ctx, nd, before)
 	if m.Again && len(nd.pending) > 0 {
 		a.askView(ctx, nd)
 	}
+	a.sweepSoon(ctx)
+	a.gain(ctx)
+}
+
+// know takes in what a node is.
+func (a *Actor) know(nd *node, m *msg.NodeView) {
+	nd.ref, nd.open, nd.evict = m.NodeRef, m.Open, m.Evict
+	if i := m.Info; i != nd.info {
+		a.resize(nd, i)
+	}
+	nd.taints = nil
+	for _, t := range m.Taints {
+		nd.taints = append(nd.taints, taint{t.GetKey(), t.GetValue(), t.GetEffect()})
+	}
+	if nd.emptying() {
+		a.unrest[nd.id] = nd
+	}
+	nd.index = a.fleet.Put(m.Node, whatIs(m))
+	a.fleet.SetSchedulable(m.Node, m.Open)
+	a.indexNode(nd)
+}
+
+// compare settles the stages that a node held before its view came: what it holds no more has gone.
+func (a *Actor) compare(ctx *kit.Context, nd *node, before map[model.StageID]int) {
+	for stage, n := range before { //order: each for itself
+		now := 0
+		if h := nd.held[stage]; h != nil {
+			now = h.slots.Count
+		}
+		if n > now {
+			a.vacated(ctx, nd, stage, n-now)
+		}
+		if d := a.demands[stage]; d != nil {
+			a.settle(ctx, d)
+		}
+	}
+}
+
+// lose forgets a node that is gone.
+func (a *Actor) lose(ctx *kit.Context, nd *node, before map[model.StageID]int) {
+	if nd == nil {
+		a.wake(ctx)
+		return
+	}
+	a.compare(ctx, nd, before)
+	a.abandon(ctx, nd)
+	if a.victims != nil {
+		a.victims.RemoveNode(preempt.NodeIndex(nd.index))
+	}
+	a.fleet.Remove(nd.id)
+	a.resize(nd, nil)
+	delete(a.nodes, nd.id)
 	a.gain(ctx)
 }
 

@@ -286,8 +286,8 @@ func (m *machine) checkOnce(j *job, at place) {
 		return
 	}
 	w.did(RunsOnce)
-	if st := &j.stages[at.stage]; st.begun[at.index] > st.failures[at.index]+1 && !j.isService() {
-		w.fail(RunsOnce, "%v begins %d times after %d failures", at, st.begun[at.index], st.failures[at.index])
+	if st := &j.stages[at.stage]; st.begun[at.index] > st.failures[at.index]+st.evicted[at.index]+1 && !j.isService() {
+		w.fail(RunsOnce, "%v begins %d times after %d failures and %d evictions", at, st.begun[at.index], st.failures[at.index], st.evicted[at.index])
 	}
 }
 

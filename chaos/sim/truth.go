@@ -49,6 +49,7 @@ type stage struct {
 	done      map[uint64]uint64 // fence of the accepted attempt, 0 if it left no result
 	dead      map[uint64]bool
 	failures  map[uint64]int
+	evicted   map[uint64]int
 	begun     map[uint64]int // attempts
 	numbers   map[numbered]bool
 }
@@ -128,6 +129,8 @@ func (t *truth) event(ev *v1.Event) {
 		}
 	case *v1.Event_JobProgressed:
 		t.progressed(k.JobProgressed)
+	case *v1.Event_InstancesEvicted:
+		t.evicted(k.InstancesEvicted)
 	case *v1.Event_JobEnded:
 		t.ended(k.JobEnded)
 	case *v1.Event_JobForgotten:
@@ -140,7 +143,7 @@ func (t *truth) submitted(e *v1.JobSubmitted) {
 	j := &job{uid: e.GetUid(), queue: spec.GetQueue(), name: spec.GetName(), key: e.GetKey(), spec: spec, work: w.load.works[spec.GetLabels()["work"]]}
 	for _, s := range spec.GetStages() {
 		j.stages = append(j.stages, stage{
-			instances: uint64(s.GetInstances()), done: map[uint64]uint64{}, dead: map[uint64]bool{}, failures: map[uint64]int{}, begun: map[uint64]int{}, numbers: map[numbered]bool{},
+			instances: uint64(s.GetInstances()), done: map[uint64]uint64{}, dead: map[uint64]bool{}, failures: map[uint64]int{}, evicted: map[uint64]int{}, begun: map[uint64]int{}, numbers: map[numbered]bool{},
 		})
 	}
 	name, key := j.queue+"/"+j.name, j.queue+"/"+j.key
@@ -195,6 +198,18 @@ func (t *truth) progressed(e *v1.JobProgressed) {
 		}
 	}
 	t.w.say("journal", "job %d stage %d: %d of %d done, %d dead, %d failures", j.uid, e.GetStage(), len(st.done), st.instances, len(st.dead), len(e.GetFailures()))
+}
+
+// evicted counts attempts that had to make room: their instances begin again.
+func (t *truth) evicted(e *v1.InstancesEvicted) {
+	j := t.living(e.GetUid(), "an eviction")
+	if j == nil {
+		return
+	}
+	for _, v := range e.GetEvictions() {
+		j.stages[e.GetStage()].evicted[v.GetIndex()]++
+		t.w.say("journal", "job %d stage %d instance %d is evicted for %s: %s", j.uid, e.GetStage(), v.GetIndex(), v.GetFor(), v.GetReason())
+	}
 }
 
 func (t *truth) done(j *job, at place, result string) {
