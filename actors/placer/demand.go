@@ -1,8 +1,6 @@
 package placer
 
 import (
-	"slices"
-
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
@@ -127,8 +125,8 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 		a.uncount(d)
 		a.fleet.Change(d.slots, a.shape(m))
 	}
-	if !slices.Equal(d.Avoid, m.Avoid) {
-		a.fleet.SetAvoid(d.slots, m.Avoid)
+	if len(m.Avoid) > 0 || len(d.Avoid) > 0 {
+		a.avoid(d, m.Avoid)
 	}
 	d.Demand, d.classed = *m, true
 	if d.queue == nil {
@@ -137,6 +135,17 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 	}
 	d.expect()
 	a.settle(ctx, d)
+}
+
+// avoid keeps new slots of a stage from nodes on which it has failed, as long as there are others that would take them.
+func (a *Actor) avoid(d *demand, nodes []model.NodeID) {
+	a.fleet.SetAvoid(d.slots, nodes)
+	for n := range a.fleet.Nodes() {
+		if a.fleet.Admits(d.slots, n) {
+			return
+		}
+	}
+	a.fleet.SetAvoid(d.slots, nil)
 }
 
 // shape is what the slots of a demand are: chosen as its stage says, else as its queue does.
