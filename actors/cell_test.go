@@ -38,7 +38,7 @@ func open(t *testing.T, nodes int, dir string, outcome func(*v1.Launch) (v1.Atte
 	return openFor(t, nodes, dir, outcome)
 }
 
-func openFor(t testing.TB, nodes int, dir string, outcome func(*v1.Launch) (v1.AttemptPhase, []byte, bool)) *theatre {
+func openFor(t testing.TB, nodes int, dir string, outcome func(*v1.Launch) (v1.AttemptPhase, []byte, bool), changes ...func(*actors.Options)) *theatre {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
@@ -55,6 +55,9 @@ func openFor(t testing.TB, nodes int, dir string, outcome func(*v1.Launch) (v1.A
 		},
 	})
 	th.opts = actors.Options{Name: "test", Dir: dir, Fabric: th.fleet, Limits: limits}
+	for _, change := range changes {
+		change(&th.opts)
+	}
 	th.start()
 	th.fleet.Start()
 	return th
