@@ -51,8 +51,9 @@ type player struct {
 }
 
 // PlayRigid plays jobs on a pool of identical processors. At one time everything happens in this order: predictions that
-// are outlived are corrected; submissions, with a pass after each; ends, with a pass after each; and starts last. So a pass
-// may already use what is expected to end at that very time.
+// are outlived are corrected; jobs that have used all that they stated end together, with one pass after them; submissions,
+// with a pass after each; and the other ends, with a pass after each. Studies let a pass count on what is expected to end
+// at that very time. This order, which a cell can keep too, comes to the same.
 func PlayRigid(jobs []swf.Rigid, pool int64, o Options) *Schedule {
 	p := &player{Options: o, pool: pool, past: map[int64][]int64{}, out: &Schedule{Pool: pool}}
 	var coming []*job
@@ -76,11 +77,15 @@ func PlayRigid(jobs []swf.Rigid, pool int64, o Options) *Schedule {
 			p.now = min(p.now, j.start+j.run, j.expected())
 		}
 		p.correct()
+		if p.endAtLimit() {
+			p.pass()
+		}
 		for len(coming) > 0 && coming[0].submit == p.now {
 			p.submit(coming[0])
 			coming = coming[1:]
 		}
-		for p.end() {
+		for p.endFirst() {
+			p.pass()
 		}
 	}
 	return p.out
@@ -102,14 +107,31 @@ func (p *player) submit(j *job) {
 	p.pass()
 }
 
-// end ends one job whose time has come, the one that started first, and reports whether there was one.
-func (p *player) end() bool {
-	i := slices.IndexFunc(p.running, func(j *job) bool { return j.start+j.run <= p.now })
-	if i < 0 {
-		return false
+// endAtLimit ends the jobs whose time has come with all that they stated, or as foreseen, and reports whether there were
+// any.
+func (p *player) endAtLimit() bool {
+	before := len(p.running)
+	for _, j := range slices.Clone(p.running) {
+		if j.start+j.run <= p.now && (j.run == j.stated || p.Clairvoyant) {
+			p.end(j)
+		}
 	}
-	j := p.running[i]
-	p.running = slices.Delete(p.running, i, i+1)
+	return len(p.running) < before
+}
+
+// endFirst ends the job whose time has come that started first, and reports whether there was one.
+func (p *player) endFirst() bool {
+	for _, j := range p.running {
+		if j.start+j.run <= p.now {
+			p.end(j)
+			return true
+		}
+	}
+	return false
+}
+
+func (p *player) end(j *job) {
+	p.running = slices.DeleteFunc(p.running, func(r *job) bool { return r == j })
 	p.past[j.User] = append(p.past[j.User], j.run)
 	if p.Method.Renews() {
 		for _, w := range p.waiting {
@@ -118,8 +140,6 @@ func (p *player) end() bool {
 			}
 		}
 	}
-	p.pass()
-	return true
 }
 
 // predict is the mean of the user's last two or five runs, at most what is stated.
@@ -147,7 +167,10 @@ func (p *player) predict(j *job) {
 // pass starts what may start now.
 func (p *player) pass() {
 	p.sort(p.waiting, p.Order)
-	free := p.free(p.now)
+	free := p.pool
+	for _, j := range p.running {
+		free -= j.Procs
+	}
 	for len(p.waiting) > 0 && p.waiting[0].Procs <= free {
 		free -= p.waiting[0].Procs
 		p.begin(p.waiting[0])
@@ -190,7 +213,7 @@ func (p *player) fill(free int64, head *job, shadow int64) {
 	}
 }
 
-// free is how many processors are free at a time if everything ends when it is expected to.
+// free is how many processors will be free at a time if everything ends when it is expected to.
 func (p *player) free(at int64) int64 {
 	free := p.pool
 	for _, j := range p.running {

@@ -136,8 +136,7 @@ func (o *oneNode) end(i int) int64 { return o.start[i] + o.jobs[i].Run*1000 }
 
 func (o *oneNode) expected(i int) int64 { return backfill.After(o.start[i], o.predicted[i]) }
 
-// play handles what happens at one time in the order that a real cell can keep: corrections; ends that come when they were
-// expected, all at once; submissions, each with a pass; ends that come early, each with a pass.
+// play handles what happens at one time in the order of PlayRigid.
 func (o *oneNode) play() []int64 {
 	for next := 0; next < len(o.jobs) || len(o.running) > 0; {
 		o.now = backfill.Never
@@ -154,23 +153,17 @@ func (o *oneNode) play() []int64 {
 				o.timeline.Move(0, uint64(i), o.expected(i))
 			}
 		}
-		asExpected := func(i int) bool { return o.end(i) <= o.now && o.expected(i) <= o.now }
-		var ended []int
-		o.running = slices.DeleteFunc(o.running, func(i int) bool {
-			if asExpected(i) {
-				ended = append(ended, i)
-				o.free += o.jobs[i].Procs
-				o.timeline.Remove(0, uint64(i))
-			}
-			return asExpected(i)
-		})
+		atLimit := slices.Clone(o.running)
+		atLimit = slices.DeleteFunc(atLimit, func(i int) bool { return o.end(i) > o.now || o.jobs[i].Run != o.jobs[i].Stated })
+		for _, i := range atLimit {
+			o.ends(i)
+		}
+		if len(atLimit) > 0 {
+			o.pass()
+		}
 		for ; next < len(o.jobs) && o.jobs[next].Submit*1000 == o.now; next++ {
 			o.predict(next)
 			o.waiting = append(o.waiting, next)
-			o.pass()
-		}
-		for _, i := range ended {
-			o.learn(i)
 			o.pass()
 		}
 		for {
@@ -178,11 +171,7 @@ func (o *oneNode) play() []int64 {
 			if k < 0 {
 				break
 			}
-			i := o.running[k]
-			o.running = slices.Delete(o.running, k, k+1)
-			o.free += o.jobs[i].Procs
-			o.timeline.Remove(0, uint64(i))
-			o.learn(i)
+			o.ends(o.running[k])
 			o.pass()
 		}
 	}
@@ -194,7 +183,10 @@ func (o *oneNode) predict(i int) {
 	o.first[i] = o.predicted[i]
 }
 
-func (o *oneNode) learn(i int) {
+func (o *oneNode) ends(i int) {
+	o.running = slices.DeleteFunc(o.running, func(r int) bool { return r == i })
+	o.free += o.jobs[i].Procs
+	o.timeline.Remove(0, uint64(i))
 	o.predictor.Learn(o.owner(i), o.jobs[i].Run*1000)
 	if o.Method.Renews() {
 		for _, w := range o.waiting {
