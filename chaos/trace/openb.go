@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/policy/place"
+	"github.com/troupe-sched/troupe/actors/tree"
 	"github.com/troupe-sched/troupe/chaos/trace/openb"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
@@ -64,7 +66,40 @@ func OpenB(nodes []openb.Node, pods []openb.Pod, sequence openb.Sequence, o *Opt
 			Name: fmt.Sprintf("pod-%d", i), Stages: []*v1.StageSpec{stage},
 		}})
 	}
+	workload, all := expected(pods, o.Policy.Score)
+	o.Change = func(c *tree.Config) {
+		c.Place.Exact, c.Place.Workload, c.Place.WorkloadWeight = true, workload, all
+	}
 	return w, nil
+}
+
+// expected is the shapes of a list of pods, as a score looks ahead to them: fragmentation knows those that the study takes
+// for typical, in its order, others all.
+func expected(pods []openb.Pod, score string) (list []place.Expected, all int64) {
+	if score == place.Fragmentation {
+		for _, s := range openb.Typical(pods, openb.TypicalPercent) {
+			list = append(list, expect(&openb.Pod{CPU: s.CPU, Devices: s.Devices, Milli: s.Milli, Models: s.Models}, s.Count))
+		}
+		return list, int64(len(pods))
+	}
+	at := map[string]int{}
+	for i := range pods {
+		p := &pods[i]
+		key := fmt.Sprint(p.CPU, p.Memory, p.Devices, p.Milli, p.Models)
+		if _, known := at[key]; !known {
+			at[key] = len(list)
+			list = append(list, expect(p, 0))
+		}
+		list[at[key]].Weight++
+	}
+	return list, 0
+}
+
+func expect(p *openb.Pod, weight int64) place.Expected {
+	return place.Expected{
+		Resources: model.Resources{model.CPU: p.CPU, model.Memory: p.Memory << 20}, Weight: weight,
+		Devices: model.DeviceNeed{Kind: deviceKind, Count: int32(p.Devices), Milli: int32(p.Milli), Models: p.Models},
+	}
 }
 
 // nodeName is a name of a machine as the cell takes it.

@@ -175,6 +175,7 @@ func (p *player) once(ctx context.Context) error {
 				return err
 			}
 		}
+		p.rec.tally()
 		if err := p.step(ctx); err != nil {
 			return err
 		}

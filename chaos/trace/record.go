@@ -2,6 +2,7 @@ package trace
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -29,19 +30,21 @@ type recorder struct {
 	dims     []int // those that the machines have and the work wants
 	scarce   int   // the dimension by which arrivals are counted
 
-	start    time.Time
-	held     amount
-	peak     amount
-	area     [len(amount{})]float64 // held over time, in seconds
-	areaAt   time.Time
-	arrived  amount
-	waiting  uint64
-	running  map[*slot]placed
-	points   []Point
-	stride   int
-	skipped  int
-	fullest  moment
-	fullness float64
+	start   time.Time
+	held    amount
+	peak    amount
+	area    [len(amount{})]float64 // held over time, in seconds
+	areaAt  time.Time
+	arrived amount
+	waiting uint64
+	running map[*slot]placed
+	points  []Point
+	// asked and given are sums of hundredths, by hundredths of the capacity that had arrived; for workloads tried once.
+	asked, given []float64
+	stride       int
+	skipped      int
+	fullest      moment
+	fullness     float64
 }
 
 // jobRecord is one job.
@@ -297,6 +300,32 @@ func (r *recorder) sample(now time.Time, machines []*agent) {
 		r.stride *= 2
 	}
 	r.points = append(r.points, r.point(now))
+}
+
+// tally notes how much was given when so much had been asked for, as the study of the openb traces does: shares are rounded
+// to hundredths of a percent, and averaged over the arrivals of each percent that was asked for.
+func (r *recorder) tally() {
+	capacity := float64(max(r.capacity[r.scarce], 1))
+	d := int(math.RoundToEven(float64(r.arrived[r.scarce]) / capacity * 100))
+	for len(r.asked) <= d {
+		r.asked, r.given = append(r.asked, 0), append(r.given, 0)
+	}
+	r.asked[d]++
+	r.given[d] += math.RoundToEven(float64(r.held[r.scarce])/capacity*1e4) / 100
+}
+
+// byDemand is the mean of what was given in percent, by percent of the capacity that had been asked for; where nothing
+// arrived it is as before.
+func (r *recorder) byDemand() []float64 {
+	curve := make([]float64, len(r.asked))
+	for d := range curve {
+		if r.asked[d] > 0 {
+			curve[d] = r.given[d] / r.asked[d]
+		} else if d > 0 {
+			curve[d] = curve[d-1]
+		}
+	}
+	return curve
 }
 
 func (r *recorder) point(now time.Time) Point {

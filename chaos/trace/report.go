@@ -25,6 +25,9 @@ type Report struct {
 	// Evictions by the rule that demanded them.
 	Evictions map[string]uint64 `json:"evictions"`
 	Curve     []Point           `json:"curve"`
+	// ByDemand is, of a workload that is tried once, what was given of the scarcest resource in percent of its capacity,
+	// when so many percent of it had been asked for: the curve of the published study.
+	ByDemand []float64 `json:"by_demand,omitempty"`
 	// Steps is how many messages the actors handled.
 	Steps uint64 `json:"steps"`
 }
@@ -128,6 +131,7 @@ func (r *recorder) report(now time.Time) *Report {
 	}
 	slices.SortFunc(rep.Queues, func(a, b Figures) int { return cmp.Compare(a.Queue, b.Queue) })
 	rep.Curve = append(slices.Clone(r.points), r.point(now))
+	rep.ByDemand = r.byDemand()
 	return rep
 }
 

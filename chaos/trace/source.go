@@ -100,6 +100,7 @@ var policies = map[string]Policy{
 	"bestfit":       {Score: "bestfit"},
 	"epvm":          {Score: "epvm"},
 	"fragmentation": {Score: "fragmentation"},
+	"packing":       {Score: "packing"},
 }
 
 // PolicyNames lists the policies.

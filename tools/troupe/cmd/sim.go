@@ -169,6 +169,9 @@ func drawTrace(p *view.Page, a traceAnswer) {
 		{"fullest moment", fmt.Sprintf("%s nodes in use, %.1f instances each, %s nodes with services and batch work, %s nodes saved by that",
 			view.Count(r.Packing.Used), r.Packing.PerNode.Mean, view.Count(r.Packing.Shared), view.Count(r.Packing.Saved))},
 	}
+	if n := len(r.ByDemand); n > 0 {
+		facts = append(facts, [2]string{"given of " + view.Count(n-1) + " % asked for", fmt.Sprintf("%.2f %%", r.ByDemand[n-1])})
+	}
 	if r.Packing.Fragmented > 0 {
 		facts = append(facts, [2]string{"fragmented devices", share(r.Packing.Fragmented)})
 	}
