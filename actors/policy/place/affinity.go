@@ -51,7 +51,7 @@ func (f *Fleet) presence(s *Stage, a model.Affinity) *presence {
 		}
 	}
 	p := &presence{labels: slices.Clone(a.Labels), queue: queue, on: f.attribute(on), uses: 1}
-	p.matching, p.holders = newTally(p.on), newTally(p.on)
+	p.matching, p.holders = newListed(p.on), newTally(p.on)
 	f.presences = append(f.presences, p)
 	for _, other := range f.stages {
 		if other == s || !p.selects(&other.shape) { // s itself is counted when it is defined
@@ -120,7 +120,26 @@ func (p *presence) selects(s *Shape) bool {
 	return true
 }
 
-// anywhere reports whether any slot matches.
-func (t *tally) anywhere() bool {
-	return len(t.many) > 0 || slices.ContainsFunc(t.few, func(n int32) bool { return n > 0 })
+// leads looks at some nodes beside slots that a stage wants to be beside, which a draw would hardly meet. It reports
+// whether the stage can be nowhere else.
+func (f *Fleet) leads(s *Stage, c *class, short bool, k *choice) (only bool) {
+	for i := range s.wishes {
+		w := &s.wishes[i]
+		if w.against || len(w.matching.some) == 0 {
+			continue
+		}
+		only = only || w.weight == 0
+		for range leadDomains {
+			members := w.on.members[w.matching.some[f.random(len(w.matching.some))]]
+			for range min(leadNodes, len(members)) {
+				if n := members[f.random(len(members))]; c.has(n) && f.feasible(s, c, n, short) {
+					k.see(f.rate(s, c, n))
+				}
+			}
+		}
+	}
+	return only
 }
+
+// How many domains are drawn for a wish, and how many nodes of each.
+const leadDomains, leadNodes = 4, 4

@@ -22,9 +22,10 @@ type class struct {
 	// passes are the nodes that pass the standing filters, maybe those among them believed to have room: one that has
 	// lost its room is dropped when it is met, one that gained comes back from the list of changes.
 	passes, maybe []uint64
-	count         int    // of maybe
-	read          uint64 // changes taken in
-	known         bool   // all nodes were looked at since changes were missed
+	liked         []uint64 // those that passed and that preferences, packages or data speak for
+	count         int      // of maybe
+	read          uint64   // changes taken in
+	known         bool     // all nodes were looked at since changes were missed
 	best          []scored
 	cache         []scored // by node, of classes that look at all nodes
 	domains       []*domains
@@ -111,6 +112,7 @@ func (c *class) drop(n NodeIndex) {
 // gather looks at all nodes.
 func (c *class) gather(f *Fleet) {
 	c.extend(f)
+	clear(c.liked)
 	clear(c.passes)
 	clear(c.maybe)
 	c.count, c.best = 0, c.best[:0]
@@ -127,7 +129,7 @@ func (c *class) gather(f *Fleet) {
 // extend makes room for nodes and values that are new.
 func (c *class) extend(f *Fleet) {
 	for words := (len(f.ids) + 63) / 64; len(c.passes) < words; {
-		c.passes, c.maybe = append(c.passes, 0), append(c.maybe, 0)
+		c.passes, c.maybe, c.liked = append(c.passes, 0), append(c.maybe, 0), append(c.liked, 0)
 	}
 	for c.cache != nil && len(c.cache) < len(f.ids) {
 		c.cache = append(c.cache, scored{node: NoNode})
@@ -153,6 +155,9 @@ func (c *class) meet(f *Fleet, n NodeIndex) {
 		}
 	}
 	c.passes[n>>6] |= 1 << (n & 63)
+	if c.scoring.likes(f, n) {
+		c.liked[n>>6] |= 1 << (n & 63)
+	}
 	for _, d := range c.domains {
 		d.of[n] = d.attribute.ids[n]
 		d.passes[d.of[n]]++
@@ -169,6 +174,7 @@ func (c *class) forget(n NodeIndex) {
 	}
 	c.drop(n)
 	c.passes[n>>6] &^= 1 << (n & 63)
+	c.liked[n>>6] &^= 1 << (n & 63)
 	for _, d := range c.domains {
 		d.passes[d.of[n]]--
 	}
@@ -215,13 +221,14 @@ func (c *class) regain(f *Fleet) {
 	c.read = f.changes.end()
 }
 
-// next is the first node at or after n that is believed to have room, going round; NoNode if there is none.
-func (c *class) next(n NodeIndex) NodeIndex {
+// next is the first node at or after n that is believed to have room, and is liked if that is asked for, going round;
+// NoNode if there is none.
+func (c *class) next(n NodeIndex, liked bool) NodeIndex {
 	if c.count == 0 {
 		return NoNode
 	}
 	w := int(n >> 6)
-	word := c.maybe[w] &^ (1<<(n&63) - 1)
+	word := c.word(w, liked) &^ (1<<(n&63) - 1)
 	for range len(c.maybe) + 1 {
 		if word != 0 {
 			return NodeIndex(w<<6 + bits.TrailingZeros64(word))
@@ -229,9 +236,16 @@ func (c *class) next(n NodeIndex) NodeIndex {
 		if w++; w == len(c.maybe) {
 			w = 0
 		}
-		word = c.maybe[w]
+		word = c.word(w, liked)
 	}
 	return NoNode
+}
+
+func (c *class) word(w int, liked bool) uint64 {
+	if liked {
+		return c.maybe[w] & c.liked[w]
+	}
+	return c.maybe[w]
 }
 
 // fits reports whether a slot fits into what is free. A node that holds too much of one resource can still give others.

@@ -207,6 +207,17 @@ func (f *Fleet) draw(s *Stage, c *class, short bool, k *choice) {
 		c.best[i] = c.best[len(c.best)-1]
 		c.best = c.best[:len(c.best)-1]
 	}
+	if f.leads(s, c, short, k) && k.found > 0 {
+		return
+	}
+	if c.scoring.wishes > 0 {
+		f.sample(s, c, short, k, true)
+	}
+	f.sample(s, c, short, k, false)
+}
+
+// sample looks at a few nodes drawn by chance, a few neighbours at a time.
+func (f *Fleet) sample(s *Stage, c *class, short bool, k *choice, liked bool) {
 	n := NoNode
 	for fresh, tries := 0, 0; fresh < drawn && tries < drawnMost; tries++ {
 		if tries%inARow == 0 || int(n) == len(f.ids)-1 {
@@ -214,7 +225,7 @@ func (f *Fleet) draw(s *Stage, c *class, short bool, k *choice) {
 		} else {
 			n++
 		}
-		if n = c.next(n); n == NoNode {
+		if n = c.next(n, liked); n == NoNode {
 			return
 		}
 		if f.feasible(s, c, n, short) {
@@ -279,7 +290,7 @@ func (f *Fleet) placed(s *Stage, n NodeIndex, score int64) candidate {
 		x.score += r.weight * r.rate(f, s, n)
 	}
 	for _, t := range s.even {
-		x.crowd += int64(t.at(n))
+		x.crowd += int64(t.on(n))
 	}
 	return x
 }

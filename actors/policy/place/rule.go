@@ -65,7 +65,7 @@ type besideRule struct{ w *wish }
 func (besideRule) rule()        {}
 func (besideRule) name() string { return "affinity" }
 func (r besideRule) admits(f *Fleet, s *Stage, n NodeIndex) bool {
-	return r.w.matching.at(n) > 0 || r.w.selects(&s.shape) && !r.w.matching.anywhere()
+	return r.w.matching.on(n) > 0 || r.w.selects(&s.shape) && len(r.w.matching.some) == 0
 }
 
 func (r besideRule) refusal(*Fleet, *Stage, []NodeIndex) string {
@@ -82,7 +82,7 @@ type apartRule struct{ w *wish }
 func (apartRule) rule()        {}
 func (apartRule) name() string { return "anti-affinity" }
 func (r apartRule) admits(f *Fleet, s *Stage, n NodeIndex) bool {
-	return r.w.matching.at(n) == 0
+	return r.w.matching.on(n) == 0
 }
 
 func (r apartRule) refusal(*Fleet, *Stage, []NodeIndex) string {
@@ -99,7 +99,7 @@ type repelledRule struct{ p *presence }
 func (repelledRule) rule()        {}
 func (repelledRule) name() string { return "anti-affinity" }
 func (r repelledRule) admits(f *Fleet, s *Stage, n NodeIndex) bool {
-	return r.p.holders.at(n) == 0
+	return r.p.holders.on(n) == 0
 }
 
 func (r repelledRule) refusal(*Fleet, *Stage, []NodeIndex) string {
@@ -138,7 +138,7 @@ type spreadRule struct {
 func (spreadRule) rule()        {}
 func (spreadRule) name() string { return "spread" }
 func (r spreadRule) admits(f *Fleet, s *Stage, n NodeIndex) bool {
-	count := int64(r.tally.at(n)) + 1
+	count := int64(r.tally.on(n)) + 1
 	if r.Max > 0 && count > r.Max {
 		return false
 	}
@@ -156,8 +156,8 @@ func (r spreadRule) refusal(*Fleet, *Stage, []NodeIndex) string {
 }
 
 func (r spreadRule) remedy(f *Fleet, s *Stage, n NodeIndex) string {
-	if count := int64(r.tally.at(n)) + 1; r.Max > 0 && count > r.Max {
+	if count := int64(r.tally.on(n)) + 1; r.Max > 0 && count > r.Max {
 		return fmt.Sprintf("if %d were allowed on one %s", count, r.On)
 	}
-	return fmt.Sprintf("with a skew of %d over %s", int64(r.tally.at(n))+1-int64(f.least(s, r.tally)), r.On)
+	return fmt.Sprintf("with a skew of %d over %s", int64(r.tally.on(n))+1-int64(f.least(s, r.tally)), r.On)
 }

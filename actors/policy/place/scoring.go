@@ -35,8 +35,9 @@ type scoring struct {
 	scorer *frag.Scorer
 	demand frag.Demand
 	more   Score
-	// parts look at what a node is and at the bands of what it holds.
+	// parts look at what a node is and at the bands of what it holds; the first wishes of them speak for nodes.
 	parts      []part
+	wishes     int
 	attributes []*attribute
 }
 
@@ -84,7 +85,7 @@ func weightOf(shape *Shape, name string, usual int64) int64 {
 	return usual
 }
 
-// prefer adds the preferences and the taints that are to be avoided.
+// prefer adds the preferences, packages and data: what a node is.
 func (f *Fleet) prefer(s *scoring, shape *Shape) {
 	for _, c := range shape.Prefer {
 		a := f.attribute(c.Attribute)
@@ -97,20 +98,6 @@ func (f *Fleet) prefer(s *scoring, shape *Shape) {
 			return 0
 		}})
 	}
-	tolerations := shape.Tolerations
-	v := newVerdict(f.taints, func(list []Taint, _ bool) bool {
-		return slices.ContainsFunc(list, func(t Taint) bool { return t.Effect == model.TaintAvoid && !tolerated(t, tolerations) })
-	})
-	s.parts = append(s.parts, part{"taint", weightOfAvoid, func(_ *Fleet, n NodeIndex) int64 {
-		if v.holds(n) {
-			return -MaxScore
-		}
-		return 0
-	}})
-}
-
-// beside adds packages, data and the mix of priorities.
-func (f *Fleet) beside(s *scoring, shape *Shape) {
 	if w := weightOf(shape, ByPackages, weightOfPackages); w > 0 && len(shape.Packages) > 0 {
 		wanted := shape.Packages
 		s.parts = append(s.parts, part{ByPackages, w, func(f *Fleet, n NodeIndex) int64 {
@@ -131,6 +118,21 @@ func (f *Fleet) beside(s *scoring, shape *Shape) {
 		}
 		s.parts = append(s.parts, part{ByLocality, w, func(f *Fleet, n NodeIndex) int64 { return bytes[f.ids[n]] * MaxScore / most }})
 	}
+	s.wishes = len(s.parts)
+}
+
+// beside adds what counts against a node, and the mix of priorities there.
+func (f *Fleet) beside(s *scoring, shape *Shape) {
+	tolerations := shape.Tolerations
+	v := newVerdict(f.taints, func(list []Taint, _ bool) bool {
+		return slices.ContainsFunc(list, func(t Taint) bool { return t.Effect == model.TaintAvoid && !tolerated(t, tolerations) })
+	})
+	s.parts = append(s.parts, part{"taint", weightOfAvoid, func(_ *Fleet, n NodeIndex) int64 {
+		if v.holds(n) {
+			return -MaxScore
+		}
+		return 0
+	}})
 	if w := weightOf(shape, ByMix, weightOfMix); w > 0 {
 		own := highOrLow(shape.Band)
 		s.parts = append(s.parts, part{ByMix, w, func(f *Fleet, n NodeIndex) int64 {
@@ -138,6 +140,15 @@ func (f *Fleet) beside(s *scoring, shape *Shape) {
 			return int64(other) * MaxScore / int64(max(f.bands[n][own]+other, 1))
 		}})
 	}
+}
+
+// likes reports whether preferences, packages or data speak for a node.
+func (s *scoring) likes(f *Fleet, n NodeIndex) bool {
+	sum := int64(0)
+	for i := range s.parts[:s.wishes] {
+		sum += s.parts[i].weight * s.parts[i].rate(f, n)
+	}
+	return sum > 0
 }
 
 // highOrLow is 0 for bands whose work is never evicted, 1 for the others.
@@ -216,7 +227,7 @@ func (r besideRater) name() string {
 }
 
 func (r besideRater) rate(_ *Fleet, _ *Stage, n NodeIndex) int64 {
-	if r.w.matching.at(n) > 0 {
+	if r.w.matching.on(n) > 0 {
 		return MaxScore
 	}
 	return 0
@@ -227,5 +238,5 @@ type evenRater struct{ t *tally }
 
 func (evenRater) name() string { return BySpread }
 func (r evenRater) rate(_ *Fleet, _ *Stage, n NodeIndex) int64 {
-	return MaxScore / int64(1+r.t.at(n))
+	return MaxScore / int64(1+r.t.on(n))
 }

@@ -30,6 +30,10 @@ type tally struct {
 	attribute *attribute
 	few       []int32         // by number of the value, while there are few values
 	many      map[int32]int32 // else
+	// some are the values with slots, if listed; at is the place of each there.
+	listed bool
+	some   []int32
+	at     map[int32]int
 }
 
 // fewDomains is how many values an attribute may have for its counts to be kept in a list.
@@ -43,10 +47,22 @@ func newTally(a *attribute) *tally {
 	return t
 }
 
+// newListed is a tally that knows the values with slots.
+func newListed(a *attribute) *tally {
+	t := newTally(a)
+	t.listed, t.at = true, map[int32]int{}
+	return t
+}
+
 func (t *tally) add(n NodeIndex, count int) {
 	domain := t.attribute.ids[n]
+	before := t.of(domain)
+	now := max(before+int32(count), 0)
+	if t.listed && (before > 0) != (now > 0) {
+		t.list(domain, now > 0)
+	}
 	if t.many != nil {
-		if t.many[domain] += int32(count); t.many[domain] <= 0 {
+		if t.many[domain] = now; now == 0 {
 			delete(t.many, domain)
 		}
 		return
@@ -54,7 +70,20 @@ func (t *tally) add(n NodeIndex, count int) {
 	for len(t.few) <= int(domain) {
 		t.few = append(t.few, 0)
 	}
-	t.few[domain] = max(t.few[domain]+int32(count), 0)
+	t.few[domain] = now
+}
+
+// list puts a value on the list, or takes it off.
+func (t *tally) list(domain int32, on bool) {
+	if on {
+		t.at[domain] = len(t.some)
+		t.some = append(t.some, domain)
+		return
+	}
+	i, last := t.at[domain], t.some[len(t.some)-1]
+	t.some[i], t.at[last] = last, i
+	t.some = t.some[:len(t.some)-1]
+	delete(t.at, domain)
 }
 
 // of is the count of one domain.
@@ -68,7 +97,8 @@ func (t *tally) of(domain int32) int32 {
 	return 0
 }
 
-func (t *tally) at(n NodeIndex) int32 { return t.of(t.attribute.ids[n]) }
+// on is the count of a node's domain.
+func (t *tally) on(n NodeIndex) int32 { return t.of(t.attribute.ids[n]) }
 
 // Stage makes a stage of slots of a shape. It is undone by End.
 func (f *Fleet) Stage(shape Shape) *Stage {
