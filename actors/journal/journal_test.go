@@ -261,7 +261,7 @@ func TestB41_WatchersSeeWhereWorkWasMovedAway(t *testing.T) {
 		"_/_ tainted 0 n  gpu=yes:no_place",
 		"_/_ drained 0 n maintenance disk",
 		"q/j evicted 2 n  priority for p/web: batch/0 < production/0",
-		"_/_ drained 0 n  ",
+		"_/_ undrained 0 n  ",
 	}
 	if !slices.Equal(got, want) {
 		t.Fatalf("watchers saw\n%q\nwant\n%q", got, want)

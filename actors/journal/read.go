@@ -134,7 +134,14 @@ func jobEvent(ev *v1.Event) *v1.JobEvent {
 			Evicted: uint64(len(e.GetEvictions())), Node: newest.GetNode(), Reason: evictionText(newest)}
 	case *v1.Event_NodeDrained:
 		e := k.NodeDrained
-		return &v1.JobEvent{Queue: noJob, Job: noJob, Kind: "drained", Node: e.GetNode(), Phase: drainPhase(e), Reason: e.GetReason()}
+		kind, phase := "undrained", ""
+		if e.GetDrained() {
+			kind = "drained"
+		}
+		if e.GetDrained() && e.GetMaintenance() {
+			phase = "maintenance"
+		}
+		return &v1.JobEvent{Queue: noJob, Job: noJob, Kind: kind, Node: e.GetNode(), Phase: phase, Reason: e.GetReason()}
 	case *v1.Event_NodeTainted:
 		e := k.NodeTainted
 		return &v1.JobEvent{Queue: noJob, Job: noJob, Kind: "tainted", Node: e.GetNode(), Reason: model.FormatTaints(e.GetTaints())}
@@ -158,15 +165,4 @@ func evictionText(e *v1.Eviction) string {
 		text += ": " + e.GetReason()
 	}
 	return text
-}
-
-// drainPhase is what a node is out for: "drained", "maintenance", or "" when it is back.
-func drainPhase(e *v1.NodeDrained) string {
-	switch {
-	case !e.GetDrained():
-		return ""
-	case e.GetMaintenance():
-		return "maintenance"
-	}
-	return "drained"
 }

@@ -3800,8 +3800,8 @@ type JobEvent struct {
 	Queue      string                 `protobuf:"bytes,4,opt,name=queue,proto3" json:"queue,omitempty"`
 	Job        string                 `protobuf:"bytes,5,opt,name=job,proto3" json:"job,omitempty"`
 	Uid        uint64                 `protobuf:"varint,6,opt,name=uid,proto3" json:"uid,omitempty"`
-	// "submitted", "stopping", "progressed", "evicted", "ended", "forgotten"; of nodes "drained" and "tainted", with queue and
-	// job "_".
+	// "submitted", "stopping", "progressed", "evicted", "ended", "forgotten"; of nodes "drained", "undrained" and "tainted", with
+	// queue and job "_".
 	Kind   string `protobuf:"bytes,7,opt,name=kind,proto3" json:"kind,omitempty"`
 	Stage  string `protobuf:"bytes,8,opt,name=stage,proto3" json:"stage,omitempty"`
 	Done   uint64 `protobuf:"varint,9,opt,name=done,proto3" json:"done,omitempty"`

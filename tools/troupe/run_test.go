@@ -13,6 +13,10 @@ import (
 
 func TestB9_ExamplesRunToTheirEnd(t *testing.T) {
 	p := newPlace(t)
+	out := p.must("run", "../examples/devices.toml", "--device", "gpu:V100=2", "--custom", "license=1", "--pool", "gpu", "--taint", "gpu=yes")
+	if want := "whole/0  GPUs 0,1 and 1 license\n"; !strings.Contains(out, want) {
+		t.Errorf("devices.toml shows\n%s, want %q", out, want)
+	}
 	for file, want := range map[string]string{
 		"hello.yaml":    "hello/0  hello from ",
 		"pipeline.json": "join/0  odd 2500\n        even 2550\n        all 5050\n",
@@ -24,7 +28,7 @@ func TestB9_ExamplesRunToTheirEnd(t *testing.T) {
 			t.Errorf("%s shows\n%s, want %q", file, out, want)
 		}
 	}
-	for _, file := range []string{"service.yaml", "count-source.yaml", "devices.toml", "quota.yaml"} {
+	for _, file := range []string{"service.yaml", "count-source.yaml", "quota.yaml"} {
 		p.must("job", "validate", "../examples/"+file)
 	}
 	if left, err := filepath.Glob(p.path("troupe-*")); err != nil || len(left) > 0 {

@@ -224,8 +224,11 @@ func Event(p *Page, e *v1.JobEvent) {
 	if e.GetPhase() != "" {
 		fmt.Fprintf(&b, " %s", e.GetPhase())
 	}
-	if e.GetReason() != "" {
+	switch {
+	case e.GetReason() != "":
 		fmt.Fprintf(&b, ": %s", e.GetReason())
+	case e.GetKind() == "tainted":
+		b.WriteString(" no more")
 	}
 	p.Line("%s", Clean(b.String()))
 }

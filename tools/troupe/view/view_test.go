@@ -154,7 +154,9 @@ func TestEventPage(t *testing.T) {
 		{TimeUnixMs: start.UnixMilli() + 250, Queue: "default", Job: "j", Kind: "progressed", Stage: "count", Done: 1200, Failed: 1},
 		{TimeUnixMs: now.UnixMilli(), Queue: "default", Job: "j", Kind: "evicted", Stage: "count", Evicted: 2, Node: "node-a", Reason: "priority for web/shop: batch/0 < production/0"},
 		{TimeUnixMs: now.UnixMilli(), Queue: "_", Job: "_", Kind: "drained", Node: "node-a", Phase: "maintenance", Reason: "disks"},
+		{TimeUnixMs: now.UnixMilli(), Queue: "_", Job: "_", Kind: "undrained", Node: "node-a"},
 		{TimeUnixMs: now.UnixMilli(), Queue: "_", Job: "_", Kind: "tainted", Node: "node-a", Reason: "gpu=yes:no_place"},
+		{TimeUnixMs: now.UnixMilli(), Queue: "_", Job: "_", Kind: "tainted", Node: "node-a"},
 		{TimeUnixMs: now.UnixMilli(), Queue: "default", Job: "j", Kind: "ended", Phase: "failed", Reason: "dead\x07"},
 	}
 	golden(t, "events", page(t, 0, func(p *Page) {
