@@ -31,25 +31,21 @@ queue is named by -q, or in front: QUEUE/NAME.`,
 	return c
 }
 
-// explain asks about what the words may mean, the likelier meaning first, until there is such a job. queued says that the
-// queue was named by a flag.
+// explain asks about what the words most likely mean; if there is no such job, about what else they may mean. queued says
+// that the queue was named by a flag.
 func (a *App) explain(queued bool) func(*cobra.Command, []string) error {
 	return ask(a, func(ctx context.Context, cell Cell, args []string) (*v1.ExplainReply, error) {
 		readings, err := explainReadings(args[0], a.queue, queued)
 		if err != nil {
 			return nil, err
 		}
-		var first error
-		for _, r := range readings {
-			reply, err := cell.Explain(ctx, r)
-			if !absent(err) {
-				return reply, err
-			}
-			if first == nil {
-				first = err
+		reply, first := cell.Explain(ctx, readings[0])
+		if absent(first) && len(readings) > 1 {
+			if other, err := cell.Explain(ctx, readings[1]); err == nil {
+				return other, nil
 			}
 		}
-		return nil, first
+		return reply, first
 	}, view.Explain)
 }
 
