@@ -34,6 +34,8 @@ type waits struct {
 	since, made int64
 	// timed counts the stages on nodes whose end is expected.
 	timed int
+	// halted says that a queue in strict order was stopped in the last turn.
+	halted bool
 }
 
 // reservation is room that is kept for a demand from a time on.
@@ -106,12 +108,30 @@ func (s *span) correct(now int64) {
 	}
 }
 
+// count and forget keep the number of those whose end is expected.
+func (w *waits) count(h *held) {
+	if h.timed = h.span.end != backfill.Never; h.timed {
+		w.timed++
+	}
+}
+
+func (w *waits) forget(h *held) {
+	if h.timed {
+		h.timed = false
+		w.timed--
+	}
+}
+
 // endless reports whether the slots of a stage are held until somebody ends them: nobody waits for those of a service.
 func (d *demand) endless() bool { return d.Plan == nil || d.Plan.Attempts == 0 }
 
 // release takes back what was kept in the last turn. Whoever goes before the demand that it was kept for sees all room.
 func (p *pass) release() {
 	k := p.waits.kept
+	if p.waits.halted {
+		p.waits.halted = false
+		p.room++ // who stands first must be met first again
+	}
 	if k == nil {
 		return
 	}
@@ -133,7 +153,7 @@ func (p *pass) withhold(k *reservation, n place.NodeIndex, amount model.Resource
 // that holds slots already gets more as they come.
 func (p *pass) blocked(l *level, d *demand) {
 	if d.queue.fill == backfill.None {
-		d.queue.stopped = p.number
+		d.queue.stopped, p.waits.halted = p.number, true
 	}
 	w := &p.waits
 	if w.kept != nil || len(d.claims) > 0 || !d.Plan.Gang && d.held > 0 || p.passed {

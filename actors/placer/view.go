@@ -42,6 +42,7 @@ type held struct {
 	// leaving are those that the job was asked to give up, indexed those that preemption knows of.
 	leaving, indexed int
 	span             span
+	timed            bool // its end is expected, and counted
 }
 
 // pending is a Reserve that is on its way.
@@ -72,7 +73,9 @@ func (a *Actor) add(ctx *kit.Context, nd *node, d *demand, slots place.Slots, si
 	h.serial = a.serial
 	d.held += uint64(slots.Count)
 	nd.ends = false
+	a.waits.forget(h)
 	h.span.begin(since, d)
+	a.waits.count(h)
 	a.indexSlots(nd, d.Stage)
 	a.settle(ctx, d)
 }
@@ -101,6 +104,7 @@ func (a *Actor) sub(nd *node, stage model.StageID, n int, devices [][]model.Devi
 	a.fleet.Give(d.slots, nd.index, gone)
 	a.indexSlots(nd, stage)
 	if h.slots.Count == 0 {
+		a.waits.forget(h)
 		delete(nd.held, stage)
 	}
 	return d
