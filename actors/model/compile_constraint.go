@@ -8,13 +8,13 @@ import (
 )
 
 // constraints compiles conditions over node attributes: those that must hold, or preferences, which have weights.
-func (c *checker) constraints(at string, list []*v1.Constraint, prefer bool) []Constraint {
-	if c.tooMany(at, len(list), MaxConstraints, "constraints") {
+func (c *checker) constraints(stage, field string, list []*v1.Constraint, prefer bool) []Constraint {
+	if len(list) == 0 || c.tooMany(FieldName(stage, field), len(list), MaxConstraints, "constraints") {
 		return nil
 	}
 	var plan []Constraint
 	for i, constraint := range list {
-		at := FieldIndex(at, i)
+		at := FieldIndex(FieldName(stage, field), i)
 		switch {
 		case !prefer && constraint.Weight != 0:
 			c.add(at+".weight", "a constraint has no weight", "remove it, or write it under prefer")

@@ -21,13 +21,13 @@ const (
 
 // extra compiles what one slot needs beyond plain resources; nil for nothing.
 func (c *checker) extra(at string, s *v1.StageSpec) *Extra {
+	if len(s.Resources.Custom) == 0 && len(s.Ports) == 0 && s.Devices == nil {
+		return nil
+	}
 	extra := Extra{
 		Custom:  c.custom(at+".resources.custom", s.Resources.Custom, 1),
 		Ports:   c.ports(at+".ports", s.Ports),
 		Devices: c.devices(at+".devices", s.Devices),
-	}
-	if extra.Custom == nil && extra.Ports == nil && extra.Devices.Count == 0 {
-		return nil
 	}
 	for _, unit := range extra.Custom {
 		if unit.Name == extra.Devices.Kind {

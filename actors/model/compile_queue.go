@@ -59,7 +59,7 @@ func CompileQueue(spec *v1.QueueSpec) (*QueuePlan, []*v1.FieldError) {
 	if spec.Score != nil {
 		c.known("score", spec.Score)
 	}
-	plan.Score = c.score("score", spec.Score)
+	plan.Score = c.score("", spec.Score)
 	if errs := c.result(); errs != nil {
 		return nil, errs
 	}

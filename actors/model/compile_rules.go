@@ -24,17 +24,18 @@ const (
 
 const defaultHold = "30s" // DefaultGangHold as it is written
 
-// rules compiles where the slots of a stage may go, which nodes are better, and how far evictions may go.
+// rules compiles where the slots of a stage may go, which nodes are better, and how far evictions may go. Most stages use
+// few of them: what is left out costs nothing, not even the making of its path.
 func (c *checker) rules(at string, s *v1.StageSpec, plan *StagePlan, job *Plan) {
-	plan.Constraints = c.constraints(at+".constraints", s.Constraints, false)
-	plan.Prefer = c.constraints(at+".prefer", s.Prefer, true)
+	plan.Constraints = c.constraints(at, "constraints", s.Constraints, false)
+	plan.Prefer = c.constraints(at, "prefer", s.Prefer, true)
 	if s.Spread != "" {
 		c.wrong(at+".spread", checkKey(s.Spread))
 	}
 	plan.Spread = s.Spread
-	plan.Spreads = c.spreads(at+".spreads", s)
-	plan.Affinity = c.affinities(at+".affinity", s.Affinity, job.ID.Queue)
-	plan.AntiAffinity = c.affinities(at+".anti_affinity", s.AntiAffinity, job.ID.Queue)
+	plan.Spreads = c.spreads(at, s)
+	plan.Affinity = c.affinities(at, "affinity", s.Affinity, job.ID.Queue)
+	plan.AntiAffinity = c.affinities(at, "anti_affinity", s.AntiAffinity, job.ID.Queue)
 	plan.Pool = DefaultPool
 	if s.Pool != "" {
 		plan.Pool = s.Pool
@@ -42,15 +43,15 @@ func (c *checker) rules(at string, s *v1.StageSpec, plan *StagePlan, job *Plan) 
 			c.wrong(at+".pool", checkName(s.Pool))
 		}
 	}
-	plan.Tolerations = c.tolerations(at+".tolerations", s.Tolerations)
-	plan.Packages = c.packages(at+".packages", s.Packages)
-	plan.Data = c.data(at+".data", s.Data)
-	plan.Score = c.score(at+".score", s.Score)
+	plan.Tolerations = c.tolerations(at, s.Tolerations)
+	plan.Packages = c.packages(at, s.Packages)
+	plan.Data = c.data(at, s.Data)
+	plan.Score = c.score(at, s.Score)
 	if s.Duration != "" {
 		plan.Duration = c.duration(at+".duration", s.Duration)
 	}
-	c.gang(at+".gang", s, plan)
-	c.disruption(at+".max_unavailable", s.MaxUnavailable, plan, job.Service)
+	c.gang(at, s, plan)
+	c.disruption(at, s.MaxUnavailable, plan, job.Service)
 }
 
 // weight is a weight from 1 to MaxWeight; least says what else is allowed below.
@@ -59,14 +60,14 @@ func (c *checker) weight(at string, weight, least int32) int32 {
 	return weight
 }
 
-func (c *checker) spreads(at string, s *v1.StageSpec) []SpreadRule {
-	if c.tooMany(at, len(s.Spreads), MaxSpreads, "rules") {
+func (c *checker) spreads(stage string, s *v1.StageSpec) []SpreadRule {
+	if len(s.Spreads) == 0 || c.tooMany(stage+".spreads", len(s.Spreads), MaxSpreads, "rules") {
 		return nil
 	}
 	var plan []SpreadRule
 	seen := map[string]bool{s.Spread: s.Spread != ""}
 	for i, rule := range s.Spreads {
-		at := FieldIndex(at, i)
+		at := FieldIndex(stage+".spreads", i)
 		switch {
 		case rule.On == "":
 			c.add(at+".on", "is missing", `name an attribute of nodes, such as "rack", or "node"`)
@@ -86,13 +87,13 @@ func (c *checker) spreads(at string, s *v1.StageSpec) []SpreadRule {
 	return plan
 }
 
-func (c *checker) affinities(at string, list []*v1.Affinity, queue string) []Affinity {
-	if c.tooMany(at, len(list), MaxAffinity, "rules") {
+func (c *checker) affinities(stage, field string, list []*v1.Affinity, queue string) []Affinity {
+	if len(list) == 0 || c.tooMany(FieldName(stage, field), len(list), MaxAffinity, "rules") {
 		return nil
 	}
 	var plan []Affinity
 	for i, a := range list {
-		at := FieldIndex(at, i)
+		at := FieldIndex(FieldName(stage, field), i)
 		if len(a.Labels) == 0 {
 			c.add(at+".labels", "is missing", `say which jobs, such as {app: "web"}`)
 		}
@@ -120,13 +121,13 @@ func SortedLabels(labels map[string]string) []Label {
 	return list
 }
 
-func (c *checker) tolerations(at string, list []*v1.Toleration) []Toleration {
-	if c.tooMany(at, len(list), MaxTolerations, "tolerations") {
+func (c *checker) tolerations(stage string, list []*v1.Toleration) []Toleration {
+	if len(list) == 0 || c.tooMany(stage+".tolerations", len(list), MaxTolerations, "tolerations") {
 		return nil
 	}
 	var plan []Toleration
 	for i, t := range list {
-		at := FieldIndex(at, i)
+		at := FieldIndex(stage+".tolerations", i)
 		c.wrong(at+".key", checkKey(t.Key))
 		c.wrong(at+".value", checkText(t.Value, MaxValueLen))
 		plan = append(plan, Toleration{Key: t.Key, Value: t.Value})
@@ -135,8 +136,12 @@ func (c *checker) tolerations(at string, list []*v1.Toleration) []Toleration {
 }
 
 // packages are sorted in the plan, whatever their order in the spec.
-func (c *checker) packages(at string, list []string) []string {
-	if c.tooMany(at, len(list), MaxPackages, "packages") || len(list) == 0 {
+func (c *checker) packages(stage string, list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	at := stage + ".packages"
+	if c.tooMany(at, len(list), MaxPackages, "packages") {
 		return nil
 	}
 	seen := make(map[string]bool, len(list))
@@ -157,7 +162,11 @@ func checkPackage(name string) *Mistake {
 	return checkText(name, MaxPackageLen)
 }
 
-func (c *checker) data(at string, data map[string]string) []NodeBytes {
+func (c *checker) data(stage string, data map[string]string) []NodeBytes {
+	if len(data) == 0 {
+		return nil
+	}
+	at := stage + ".data"
 	if c.tooMany(at, len(data), MaxData, "nodes") {
 		return nil
 	}
@@ -192,11 +201,12 @@ func checkScoreName(s string) *Mistake {
 	return wrong
 }
 
-func (c *checker) score(at string, s *v1.Score) ScorePlan {
-	plan := ScorePlan{By: s.GetBy()}
+// score compiles a score of a stage, or of a queue, whose path is empty.
+func (c *checker) score(of string, s *v1.Score) ScorePlan {
 	if s == nil {
-		return plan
+		return ScorePlan{}
 	}
+	at, plan := FieldName(of, "score"), ScorePlan{By: s.By}
 	if s.By != "" {
 		c.wrong(at+".by", checkScoreName(s.By))
 	}
@@ -210,10 +220,11 @@ func (c *checker) score(at string, s *v1.Score) ScorePlan {
 }
 
 // gang compiles that all instances start together. A gang of more than runs at once could never be placed.
-func (c *checker) gang(at string, s *v1.StageSpec, plan *StagePlan) {
+func (c *checker) gang(stage string, s *v1.StageSpec, plan *StagePlan) {
 	if s.Gang == nil {
 		return
 	}
+	at := stage + ".gang"
 	setDefault(&s.Gang.Hold, defaultHold)
 	plan.Gang, plan.GangHold = true, c.duration(at+".hold", s.Gang.Hold)
 	switch {
@@ -225,7 +236,7 @@ func (c *checker) gang(at string, s *v1.StageSpec, plan *StagePlan) {
 }
 
 // disruption compiles "3" or "10%": a part of the instances, rounded down, but always one.
-func (c *checker) disruption(at, text string, plan *StagePlan, service bool) {
+func (c *checker) disruption(stage, text string, plan *StagePlan, service bool) {
 	plan.MaxUnavailable = plan.Instances
 	switch {
 	case text == "" && service:
@@ -246,7 +257,7 @@ func (c *checker) disruption(at, text string, plan *StagePlan, service bool) {
 		}
 	}
 	if n < 1 || n > most {
-		c.add(at, Quote(text)+" is not a number of instances", `write a count from 1 on or a percentage from 1 to 100, such as "2" or "10%"`)
+		c.add(stage+".max_unavailable", Quote(text)+" is not a number of instances", `write a count from 1 on or a percentage from 1 to 100, such as "2" or "10%"`)
 		return
 	}
 	if percent {
