@@ -25,13 +25,22 @@ type gauge struct {
 	value func(*v1.CellStatus) float64
 }
 
+// family is numbers of the cell's status that share a name, one for each value of a label.
+type family struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	unit  float64
+	value func(*v1.Packing) map[string]int64
+}
+
 // CellMetrics collects the status and the actor tree of a cell at every scrape.
 type CellMetrics struct {
-	cell   Observed
-	log    *slog.Logger
-	up     *prometheus.Desc
-	gauges []gauge
-	actors *treeMetrics
+	cell     Observed
+	log      *slog.Logger
+	up       *prometheus.Desc
+	gauges   []gauge
+	families []family
+	actors   *treeMetrics
 }
 
 // NewCellMetrics makes the collector of a cell of that name.
@@ -63,6 +72,21 @@ func NewCellMetrics(name string, cell Observed, log *slog.Logger) *CellMetrics {
 		}
 		return 0
 	})
+	add(level, "slots", "Slots held.", func(s *v1.CellStatus) float64 { return float64(s.GetPacking().GetSlots()) })
+	add(level, "nodes_used", "Nodes that hold anything.", func(s *v1.CellStatus) float64 { return float64(s.GetPacking().GetUsedNodes()) })
+	add(level, "nodes_shared", "Nodes that hold both services and batch work.", func(s *v1.CellStatus) float64 { return float64(s.GetPacking().GetSharedNodes()) })
+	many := func(kind prometheus.ValueType, name, help, label string, unit float64, value func(*v1.Packing) map[string]int64) {
+		m.families = append(m.families, family{prometheus.NewDesc("troupe_"+name, help, []string{label}, labels), kind, unit, value})
+	}
+	many(level, "allocated_ratio", "Part of the cell's capacity that is held.", "resource", 1000, (*v1.Packing).GetAllocatedMilli)
+	many(level, "stranded_ratio", "Part of the cell's capacity that is free where another resource has run out.", "resource", 1000, (*v1.Packing).GetStrandedMilli)
+	many(total, "evictions_total", "Evictions since this master began.", "rule", 1, func(k *v1.Packing) map[string]int64 {
+		counts := make(map[string]int64, len(k.GetEvictions()))
+		for rule, n := range k.GetEvictions() {
+			counts[rule] = int64(n)
+		}
+		return counts
+	})
 	return m
 }
 
@@ -70,6 +94,9 @@ func NewCellMetrics(name string, cell Observed, log *slog.Logger) *CellMetrics {
 func (m *CellMetrics) Describe(out chan<- *prometheus.Desc) {
 	for _, g := range m.gauges {
 		out <- g.desc
+	}
+	for _, f := range m.families {
+		out <- f.desc
 	}
 	out <- m.up
 	m.actors.describe(out)
@@ -92,6 +119,11 @@ func (m *CellMetrics) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, 1)
 	for _, g := range m.gauges {
 		out <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(status))
+	}
+	for _, f := range m.families {
+		for name, n := range f.value(status.GetPacking()) {
+			out <- prometheus.MustNewConstMetric(f.desc, f.kind, float64(n)/f.unit, name)
+		}
 	}
 	m.actors.collect(out, tree.GetRoot())
 }

@@ -19,7 +19,8 @@ var discard = slog.New(slog.DiscardHandler)
 type observed struct{ err error }
 
 func (o *observed) CellStatus(context.Context, *v1.CellStatusRequest) (*v1.CellStatus, error) {
-	return &v1.CellStatus{Epoch: 2, Seq: 100, Nodes: 3, NodesFresh: 2, CpuMilli: 4000, CpuMilliHeld: 500, JobsLive: 7, DeadLetters: 1, Admission: "open"}, o.err
+	return &v1.CellStatus{Epoch: 2, Seq: 100, Nodes: 3, NodesFresh: 2, CpuMilli: 4000, CpuMilliHeld: 500, JobsLive: 7, DeadLetters: 1, Admission: "open",
+		Packing: &v1.Packing{Slots: 12, AllocatedMilli: map[string]int64{"cpu": 125, "gpu": 1000}, Evictions: map[string]uint64{"priority": 3}}}, o.err
 }
 
 func (o *observed) CellTree(context.Context, *v1.CellTreeRequest) (*v1.CellTree, error) {
@@ -48,6 +49,7 @@ func TestCellMetrics(t *testing.T) {
 	for _, want := range []string{
 		`troupe_actor_mailbox_fullest_ratio{cell="main",kind="job"} 0.5`, `troupe_actor_mailbox_messages{cell="main",kind="job"} 6`,
 		`troupe_actor_restarts{cell="main",kind="job"} 3`, `troupe_actors{cell="main",kind="supervisor"} 1`,
+		`troupe_allocated_ratio{cell="main",resource="cpu"} 0.125`, `troupe_evictions_total{cell="main",rule="priority"} 3`, `troupe_slots{cell="main"} 12`,
 		`troupe_admission_open{cell="main"} 1`, `troupe_cpu_cores_held{cell="main"} 0.5`, `troupe_up{cell="main"} 1`,
 	} {
 		if !strings.Contains(got, want) {
