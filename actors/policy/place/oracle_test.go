@@ -270,6 +270,9 @@ func (l *ledger) rules(s *ledgerStage, n *ledgerNode) string {
 	for o, h := range n.holds {
 		if o != s {
 			kept = kept.Sub(h.amount)
+			if l.rivals(o.shape.Extra, s.shape.Extra) {
+				return "withheld"
+			}
 		}
 	}
 	for i, need := range s.shape.Resources {
@@ -278,6 +281,30 @@ func (l *ledger) rules(s *ledgerStage, n *ledgerNode) string {
 		}
 	}
 	return ""
+}
+
+// rivals reports whether two slots could both want the last of anything beyond plain resources.
+func (l *ledger) rivals(a, b *model.Extra) bool {
+	names := func(e *model.Extra) map[string]bool {
+		list := map[string]bool{}
+		if e == nil {
+			return list
+		}
+		for _, c := range e.Custom {
+			list[c.Name] = true
+		}
+		for _, p := range e.Ports {
+			list["port "+strconv.Itoa(int(p.Number))] = p.Number > 0
+		}
+		list["device "+e.Devices.Kind] = e.Devices.Count > 0
+		return list
+	}
+	for name, wanted := range names(a) {
+		if wanted && names(b)[name] {
+			return true
+		}
+	}
+	return false
 }
 
 // count is how many slots of a stage are in a node's domain.
