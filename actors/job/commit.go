@@ -306,7 +306,6 @@ func (a *Actor) enterEnded(ctx *kit.Context) {
 		for _, s := range sc.settles {
 			a.work.settle(s.node, s.ref, s.fence)
 		}
-		a.letGo(sc.evicted)
 	}
 	a.commit = commit{}
 	for _, st := range a.stages {

@@ -111,6 +111,21 @@ func TestGang_F13_OneOfAGangFails(t *testing.T) {
 	}
 }
 
+// A gang of which some are done is not waited for any more.
+func TestGang_F13_TheRestOfAGangGoesOn(t *testing.T) {
+	b := newBench(t)
+	b.submit(stages(gang(3)))
+	n, m := b.on("n"), b.on("m")
+	slots := n.grant(0, 3)
+	n.report(succeeded, n.launched[0])
+	n.say(&msg.SlotsLost{ID: id, UID: b.uid, Node: "n", Slots: slots, Reason: "node lost"})
+	b.pass(time.Second)
+	m.grant(0, 1)
+	if len(m.launched) != 1 {
+		t.Fatalf("launched %v", m.launched)
+	}
+}
+
 // An actor that begins anew over a part holds it, and over a gang that runs lets it run.
 func TestGang_F29_AGangMeetsACrash(t *testing.T) {
 	b := newBench(t)

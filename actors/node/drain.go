@@ -11,15 +11,14 @@ import (
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
 )
 
-// outings are the nodes that are drained, or may be soon: a drain counts from the moment that it is let through, or two
-// that come together would both find room below the limit.
+// outings are the drains that are on their way. They count from the moment that they are let through, or two that come
+// together would both find room below the limit.
 type outings map[model.NodeID]outing
 
-// outing is one of them.
+// outing is the newest drain of one node.
 type outing struct {
-	// order of the drain that was let through last.
 	order uint64
-	// until is when a drain of which nothing was heard counts as lost on its way; zero once the node has said that it is out.
+	// until is when it counts as lost, if nothing is heard of it.
 	until time.Time
 }
 
@@ -30,13 +29,10 @@ const (
 	namesShown = 5
 )
 
-// changed takes in how a node stands. What it said before it had heard of the last drain tells nothing of that.
+// changed takes in how a node stands. What it said before it had heard of a drain tells nothing of that.
 func (o outings) changed(m *msg.NodeChanged) {
 	id := model.NodeID(m.Status.GetInfo().GetId())
-	switch at := o[id]; {
-	case m.Status.GetDrained():
-		o[id] = outing{order: at.order}
-	case m.Order >= at.order:
+	if m.Order >= o[id].order {
 		delete(o, id)
 	}
 }
@@ -62,21 +58,16 @@ func (s *Supervisor) drain(ctx *kit.Context, id model.NodeID, m *msg.DrainNode) 
 	ctx.Forward(ref, &numbered)
 }
 
-// othersOut lists the nodes but one that are drained or lost, sorted.
+// othersOut lists the nodes but one that are drained, or may be soon, or are lost; sorted.
 func (s *Supervisor) othersOut(now time.Time, but model.NodeID) []string {
 	var list []string
-	for id, o := range s.out { //order: sorted below
-		if id != but && (o.until.IsZero() || now.Before(o.until)) {
-			list = append(list, string(id))
-		}
-	}
 	lost := lifecycle.NodeLost.String()
 	for _, id := range s.ids {
-		if _, drained := s.out[model.NodeID(id)]; !drained && id != string(but) && s.status[id].GetLiveness() == lost {
+		status, pending := s.status[id], now.Before(s.out[model.NodeID(id)].until)
+		if id != string(but) && (pending || status.GetDrained() || status.GetLiveness() == lost) {
 			list = append(list, id)
 		}
 	}
-	slices.Sort(list)
 	return list
 }
 

@@ -235,6 +235,23 @@ func TestB41_AtMostSoManyNodesAreOutAtOnce(t *testing.T) {
 	}
 }
 
+// A drain that the actor before was sent is refused: the supervisor has heard since how the node stands.
+func TestB41_W6_ADrainFromBeforeARestartIsRefused(t *testing.T) {
+	b := newBench(t)
+	b.hello(1)
+	old := b.env.IDs.Order()
+	b.crash(&msg.GetNode{})
+	b.hello(2)
+	b.tell(&msg.DrainNode{Drained: true, Order: old})
+	if f, refused := b.answers[len(b.answers)-1].(*model.Fault); !refused || !f.Temporary() || b.status().GetDrained() {
+		t.Fatalf("%v", b.answers)
+	}
+	b.tell(&msg.DrainNode{Drained: true, Order: b.env.IDs.Order()})
+	if !b.status().GetDrained() {
+		t.Fatal("a drain from after it is not heard")
+	}
+}
+
 // Nodes that are lost are out, too.
 func TestB41_LostNodesCount(t *testing.T) {
 	b, drain := outs(t, 3)

@@ -81,7 +81,7 @@ func (s *Supervisor) restore(ctx *kit.Context, m *msg.CellRead) {
 		}
 	}
 	for _, id := range m.Drained {
-		s.out[id] = outing{}
+		s.out[id] = outing{until: ctx.Now().Add(outingMax)} // it will say so itself
 	}
 	// The nodes give up after Settle; this one is for a node actor that crashes just then.
 	ctx.After("settle", s.env.Settle+s.env.Lost, settleOver{})
