@@ -82,7 +82,7 @@ type Freed struct {
 	Count int
 	// Devices of each slot; nil if the stage needs none.
 	Devices [][]model.DeviceShare
-	// Unused are those of them in which nothing ever ran: the job had no use for them.
+	// Unused are those of them that the job gave back because it has no use for them (any more).
 	Unused int
 }
 

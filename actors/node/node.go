@@ -81,7 +81,7 @@ type slot struct {
 	over      bool             // its end was reported
 	stop      model.Fence      // attempt that was asked to stop
 	releasing bool
-	yielded   bool // given back by a job that still wants it
+	useless   bool // given back by a job that has no use for it
 }
 
 // session is the numbered exchange with the agent.

@@ -29,7 +29,7 @@ func (a *Actor) work(ctx *kit.Context, m *msg.Work) {
 	}
 	for i, id := range slices.Concat(m.Release, m.Yield) {
 		if sl := a.slots[id]; sl != nil && sl.job == m.ID {
-			sl.yielded = i >= len(m.Release)
+			sl.useless = i < len(m.Release)
 			a.release(ctx, sl, m.Reason)
 		} else {
 			a.batch.gone(m, id) // a job must not wait for what is gone
@@ -157,7 +157,7 @@ func (b *batch) freed(sl *slot) {
 	j := b.of(sl.job, sl.stage.Job, sl.ref)
 	j.reported.Freed = append(j.reported.Freed, sl.id)
 	unused := 0
-	if sl.fence == 0 && !sl.yielded {
+	if sl.useless {
 		unused = 1
 	}
 	i := slices.IndexFunc(b.freeds, func(f *msg.Freed) bool { return f.Stage == sl.stage && f.Each == sl.each })
