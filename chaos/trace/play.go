@@ -50,6 +50,19 @@ type player struct {
 
 // Play plays a workload to its end: until nothing arrives or ends any more, and nothing that waits begins.
 func Play(ctx context.Context, w *Workload, o Options) (*Report, error) {
+	p, err := begin(w, o)
+	if err != nil {
+		return nil, err
+	}
+	defer p.world.close()
+	if err := p.play(ctx); err != nil {
+		return nil, err
+	}
+	return p.report()
+}
+
+// begin starts a master, with the queues and the machines of a workload.
+func begin(w *Workload, o Options) (*player, error) {
 	if err := w.check(); err != nil {
 		return nil, err
 	}
@@ -64,26 +77,20 @@ func Play(ctx context.Context, w *Workload, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer world.close()
-	p := &player{w: w, o: o, world: world, rec: rec}
 	world.watch(rec)
 	for _, q := range w.queues(o.Policy) {
 		if _, err := world.call(q); err != nil {
 			return nil, err
 		}
 	}
-	if err := world.join(w.Nodes); err != nil {
-		return nil, err
+	return &player{w: w, o: o, world: world, rec: rec}, world.join(w.Nodes)
+}
+
+func (p *player) play(ctx context.Context) error {
+	if p.w.Once {
+		return p.once(ctx)
 	}
-	if w.Once {
-		err = p.once(ctx)
-	} else {
-		err = p.inTime(ctx)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return p.report()
+	return p.inTime(ctx)
 }
 
 // watch lets a recorder hear of every attempt, and say how long each runs.
