@@ -212,8 +212,8 @@ func (p *pass) keepRoom(d *demand, drain bool) {
 		return backfill.Of(p.fleet.Free(i).Sub(p.fleet.Withheld(i, d.slots, true)))
 	}
 	found, ok := w.calendar.Reserve(&w.timeline, need, p.now, candidates, free)
-	if !ok {
-		return
+	if !ok || found.At <= p.now {
+		return // what it lacks is not what is counted here: ports, devices, custom units; nobody can tell when it will be there
 	}
 	w.kept = &reservation{demand: d, slots: d.slots, at: found.At, takes: found.Takes}
 	next := found.At

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/node/driver"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
@@ -16,6 +15,9 @@ type load struct {
 	order []*work
 	next  int // of order, to be submitted
 	open  int // submits without an answer
+	// final is what queues are told when the world has healed; part is the quota in it, in milli-cores, 0 for none.
+	final map[string]*v1.QueueSpec
+	part  int64
 }
 
 // work is one job that some client wants, and how its attempts will go.
@@ -57,6 +59,7 @@ var queues = []string{"default", "q1", "q2"}
 // prepare draws all work of the run.
 func (l *load) prepare() {
 	l.works = map[string]*work{}
+	l.prepareQueues()
 	for i := range l.w.p.jobs {
 		k := l.draw(i)
 		l.works[k.name] = k
@@ -80,6 +83,7 @@ func (l *load) draw(i int) *work {
 	if r.IntN(12) == 0 {
 		spec.TimeLimit = pick(r, "2s", "10s", "60s")
 	}
+	l.enrichJob(spec)
 	k.doomed = r.IntN(10) == 0 && spec.Kind != "service"
 	stages := 1 + r.IntN(3)*r.IntN(2)
 	k.possible = true
@@ -90,7 +94,7 @@ func (l *load) draw(i int) *work {
 		}
 		spec.Stages = append(spec.Stages, st)
 		k.stages = append(k.stages, sc)
-		k.possible = k.possible && l.fits(st)
+		k.possible = k.possible && l.fits(spec, st)
 	}
 	k.spec = spec
 	return k
@@ -135,24 +139,8 @@ func (l *load) drawStage(spec *v1.JobSpec, n int) (*v1.StageSpec, script) {
 		st.Parallel, st.Retry.Attempts, st.After = 0, 0, nil
 		sc.takes, sc.forever = 20*time.Second+sc.takes*5, r.IntN(3) > 0
 	}
+	l.enrich(spec, st, &sc)
 	return st, sc
-}
-
-// fits reports whether some machine can hold an instance of the stage.
-func (l *load) fits(st *v1.StageSpec) bool {
-	plan, _ := model.Compile(&v1.JobSpec{Name: "probe", Stages: []*v1.StageSpec{{
-		Name: "s", Command: []string{"x"}, Resources: st.Resources, Constraints: st.Constraints,
-	}}})
-	for _, m := range l.w.machines {
-		ok := plan.Stages[0].Resources.Fits(m.capacity)
-		for _, c := range st.Constraints {
-			ok = ok && m.info.Attributes[c.GetAttribute()] == c.GetValue()
-		}
-		if ok {
-			return true
-		}
-	}
-	return false
 }
 
 // planned is how one attempt will go.

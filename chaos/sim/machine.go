@@ -19,6 +19,7 @@ type machine struct {
 	id       string
 	boots    int
 	info     *v1.NodeInfo
+	home     *v1.NodeInfo // what it is at first, and when the world has healed
 	capacity model.Resources
 	slots    map[uint64]*slot
 	ledger   platter
@@ -56,6 +57,7 @@ func newMachine(w *world, number int) *machine {
 		NetBps: m.capacity[model.Net], Attributes: map[string]string{"rack": fmt.Sprintf("r%d", number%2)},
 		Drivers: []string{"func", "process"},
 	}
+	m.equip()
 	m.ledger = platter{m: m, mem: ledger.Memory(), ends: map[uint64]bool{}}
 	return m
 }
@@ -104,6 +106,7 @@ func (m *machine) die() {
 	if a == nil {
 		return
 	}
+	m.alter()
 	a.alive = false
 	m.agent = nil
 	a.sys.Kill()
@@ -217,7 +220,7 @@ func (p *platter) write(one *write) error {
 	if len(one.changes) == 0 {
 		return nil
 	}
-	if p.full {
+	if p.full || p.m.w.part == faults && chanceOf(p.m.w.more, p.m.w.p.refuse) {
 		return fmt.Errorf("%w: simulated", ledger.ErrFull)
 	}
 	var err error

@@ -48,11 +48,12 @@ func (c *clients) act(done func()) {
 			return
 		}
 		done()
-	case n < 54:
+	case n < 54, n >= 96 && chanceOf(w.more, w.p.upset):
 		c.node(done)
-	case n < 57:
+	case n < 57, n >= 90 && chanceOf(w.more, w.p.quotas):
 		spec := &v1.QueueSpec{Name: pick(w.rng, queues...), MaxJobs: pick(w.rng, int64(0), 3, 20), MaxSlots: pick(w.rng, int64(0), 2, 10)}
-		w.say("client", "queue %s: at most %d jobs, %d slots", spec.Name, spec.MaxJobs, spec.MaxSlots)
+		c.drawQueue(spec)
+		w.say("client", "queue %s: at most %d jobs, %d slots %v", spec.Name, spec.MaxJobs, spec.MaxSlots, spec)
 		c.ask(spec, callWait, func(any, error) { done() })
 	case n < 58:
 		c.ask(&msg.RemoveQueue{Name: pick(w.rng, queues...)}, callWait, func(any, error) { done() })
@@ -121,8 +122,16 @@ func (c *clients) node(done func()) {
 	w := c.w
 	m := w.machines[w.rng.IntN(len(w.machines))]
 	drained := w.rng.IntN(2) == 0
-	w.say("client", "asks that drain of %s be %v", m.id, drained)
-	c.ask(&v1.DrainRequest{Id: m.id, Drained: drained, Reason: "by a client"}, callWait, func(any, error) { done() })
+	call := &v1.DrainRequest{Id: m.id, Drained: drained, Reason: "by a client"}
+	if chanceOf(w.more, w.p.upset) {
+		if w.more.IntN(2) == 0 {
+			c.taint(m, done)
+			return
+		}
+		call.Evict, call.Maintenance = w.more.IntN(3) > 0, w.more.IntN(2) == 0
+	}
+	w.say("client", "asks that drain of %s be %v, evict %v, maintenance %v", m.id, drained, call.Evict, call.Maintenance)
+	c.ask(call, callWait, func(any, error) { done() })
 }
 
 // look asks for something that changes nothing.

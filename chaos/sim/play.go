@@ -40,10 +40,15 @@ func (w *world) heal() {
 	w.say("world", "heals after %d steps", w.st.Steps())
 	w.mend()
 	for _, q := range queues {
-		w.insist(&v1.QueueSpec{Name: q})
+		w.say("world", "queue %s: %v", q, w.load.final[q])
+		w.insist(w.load.final[q])
 	}
 	for _, m := range w.machines {
 		w.insist(&v1.DrainRequest{Id: m.id})
+		if w.p.upset > 0 {
+			w.insist(&v1.TaintRequest{Id: m.id})
+		}
+		m.restore()
 	}
 }
 

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -71,7 +72,9 @@ func Families() []string { return sortedKeys(families) }
 
 // profile is what a run draws before it begins: the swarm's way of not testing the average of everything.
 type profile struct {
-	focus  string
+	// focus is the family of faults, theme that of the load.
+	focus, theme string
+	rich
 	agents int
 	steps  uint64
 	// weight of each fault; the mean number of steps between two faults.
@@ -96,7 +99,8 @@ type profile struct {
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-func draw(o Options, r *rand.Rand) profile {
+// draw makes the profile of a run. What came later is drawn from more, so that what a seed of the theme Plain plays stays.
+func draw(o Options, r, more *rand.Rand) profile {
 	p := profile{
 		focus:  pick(r, Calm, Master, Agents, Actors, Network, Hosts, Hosts, Hosts, All, All, All),
 		agents: pick(r, 1, 2, 2, 3, 3, 4, 5),
@@ -114,9 +118,13 @@ func draw(o Options, r *rand.Rand) profile {
 		think: pick(r, 50*time.Millisecond, 300*time.Millisecond, time.Second, 3*time.Second),
 		funcs: r.IntN(2) == 0,
 	}
-	if o.Focus != "" {
-		p.focus = o.Focus
+	family, theme, _ := split(o.Focus)
+	p.theme = pick(more, Plain, Mixed, Mixed, Mixed, Quota, Preempt, Preempt, Gang, Rules, Rules)
+	p.focus, p.theme = cmp.Or(family, p.focus), cmp.Or(theme, p.theme)
+	if family == "" && p.theme != Plain && more.IntN(4) == 0 {
+		p.focus = Calm // where nothing fails more can be said of what is decided
 	}
+	p.rich = themes[p.theme]
 	if o.Steps != 0 {
 		p.steps = o.Steps
 	}
@@ -137,9 +145,9 @@ func draw(o Options, r *rand.Rand) profile {
 // String is the profile in one line.
 func (p *profile) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "focus=%s agents=%d steps=%d delay=%v jitter=%v drop=%d‰ double=%d‰ late=%d‰ encode=%v fifo=%v quantum=%v "+
+	fmt.Fprintf(&b, "focus=%s/%s agents=%d steps=%d delay=%v jitter=%v drop=%d‰ double=%d‰ late=%d‰ encode=%v fifo=%v quantum=%v "+
 		"suspect=%v lost=%v settle=%v snapshot=%d ended=%d log=%v ledger=%v jobs=%d clients=%d think=%v funcs=%v every=%d faults:",
-		p.focus, p.agents, p.steps, p.delay, p.jitter, p.drop, p.double, p.late, p.encode, p.fifo, p.quantum, p.suspect, p.lost, p.settle,
+		p.focus, p.theme, p.agents, p.steps, p.delay, p.jitter, p.drop, p.double, p.late, p.encode, p.fifo, p.quantum, p.suspect, p.lost, p.settle,
 		p.snapshotRecords, p.endedJobs, p.logDelay, p.writeDelay, p.jobs, p.clients, p.think, p.funcs, p.every)
 	for f, n := range p.weight {
 		if n > 0 {

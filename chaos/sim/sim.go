@@ -22,7 +22,8 @@ type Options struct {
 	Seed uint64
 	// Steps of the part with faults; 0 leaves it to the seed.
 	Steps uint64
-	// Focus narrows the faults to one family; empty leaves it to the seed.
+	// Focus narrows the faults to one family, the load to one theme, or both ("calm/gang"); what is left out is left to the
+	// seed.
 	Focus string
 	// Timeline, if set, gets every line of the timeline as it happens.
 	Timeline io.Writer
@@ -47,8 +48,8 @@ func (v *Violation) Error() string {
 // Result of one run.
 type Result struct {
 	Seed uint64
-	// Focus that was in force.
-	Focus string
+	// Focus and Theme that were in force.
+	Focus, Theme string
 	// Profile says what was drawn, in one line.
 	Profile string
 	// Steps are messages handled and alarms fired; FaultSteps those before the world healed.

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"testing"
 	"time"
 )
@@ -11,7 +12,7 @@ import (
 // The flags are what make sim sets.
 var (
 	seedFlag     = flag.Uint64("seed", 0, "play this seed again and print its timeline")
-	focusFlag    = flag.String("focus", "", "only this family of faults: calm, master, agents, actors, network, hosts, all")
+	focusFlag    = flag.String("focus", "", "only this family of faults (calm, master, agents, actors, network, hosts, all), this theme of the load (plain, mixed, quota, preempt, gang, rules), or both: calm/gang")
 	messagesFlag = flag.Bool("messages", false, "with -seed: every message, and what the actors log")
 	baseFlag     = flag.Uint64("base", 1, "draw the seeds from this; 0 draws it from the clock, so that they are fresh")
 	seedsFlag    = flag.Int("seeds", 30, "how many fresh seeds")
@@ -20,8 +21,8 @@ var (
 
 // TestX1_S5_B42_B43_B46_F13_F30_F31_Swarm plays the kept seeds and fresh ones, or with -seed one of them again.
 func TestX1_S5_B42_B43_B46_F13_F30_F31_Swarm(t *testing.T) {
-	if _, known := families[*focusFlag]; !known && *focusFlag != "" {
-		t.Fatalf("there is no focus %q; it must be one of %v", *focusFlag, sortedKeys(families))
+	if err := CheckFocus(*focusFlag); err != nil {
+		t.Fatal(err)
 	}
 	if *seedFlag != 0 {
 		again(t)
@@ -53,7 +54,7 @@ func again(t *testing.T) {
 // TestX1_ASeedIsOneRun plays seeds of every family twice: to the byte the same, or nothing that is found could be found
 // again.
 func TestX1_ASeedIsOneRun(t *testing.T) {
-	for _, focus := range sortedKeys(families) {
+	for _, focus := range slices.Concat(Families(), Themes()) {
 		for seed := uint64(1); seed <= 2; seed++ {
 			var first, second digest
 			a := Run(Options{Seed: seed, Focus: focus, Timeline: &first})

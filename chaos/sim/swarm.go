@@ -92,6 +92,7 @@ func (s *SwarmResult) add(out io.Writer, r Result) {
 	s.Jobs += uint64(r.Jobs)
 	s.Reigns += uint64(r.Reigns)
 	s.ByFocus[r.Focus]++
+	s.ByFocus[r.Theme]++
 	s.Coverage.Add(&r.Coverage)
 	for c, n := range r.Checked {
 		s.Checked[c] += n

@@ -21,10 +21,12 @@ const tailMax = 50
 
 // world is one run.
 type world struct {
-	opts  Options
-	p     profile
-	st    *kit.Stepper
-	rng   *rand.Rand
+	opts Options
+	p    profile
+	st   *kit.Stepper
+	rng  *rand.Rand
+	// more is chance for what came later, see draw.
+	more  *rand.Rand
 	began time.Time
 	part  part
 
@@ -88,10 +90,10 @@ var birth = time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func newWorld(o Options) *world {
 	w := &world{
-		opts: o, rng: rand.New(rand.NewPCG(o.Seed, 0x776f_726c_64)), st: kit.NewStepper(o.Seed, birth), began: birth,
+		opts: o, rng: rand.New(rand.NewPCG(o.Seed, 0x776f_726c_64)), more: rand.New(rand.NewPCG(o.Seed, 0x6d6f_7265)), st: kit.NewStepper(o.Seed, birth), began: birth,
 		buckets: map[int64]*bucket{}, kinds: map[reflect.Type]uint64{}, frozen: map[*kit.System]bool{}, hash: 14695981039346656037,
 	}
-	w.p = draw(o, w.rng)
+	w.p = draw(o, w.rng, w.more)
 	w.limits = msg.DefaultLimits()
 	w.limits.EndedJobs = w.p.endedJobs
 	w.limits.Suspect, w.limits.Lost, w.limits.Settle = w.p.suspect, w.p.lost, w.p.settle
@@ -109,7 +111,7 @@ func newWorld(o Options) *world {
 
 func (w *world) result() Result {
 	r := Result{
-		Seed: w.opts.Seed, Focus: w.p.focus, asked: w.opts.Focus, Profile: w.p.String(), Steps: w.st.Steps(), FaultSteps: w.p.steps, Virtual: w.st.Now().Sub(w.began),
+		Seed: w.opts.Seed, Focus: w.p.focus, Theme: w.p.theme, asked: w.opts.Focus, Profile: w.p.String(), Steps: w.st.Steps(), FaultSteps: w.p.steps, Virtual: w.st.Now().Sub(w.began),
 		Hash: w.hash, Violation: w.broken, Checked: w.checked, Coverage: w.coverage,
 		Begun: w.stats.begun, Records: w.disk.last(), Jobs: len(w.truth.jobs), Reigns: w.stats.reigns,
 	}

@@ -3,7 +3,6 @@ package cmd
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,8 +48,8 @@ Without --seed it plays the seeds that have found something before and fresh one
 		Example: example("troupe chaos sim --seeds 1000", "troupe chaos sim --seed 174 --focus master", "troupe chaos sim --json"),
 		Args:    names(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if known := sim.Families(); focus != "" && !slices.Contains(known, focus) {
-				return usagef("there is no focus %q; right would be one of: %s", focus, strings.Join(known, ", "))
+			if err := sim.CheckFocus(focus); err != nil {
+				return usagef("%v", err)
 			}
 			if seed != 0 {
 				return playAgain(app, sim.Options{Seed: seed, Focus: focus, Messages: messages})
@@ -67,7 +66,8 @@ Without --seed it plays the seeds that have found something before and fresh one
 	}
 	flags := c.Flags()
 	flags.Uint64Var(&seed, "seed", 0, "play this seed again and print its timeline")
-	flags.StringVar(&focus, "focus", "", "only one family of faults: "+strings.Join(sim.Families(), ", "))
+	flags.StringVar(&focus, "focus", "", "only one family of faults ("+strings.Join(sim.Families(), ", ")+
+		"), one theme of the load ("+strings.Join(sim.Themes(), ", ")+"), or both: calm/gang")
 	flags.BoolVar(&messages, "messages", false, "with --seed: every message, and what the actors log")
 	flags.Uint64Var(&base, "base", 0, "draw the fresh seeds from this; 0 draws it from the clock")
 	flags.IntVar(&o.Seeds, "seeds", 1000, "fresh seeds at most")
