@@ -137,6 +137,14 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 	a.settle(ctx, d)
 }
 
+// fewer lowers what a stage wants.
+func (a *Actor) fewer(ctx *kit.Context, m *msg.Fewer) {
+	if d := a.demands[m.Stage]; d != nil && m.Target < d.Target {
+		d.Target = m.Target
+		a.settle(ctx, d)
+	}
+}
+
 // avoid keeps new slots of a stage from nodes on which it has failed, as long as there are others that would take them.
 func (a *Actor) avoid(d *demand, nodes []model.NodeID) {
 	a.fleet.SetAvoid(d.slots, nodes)

@@ -200,7 +200,7 @@ func (l *level) reopen(a *Actor, now int64) {
 	l.open, l.mixed = l.open[:0], false
 	var order *queue
 	for _, ln := range l.lines { //order: a heap by ranks that all differ
-		if ln.tried != a.room {
+		if ln.tried != a.room || ln.id.queue.fill == backfill.None {
 			l.open = append(l.open, ln)
 		}
 		if order == nil {

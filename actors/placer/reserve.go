@@ -34,8 +34,6 @@ type waits struct {
 	since, made int64
 	// timed counts the stages on nodes whose end is expected.
 	timed int
-	// halted says that a queue in strict order was stopped in the last turn.
-	halted bool
 }
 
 // reservation is room that is kept for a demand from a time on.
@@ -44,6 +42,7 @@ type reservation struct {
 	slots  *place.Stage
 	at     int64
 	takes  []backfill.Take
+	fair   bool // for a queue whose jobs take turns
 }
 
 // reservationDue is the timer after which what is expected has come or not.
@@ -99,6 +98,13 @@ func (s *span) begin(since int64, d *demand) {
 	s.end = backfill.After(since, s.first)
 }
 
+// count counts a span whose end is expected.
+func (w *waits) count(s *span, by int) {
+	if s.end != backfill.Never {
+		w.timed += by
+	}
+}
+
 // correct expects a later end while the one expected is over.
 func (s *span) correct(now int64) {
 	for s.end < now {
@@ -108,38 +114,22 @@ func (s *span) correct(now int64) {
 	}
 }
 
-// count and forget keep the number of those whose end is expected.
-func (w *waits) count(h *held) {
-	if h.timed = h.span.end != backfill.Never; h.timed {
-		w.timed++
-	}
-}
-
-func (w *waits) forget(h *held) {
-	if h.timed {
-		h.timed = false
-		w.timed--
-	}
-}
-
 // endless reports whether the slots of a stage are held until somebody ends them: nobody waits for those of a service.
 func (d *demand) endless() bool { return d.Plan == nil || d.Plan.Attempts == 0 }
 
 // release takes back what was kept in the last turn. Whoever goes before the demand that it was kept for sees all room.
 func (p *pass) release() {
-	k := p.waits.kept
-	if p.waits.halted {
-		p.waits.halted = false
-		p.room++ // who stands first must be met first again
+	w := &p.waits
+	if w.first != nil {
+		p.room++ // all are to be looked at again, before all the first that did not fit
 	}
-	if k == nil {
+	if w.last = w.kept; w.kept == nil {
 		return
 	}
-	p.waits.kept, p.waits.last = nil, k
-	for _, t := range k.takes {
-		p.withhold(k, place.NodeIndex(t.Node), model.Resources{})
+	for _, t := range w.kept.takes {
+		p.withhold(w.kept, place.NodeIndex(t.Node), model.Resources{})
 	}
-	p.room++ // all are to be looked at again, first of all the one for which it was kept
+	w.kept = nil
 }
 
 // withhold keeps an amount softly, unless the demand has a claim there, which keeps more.
@@ -150,10 +140,11 @@ func (p *pass) withhold(k *reservation, n place.NodeIndex, amount model.Resource
 }
 
 // blocked takes note of a demand that does not fit. Room is kept for the first one that could not start with less; one
-// that holds slots already gets more as they come.
+// that holds slots already gets more as they come. Where jobs take turns, and nobody can tell when it will fit, that is
+// after it has stood first for a while: most often something ends sooner.
 func (p *pass) blocked(l *level, d *demand) {
 	if d.queue.fill == backfill.None {
-		d.queue.stopped, p.waits.halted = p.number, true
+		d.queue.stopped = p.number
 	}
 	w := &p.waits
 	if w.kept != nil || len(d.claims) > 0 || !d.Plan.Gang && d.held > 0 || p.passed {
@@ -163,25 +154,20 @@ func (p *pass) blocked(l *level, d *demand) {
 	if w.first != d {
 		w.first, w.since, w.made = d, p.now, 0
 	}
-	patient := p.now-w.since < headWait.Milliseconds()
-	if patient && w.timed == 0 {
-		p.dueIn(headWait.Milliseconds() - (p.now - w.since))
-		return
-	}
+	drain := d.queue.order != backfill.Fair || p.now-w.since >= headWait.Milliseconds()
 	switch old := w.last; {
+	case !drain && w.timed == 0:
 	case p.fleet.Len() <= renewNodes || p.now-w.made >= renewEvery.Milliseconds():
 		w.made = p.now
-		p.keepRoom(d, !patient)
+		p.keepRoom(d, drain)
 	case old != nil && old.demand == d: // to compute it anew would take long
 		w.kept = old
-		for _, t := range old.takes {
-			p.spare(t.Node)
-		}
+		p.spareAll()
 	}
 	if w.kept != nil {
 		p.refill(l)
-	} else if patient {
-		p.dueIn(headWait.Milliseconds() - (p.now - w.since))
+	} else if !drain {
+		p.dueIn(w.since + headWait.Milliseconds() - p.now)
 	}
 }
 
@@ -193,7 +179,7 @@ func (p *pass) dueIn(ms int64) {
 func (p *pass) keepRoom(d *demand, drain bool) {
 	w := &p.waits
 	w.calendar.Reset()
-	need := backfill.Need{Each: backfill.Of(d.Plan.Resources), Count: 1, Drain: drain}
+	need := backfill.Need{Each: backfill.Of(d.Plan.Resources), Count: 1}
 	if d.Plan.Gang {
 		need.Count = int(min(d.outstanding(), model.MaxInstances))
 	}
@@ -212,13 +198,17 @@ func (p *pass) keepRoom(d *demand, drain bool) {
 		return backfill.Of(p.fleet.Free(i).Sub(p.fleet.Withheld(i, d.slots, true)))
 	}
 	found, ok := w.calendar.Reserve(&w.timeline, need, p.now, candidates, free)
-	if !ok || found.At <= p.now {
-		return // what it lacks is not what is counted here: ports, devices, custom units; nobody can tell when it will be there
+	if !ok && drain {
+		need.Drain = true
+		found, ok = w.calendar.Reserve(&w.timeline, need, p.now, candidates, free)
 	}
-	w.kept = &reservation{demand: d, slots: d.slots, at: found.At, takes: found.Takes}
+	if !ok {
+		return
+	}
+	w.kept = &reservation{demand: d, slots: d.slots, at: found.At, takes: found.Takes, fair: d.queue.order == backfill.Fair}
+	p.spareAll()
 	next := found.At
 	for _, t := range found.Takes {
-		p.spare(t.Node)
 		next = min(next, p.nodes[p.fleet.ID(place.NodeIndex(t.Node))].next)
 	}
 	if next < backfill.Never {
@@ -226,7 +216,15 @@ func (p *pass) keepRoom(d *demand, drain bool) {
 	}
 }
 
-// spare withholds on a node what is free now and is not beside the reservation when its time has come.
+// spareAll withholds what is kept on all nodes.
+func (p *pass) spareAll() {
+	for _, t := range p.waits.kept.takes {
+		p.spare(t.Node)
+	}
+}
+
+// spare withholds on a node what is free now and is not beside the reservation when its time has come; all of it if
+// nobody knows when that is, and the queue's order is strict.
 func (p *pass) spare(node int32) {
 	k, n := p.waits.kept, place.NodeIndex(node)
 	free := backfill.Of(p.fleet.Free(n))
@@ -234,14 +232,21 @@ func (p *pass) spare(node int32) {
 	var amount model.Resources
 	for i := range amount {
 		amount[i] = max(free[i]-spare[i], 0)
+		if k.at == backfill.Never && !k.fair {
+			amount[i] = max(free[i], 0)
+		}
 	}
 	p.withhold(k, n, amount)
 }
 
-// short reports whether slots that a demand gets now have ended when what is kept is needed.
+// short reports whether slots that a demand gets now have ended when what is kept is needed. If nobody knows when that is,
+// nothing is short enough for a queue whose jobs take turns; strict orders go by the book, and let pass whatever ends.
 func (p *pass) short(d *demand) bool {
 	k := p.waits.kept
-	return k != nil && d.duration != backfill.Never && backfill.After(p.now, d.lasts(d.duration)) <= k.at
+	if k == nil || d.duration == backfill.Never || k.fair && k.at == backfill.Never {
+		return false
+	}
+	return backfill.After(p.now, d.lasts(d.duration)) <= k.at
 }
 
 // started tells the calendar what was granted beside the reservation.

@@ -6,6 +6,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/backfill"
 	"github.com/troupe-sched/troupe/actors/policy/place"
 	"github.com/troupe-sched/troupe/actors/policy/preempt"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -42,7 +43,6 @@ type held struct {
 	// leaving are those that the job was asked to give up, indexed those that preemption knows of.
 	leaving, indexed int
 	span             span
-	timed            bool // its end is expected, and counted
 }
 
 // pending is a Reserve that is on its way.
@@ -62,7 +62,7 @@ func (a *Actor) take(ctx *kit.Context, nd *node, d *demand, slots place.Slots, s
 func (a *Actor) add(ctx *kit.Context, nd *node, d *demand, slots place.Slots, since int64) {
 	h := nd.held[d.Stage]
 	if h == nil {
-		h = &held{slots: slots}
+		h = &held{slots: slots, span: span{end: backfill.Never}}
 		h.slots.Devices = slices.Clone(slots.Devices)
 		nd.held[d.Stage] = h
 	} else {
@@ -73,9 +73,9 @@ func (a *Actor) add(ctx *kit.Context, nd *node, d *demand, slots place.Slots, si
 	h.serial = a.serial
 	d.held += uint64(slots.Count)
 	nd.ends = false
-	a.waits.forget(h)
+	a.waits.count(&h.span, -1)
 	h.span.begin(since, d)
-	a.waits.count(h)
+	a.waits.count(&h.span, 1)
 	a.indexSlots(nd, d.Stage)
 	a.settle(ctx, d)
 }
@@ -104,8 +104,8 @@ func (a *Actor) sub(nd *node, stage model.StageID, n int, devices [][]model.Devi
 	a.fleet.Give(d.slots, nd.index, gone)
 	a.indexSlots(nd, stage)
 	if h.slots.Count == 0 {
-		a.waits.forget(h)
 		delete(nd.held, stage)
+		a.waits.count(&h.span, -1)
 	}
 	return d
 }
@@ -164,8 +164,8 @@ func (a *Actor) askView(ctx *kit.Context, nd *node) {
 	ctx.Tell(nd.ref, r)
 }
 
-// freed takes slots back. What a job has no use for it does not want: the Want that says so may be long on its way, and
-// until then the same slots would be granted again, and again.
+// freed takes slots back. What a job gives back unused it does not want: the Want that says so may be long on its way,
+// and until then the same slots would be granted again and again.
 func (a *Actor) freed(ctx *kit.Context, m *msg.Freed) {
 	nd, d := a.nodes[m.Node], a.demands[m.Stage]
 	if nd == nil || d == nil {
