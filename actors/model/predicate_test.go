@@ -114,3 +114,29 @@ func dotted(numbers []int) string {
 	}
 	return strings.Join(parts, ".")
 }
+
+// Whatever a constraint says, it is refused or can be asked of any value.
+func FuzzPredicate(f *testing.F) {
+	for op := range len(opNames()) {
+		f.Add(uint8(op), ">=1.20, <2", "1.20.3-rc1")
+		f.Add(uint8(op), "(a|b)+c{2,9}", "abcc")
+		f.Add(uint8(op), "-0.50", "+00.5")
+	}
+	f.Fuzz(func(t *testing.T, op uint8, value, attribute string) {
+		c := Constraint{Attribute: "a", Op: Op(op), Values: []string{value}}
+		if len(value) > MaxValueLen || len(attribute) > MaxValueLen {
+			return // what agents and specs cannot say
+		}
+		p, err := c.Predicate()
+		if err != nil {
+			return
+		}
+		held := p.Holds(attribute, true)
+		if c.Op == OpEqual && held != (value == attribute) || c.Op == OpNotEqual && held != (value != attribute) {
+			t.Errorf("%s of %q: %v", c, attribute, held)
+		}
+		if p.Holds(attribute, false) != (c.Op == OpNotEqual) {
+			t.Errorf("%s of a node without the attribute", c)
+		}
+	})
+}
