@@ -184,7 +184,7 @@ func housePolicy() policyRule {
 		dir:  "actors/policy",
 		rest: []string{"actors/model", "actors/policy"},
 		std: []string{
-			"cmp", "container/heap", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "math/bits", "regexp", "slices", "sort",
+			"cmp", "container/heap", "errors", "fmt", "hash/fnv", "iter", "maps", "math", "math/bits", "slices", "sort",
 			"strconv", "strings", "time", "unicode", "unicode/utf8",
 		},
 	}
