@@ -73,7 +73,11 @@ func TestX6_EveryEventIsAMessageAnyClientReads(t *testing.T) {
 	if e, m := next(t, sub); e.GetPhase() != "succeeded" || m.Subject != "troupe.v1.dev.q.event.ended.j" {
 		t.Fatalf("got %v on %s", e, m.Subject)
 	}
-	if p.Dropped() != 0 || p.Sent() != 5001 {
+	p.Publish(&v1.JobEvent{Queue: "_", Job: "_", Kind: "drained", Node: "n1", Phase: "maintenance"})
+	if e, m := next(t, sub); e.GetNode() != "n1" || m.Subject != "troupe.v1.dev._.event.drained._" {
+		t.Fatalf("got %v on %s", e, m.Subject)
+	}
+	if p.Dropped() != 0 || p.Sent() != 5002 {
 		t.Fatalf("%d dropped, %d sent", p.Dropped(), p.Sent())
 	}
 }

@@ -122,7 +122,7 @@ func CellPattern(cell string) (string, error) {
 
 // Event addresses one event of a job.
 type Event struct {
-	// Queue and Job are NoQueue for events about the cell's events themselves.
+	// Queue and Job are NoQueue for events about nodes, and about the cell's events themselves.
 	Cell, Queue, Kind, Job string
 }
 
