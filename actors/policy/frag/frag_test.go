@@ -103,7 +103,7 @@ func TestB22_EveryRuleChoosesDevicesThatTheDemandFitsOn(t *testing.T) {
 			if !fits {
 				continue
 			}
-			if choice.Score < 0 || choice.Score > MaxScore {
+			if choice.Score < 0 || choice.Score > rule.Top() {
 				t.Fatalf("%s: score %d", rule, choice.Score)
 			}
 			before := n

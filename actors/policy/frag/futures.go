@@ -1,6 +1,9 @@
 package frag
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // The rule packing adds up two things that a slot may do to a node, in milli-devices.
 //
@@ -30,9 +33,10 @@ type futures struct {
 	// asked are, by shape of the workload, its weight times the devices that it asks for; total is their sum.
 	asked []int64
 	total int64
-	// rows are the futures, by model and number: of each the demands for devices that the model admits.
-	rows [MaxModels][]Demand
-	ends [MaxModels][futureCount]int32
+	// deck is the futures, one after the other.
+	deck []Demand
+	// rows are, by model and future, the demands that the model admits; they are made when a model is first seen.
+	rows [MaxModels]*[futureCount][]Demand
 	// costs remembers states by what is left, devices with the most left first.
 	costs map[Node]int64
 }
@@ -45,23 +49,29 @@ func newFutures(w *Workload) *futures {
 		f.asked = append(f.asked, w.shapes[i].Weight*w.shapes[i].Total())
 		f.total += f.asked[i]
 	}
-	deck := deal(w.shapes, futureCount*futureLength)
+	f.deck = deal(w.shapes, futureCount*futureLength)
 	chance := uint64(1)
-	for i := len(deck) - 1; i > 0; i-- {
+	for i := len(f.deck) - 1; i > 0; i-- {
 		high, _ := bits.Mul64(random(&chance), uint64(i+1))
-		deck[i], deck[high] = deck[high], deck[i]
-	}
-	for m := range f.rows {
-		for i := range futureCount {
-			for _, d := range deck[i*len(deck)/futureCount : (i+1)*len(deck)/futureCount] {
-				if d.Models.Admits(Model(m)) {
-					f.rows[m] = append(f.rows[m], d)
-				}
-			}
-			f.ends[m][i] = int32(len(f.rows[m]))
-		}
+		f.deck[i], f.deck[high] = f.deck[high], f.deck[i]
 	}
 	return f
+}
+
+// rowsOf are the futures of a model.
+func (f *futures) rowsOf(m Model) *[futureCount][]Demand {
+	m %= MaxModels
+	if f.rows[m] == nil {
+		f.rows[m] = new([futureCount][]Demand)
+		for i := range futureCount {
+			for _, d := range f.deck[i*len(f.deck)/futureCount : (i+1)*len(f.deck)/futureCount] {
+				if d.Models.Admits(m) {
+					f.rows[m][i] = append(f.rows[m][i], d)
+				}
+			}
+		}
+	}
+	return f.rows[m]
 }
 
 // deal is n demands for devices in proportion to the weights of the shapes, none if no shape asks for devices.
@@ -108,10 +118,8 @@ func (f *futures) cost(n *Node) int64 {
 	if known {
 		return cost
 	}
-	rows, from := f.rows[n.Model%MaxModels], int32(0)
-	for _, end := range f.ends[n.Model%MaxModels] {
-		cost += state.fill(rows[from:end])
-		from = end
+	for _, row := range f.rowsOf(n.Model) {
+		cost += state.fill(row)
 	}
 	cost += f.work.unusable(&state, f.asked) * (futureCount / fragmentShare) / max(f.total, 1)
 	if len(f.costs) >= maxCosts {
@@ -123,28 +131,29 @@ func (f *futures) cost(n *Node) int64 {
 
 // fill is what is left of a copy of n, in milli-devices, when it takes of the demands what it can.
 func (n Node) fill(demands []Demand) int64 {
-	left, most := n.Milli(), int16(Whole)
+	left, most := n.Milli(), slices.Max(n.Free[:])
 	for i := range demands {
 		d := &demands[i]
-		if d.Milli > most || d.CPU > n.CPU || d.Memory > n.Memory || d.Total() > left {
+		if d.Milli > most || d.CPU > n.CPU || d.Memory > n.Memory {
 			continue
 		}
 		devices := n.Tightest(d)
 		if devices == 0 {
-			if d.Devices == 1 {
-				most = d.Milli - 1
-			}
 			continue
 		}
 		n.Take(d, devices)
 		if left -= d.Total(); left == 0 {
 			break
 		}
+		most = slices.Max(n.Free[:n.Devices])
 	}
 	return left
 }
 
-// score is more than half of its range if the cost falls.
+// score is 0 to topPacking, and more than half of that if the cost falls.
 func (f *futures) score(before, after int64) int64 {
-	return 2*MaxDevices*Whole/grain + floor(before-after, grain*futureCount)
+	return topPacking/2 + floor(before-after, grain*futureCount)
 }
+
+// topPacking leaves room for twice the devices of a node, either way: cost is less than that.
+const topPacking = 2 * 2 * MaxDevices * Whole / grain

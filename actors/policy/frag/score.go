@@ -4,9 +4,6 @@ import (
 	"fmt"
 )
 
-// MaxScore is the best score. All scores are 0 to MaxScore.
-const MaxScore = 1<<20 - 1
-
 // Rule is a way to score a node for a demand.
 type Rule uint8
 
@@ -35,6 +32,14 @@ func (r Rule) String() string {
 		return fmt.Sprintf("rule %d", uint8(r))
 	}
 	return ruleNames[r]
+}
+
+// Top is the most that a node can score by the rule; the least is 0.
+func (r Rule) Top() int64 {
+	if r == Packing {
+		return topPacking
+	}
+	return 100
 }
 
 // Choice is a score, higher is better, and the devices that go with it: as many as the demand asks for.
