@@ -29,6 +29,7 @@ type Actor struct {
 	queues  map[string]*queue
 	// accounts of the queues, and what the cell has in their dimensions.
 	accounts accounts
+	kinds    uint64 // what nodes were when it was asked last which demands wait in vain
 	total    []int64
 	telling  bool // queues will hear what they use
 

@@ -177,10 +177,14 @@ type counted struct {
 	tenure      share.Tenure
 	each        []int64
 	held, waits int64
+	// vain says that it could not be held in an empty cell, as of a state of its nodes; see account.
+	vain  bool
+	kinds uint64
 }
 
 // account tells the division what has changed about a demand. What its job was asked to give up it waits for, what room is
-// being made for it holds already: what is decided is not decided twice.
+// being made for it holds already: what is decided is not decided twice. What would not fit if nothing else were there waits
+// in vain: nothing is kept from others for it.
 func (a *Actor) account(d *demand) {
 	if d.Plan != nil {
 		a.running[d.Priority] += int64(d.held) - d.ran
@@ -197,6 +201,9 @@ func (a *Actor) account(d *demand) {
 	}
 	held := int64(min(d.held, model.MaxInstances)) - int64(min(uint64(d.leaving), d.held)) + int64(d.claimed)
 	waits := int64(min(d.outstanding(), model.MaxInstances)) + int64(d.leaving)
+	if waits > 0 && a.inVain(d) {
+		waits = 0
+	}
 	more, less := held-c.held, c.waits-waits
 	switch {
 	case more == 0 && less == 0:
@@ -209,6 +216,33 @@ func (a *Actor) account(d *demand) {
 	}
 	c.held, c.waits = held, waits
 	a.accounts.stale = true
+}
+
+// inVain reports whether a demand could not be held even in an empty cell. It matters only where something is limited.
+func (a *Actor) inVain(d *demand) bool {
+	if !a.accounts.Limited() || !d.classed {
+		return false
+	}
+	if c := &d.counted; c.kinds != a.fleet.Kinds() {
+		n := uint64(1)
+		if d.Plan.Gang {
+			n = min(d.Target, model.MaxInstances)
+		}
+		c.vain, c.kinds = !a.fleet.Possible(d.slots, int(n)), a.fleet.Kinds()
+	}
+	return d.counted.vain
+}
+
+// recount asks anew which demands wait in vain, when nodes are not what they were.
+func (a *Actor) recount() {
+	if kinds := a.fleet.Kinds(); a.kinds != kinds {
+		a.kinds = kinds
+		for _, d := range a.demands { //order: each for itself
+			if d.line != nil {
+				a.account(d)
+			}
+		}
+	}
 }
 
 // uncount takes a demand out of the division.

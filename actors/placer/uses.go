@@ -40,9 +40,12 @@ func (a *Actor) tellUses(ctx *kit.Context) {
 
 // divide brings the shares of queues up to date.
 func (a *Actor) divide(ctx *kit.Context) {
-	if a.accounts.Limited() {
-		a.accounts.Divide(ctx.Now(), a.accounts.ledger)
+	if !a.accounts.Limited() {
+		a.kinds = 0
+		return
 	}
+	a.recount()
+	a.accounts.Divide(ctx.Now(), a.accounts.ledger)
 }
 
 // use is what a queue uses now.
