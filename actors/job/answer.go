@@ -205,7 +205,7 @@ func (a *Actor) explainInstance(ctx *kit.Context, st *stage, index uint64) strin
 		return fmt.Sprintf("instance %d runs on node %s, attempt %d", index, at.slot.node, at.number)
 	}
 	for _, r := range st.retries {
-		if r.index == index {
+		if r.index == index && r.due.After(ctx.Now()) {
 			text := fmt.Sprintf("instance %d is tried again in %s", index, r.due.Sub(ctx.Now()).Round(1e6))
 			if f := a.hard.LastFailure(st.number, index); f != nil {
 				text += "; " + describe(f)
@@ -213,7 +213,19 @@ func (a *Actor) explainInstance(ctx *kit.Context, st *stage, index uint64) strin
 			return text
 		}
 	}
-	return fmt.Sprintf("instance %d waits for a slot", index)
+	text := fmt.Sprintf("instance %d waits for a slot", index)
+	if nodes := st.avoid.Nodes(index, ctx.Now()); len(nodes) > 0 {
+		text += fmt.Sprintf("; it has failed on %s, and is tried elsewhere if there is another node", join(nodes))
+	}
+	return text
+}
+
+func join(nodes []model.NodeID) string {
+	texts := make([]string, len(nodes))
+	for i, n := range nodes {
+		texts[i] = string(n)
+	}
+	return strings.Join(texts, ", ")
 }
 
 func (a *Actor) stageNumber(name string) int {

@@ -7,8 +7,12 @@ import (
 	"github.com/troupe-sched/troupe/actors/kit"
 )
 
-// lookMax bounds the instances that are looked at for one slot.
-const lookMax = 64
+const (
+	// lookMax bounds the instances that are looked at for one slot.
+	lookMax = 64
+	// patienceBeats is how many heartbeats an instance waits for a slot on another node before any will do.
+	patienceBeats = 60
+)
 
 // retry takes an instance out of the line of retries that is due and does not avoid the slot.
 func (s *stage) retry(sl *slot, now time.Time) (uint64, bool) {
@@ -65,7 +69,7 @@ func (a *Actor) moveOn(ctx *kit.Context, st *stage, idle []*slot) {
 func (a *Actor) patience(ctx *kit.Context) {
 	for _, st := range a.stages {
 		st.avoid.Expire(ctx.Now())
-		if st.avoid.Waiting() && len(st.retries) > 0 && ctx.Now().Sub(st.retries[0].due) > healBeats*a.env.Heartbeat {
+		if st.avoid.Waiting() && len(st.retries) > 0 && ctx.Now().Sub(st.retries[0].due) > patienceBeats*a.env.Heartbeat {
 			st.avoid.Clear()
 		}
 	}

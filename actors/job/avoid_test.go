@@ -8,6 +8,7 @@ import (
 
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
 // avoid is what the job last asked the placer to avoid.
@@ -88,6 +89,14 @@ func TestB44_NoNodeIsLostForEver(t *testing.T) {
 	n.report(failed, n.last())
 	b.pass(16 * time.Second)
 	n.freed(n.gone()...)
+	b.pass(50 * time.Second)
+	if got := b.avoid(); !slices.Equal(got, []model.NodeID{"n"}) {
+		t.Fatalf("it avoids %v", got)
+	}
+	e := b.ask(&msg.ExplainJob{Request: &v1.ExplainRequest{HasIndex: true}}).(*v1.ExplainReply).Stages[0]
+	if e.Summary != "instance 0 waits for a slot; it has failed on n, and is tried elsewhere if there is another node" {
+		t.Errorf("%s", e.Summary)
+	}
 	b.pass(30 * time.Second)
 	if got := b.avoid(); len(got) > 0 || b.target(0) != 1 {
 		t.Fatalf("after a long wait it avoids %v and wants %d", got, b.target(0))

@@ -58,7 +58,8 @@ func New(opts Options) *Fleet {
 	f := &Fleet{opts: opts, agents: map[string]*agent{}}
 	for i := range opts.Nodes {
 		id := fmt.Sprintf("node-%05d", i)
-		info := proto.CloneOf(opts.Info)
+		info := &v1.NodeInfo{}
+		proto.Merge(info, opts.Info)
 		info.Id = id
 		f.agents[id] = &agent{fleet: f, info: info, extras: model.NewHolding(info), slots: map[uint64]*v1.SlotState{}, shapes: map[model.StageID]*v1.Template{}}
 	}

@@ -155,6 +155,16 @@ func (v *Avoidance) Avoids(index uint64, node model.NodeID, granted uint64, now 
 	return false
 }
 
+// Nodes are those that an instance avoids, in the order of its failures.
+func (v *Avoidance) Nodes(index uint64, now time.Time) (nodes []model.NodeID) {
+	for _, f := range v.failed[index] {
+		if now.Sub(f.at) < avoidFor {
+			nodes = append(nodes, f.node)
+		}
+	}
+	return nodes
+}
+
 // list is the nodes to avoid: if there are too many, bad ones first, then those that most of the waiting instances avoid.
 func (v *Avoidance) list(now time.Time) []model.NodeID {
 	weight := maps.Clone(v.banned)
