@@ -104,7 +104,7 @@ func (c *checker) within(plan *QueuePlan) {
 			if !slices.Contains(ResourceNames[:], most.Name) {
 				field = FieldKey("max.custom", most.Name)
 			}
-			c.addf(field, "raise it, or lower the quota", "%s is below the quota of %s", FormatUnit(most), FormatUnit(plan.Quota[i]))
+			c.addf(field, "raise it, or lower the quota", "%s is below the quota of %s", formatUnit(most), formatUnit(plan.Quota[i]))
 		}
 	}
 }

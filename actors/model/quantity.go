@@ -95,8 +95,8 @@ func FormatAmount(dimension int, n int64) string {
 	return FormatBytes(n)
 }
 
-// FormatUnit is an amount of a resource, custom unit or kind of device as users write it.
-func FormatUnit(a Amount) string {
+// formatUnit is an amount of a resource, custom unit or kind of device as users write it.
+func formatUnit(a Amount) string {
 	if i := slices.Index(ResourceNames[:], a.Name); i >= 0 {
 		return FormatAmount(i, a.N)
 	}

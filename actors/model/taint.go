@@ -20,8 +20,8 @@ const (
 	TaintEvict = "evict"
 )
 
-// EffectOf is the effect of a taint.
-func EffectOf(t *v1.Taint) string {
+// effectOf is the effect of a taint.
+func effectOf(t *v1.Taint) string {
 	if t.GetEffect() == "" {
 		return TaintNoPlace
 	}
@@ -63,7 +63,7 @@ func (c *checker) taints(at string, taints []*v1.Taint) {
 			_, wrong := oneOf(t.Effect, []string{TaintNoPlace, TaintAvoid, TaintEvict})
 			c.wrong(at+".effect", wrong)
 		}
-		if id := t.Key + "=" + t.Value + ":" + EffectOf(t); seen[id] {
+		if id := t.Key + "=" + t.Value + ":" + effectOf(t); seen[id] {
 			c.add(at, "is there twice: "+id, "remove one")
 		} else {
 			seen[id] = true
@@ -77,7 +77,7 @@ func FormatTaint(t *v1.Taint) string {
 	if t.GetValue() != "" {
 		text += "=" + t.GetValue()
 	}
-	return text + ":" + EffectOf(t)
+	return text + ":" + effectOf(t)
 }
 
 // FormatTaints is a list of taints as people read it.
@@ -103,6 +103,6 @@ func ParseTaint(s string) (*v1.Taint, error) {
 	if errs := CheckTaints([]*v1.Taint{t}); errs != nil {
 		return nil, &Mistake{fmt.Sprintf("%s is not a taint: %s", Quote(s), errs[0].GetProblem()), errs[0].GetHint()}
 	}
-	t.Effect = EffectOf(t)
+	t.Effect = effectOf(t)
 	return t, nil
 }
