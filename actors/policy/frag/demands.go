@@ -9,6 +9,8 @@ import (
 const (
 	// HalfLife is the number of slots asked for after which what was asked before counts half.
 	HalfLife = 1 << 16
+	// MaxLearned is the most shapes that are remembered.
+	MaxLearned = 1024
 	// unit is what a slot weighs when it is asked for, so that rare shapes outlast some halvings.
 	unit = 1 << 4
 	// firstDue is the number of slots from which there is something to learn from.
@@ -16,7 +18,7 @@ const (
 )
 
 // Demands learns a workload from what is asked for: the most common shapes, where what was asked long ago counts less.
-// Time is counted in slots, so that equal demands in equal order teach the same. Beyond MaxShapes a new shape takes the
+// Time is counted in slots, so that equal demands in equal order teach the same. Beyond MaxLearned a new shape takes the
 // place and the weight of the lightest, which cannot push out what is common (Metwally, Agrawal and El Abbadi, "Efficient
 // Computation of Frequent and Top-k Elements in Data Streams", ICDT 2005).
 type Demands struct {
@@ -54,7 +56,7 @@ func (h *Demands) note(d Demand, weight int64) {
 		h.shapes[i].Weight += weight
 		return
 	}
-	if len(h.shapes) < MaxShapes {
+	if len(h.shapes) < MaxLearned {
 		h.index[d] = len(h.shapes)
 		h.shapes = append(h.shapes, Shape{d, weight})
 		return

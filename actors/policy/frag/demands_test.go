@@ -53,12 +53,12 @@ func TestB23_DemandsLearnWhatACountOfAllWouldSay(t *testing.T) {
 func TestB23_DemandsAreBoundedAndKeepWhatIsCommon(t *testing.T) {
 	h := NewDemands()
 	common := Demand{CPU: 1, Devices: 1, Milli: 500}
-	for i := range int64(5 * MaxShapes) {
+	for i := range int64(5 * MaxLearned) {
 		h.Add(Demand{CPU: 2 + i}, 1)
 		h.Add(common, 1)
 	}
 	w := h.Compile()
-	if len(w.shapes) != MaxShapes || w.shapes[0] != (Shape{common, 5 * MaxShapes * unit}) {
+	if len(w.shapes) != MaxLearned || w.shapes[0] != (Shape{common, 5 * MaxLearned * unit}) {
 		t.Errorf("%d shapes, the heaviest is %+v", len(w.shapes), w.shapes[0])
 	}
 	for range 40 {

@@ -58,7 +58,7 @@ type Scorer struct {
 	after      Node // scratch
 }
 
-// NewScorer is a scorer. Fragmentation asks for a workload; BestFit and DotProduct for the sizes of the largest nodes:
+// NewScorer is a scorer. Fragmentation and Packing ask for a workload; BestFit and DotProduct for the sizes of the largest nodes:
 // the most CPU, and the most devices, that any node has in all.
 func NewScorer(rule Rule, work *Workload, largest Node) *Scorer {
 	s := &Scorer{rule: rule, cpu: float64(max(largest.CPU, 1)), milli: float64(max(int64(largest.Devices), 1) * Whole)}

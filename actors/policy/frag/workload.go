@@ -11,7 +11,7 @@ import (
 // Limits of a workload.
 const (
 	// MaxShapes is the most shapes of a workload.
-	MaxShapes = 1024
+	MaxShapes = 4096
 	// MaxWeight is the most that the weights of a workload may add up to, so that no sum of weighted milli-devices can
 	// overflow.
 	MaxWeight = 1 << 24
