@@ -2,6 +2,7 @@ package place
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/troupe-sched/troupe/actors/model"
 )
@@ -109,22 +110,38 @@ func (c *class) drop(n NodeIndex) {
 	}
 }
 
-// gather looks at all nodes.
+// gather looks at all nodes, one filter after the other.
 func (c *class) gather(f *Fleet) {
 	c.extend(f)
 	clear(c.liked)
-	clear(c.passes)
 	clear(c.maybe)
 	c.count, c.best = 0, c.best[:0]
 	for _, d := range c.domains {
 		clear(d.passes)
 		clear(d.room)
 	}
-	for i := range f.ids {
-		c.meet(f, NodeIndex(i))
+	pass := slices.Grow(f.scratch.set[:0], len(c.passes))[:len(c.passes)]
+	f.scratch.set = pass
+	clear(pass)
+	for n := range f.rows {
+		if f.rows[n].up {
+			pass[n>>6] |= 1 << (n & 63)
+		}
+	}
+	for _, x := range c.standing[alwaysUp:] {
+		x.(sifter).sift(pass)
+	}
+	clear(c.passes)
+	for w, word := range pass {
+		for ; word != 0; word &= word - 1 {
+			c.enter(f, NodeIndex(w<<6+bits.TrailingZeros64(word)))
+		}
 	}
 	c.read, c.known = f.changes.end(), true
 }
+
+// sifter is a filter that asks all nodes at once.
+type sifter interface{ sift(set []uint64) }
 
 // extend makes room for nodes and values that are new.
 func (c *class) extend(f *Fleet) {
@@ -146,7 +163,7 @@ func (c *class) extend(f *Fleet) {
 
 // meet asks the standing filters about a node that is not counted, and counts it.
 func (c *class) meet(f *Fleet, n NodeIndex) {
-	if !f.up[n] {
+	if !f.rows[n].up {
 		return
 	}
 	for _, x := range c.standing[alwaysUp:] {
@@ -154,6 +171,11 @@ func (c *class) meet(f *Fleet, n NodeIndex) {
 			return
 		}
 	}
+	c.enter(f, n)
+}
+
+// enter counts a node that passes.
+func (c *class) enter(f *Fleet, n NodeIndex) {
 	c.passes[n>>6] |= 1 << (n & 63)
 	if c.scoring.likes(f, n) {
 		c.liked[n>>6] |= 1 << (n & 63)

@@ -103,6 +103,16 @@ func (v *verdict[T]) holds(n NodeIndex) bool {
 	return v.table[v.col.ids[n]]
 }
 
+// sift clears the bits of nodes for which the question has another answer.
+func (v *verdict[T]) sift(set []uint64) {
+	v.refresh()
+	for n, id := range v.col.ids {
+		if !v.table[id] {
+			set[n>>6] &^= 1 << (n & 63)
+		}
+	}
+}
+
 // attributeColumns are the columns of the attributes that anybody asks about.
 type attributeColumns struct {
 	byName map[string]*attribute
@@ -167,7 +177,7 @@ func (f *Fleet) dropAttribute(a *attribute) {
 
 // valueOf is the value of an attribute of a node; every node has the attribute "node", its own name.
 func (f *Fleet) valueOf(n NodeIndex, name string) (string, bool) {
-	if !f.nodes[n].live {
+	if !f.rows[n].live {
 		return "", false
 	}
 	switch value, has := f.nodes[n].Attributes[name]; {

@@ -1,6 +1,7 @@
 package place
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 
@@ -46,15 +47,14 @@ type Options struct {
 // Fleet is the nodes of a cell as placement sees them.
 type Fleet struct {
 	options Options
-	// Columns, by NodeIndex. up says that a node takes new slots; version counts its changes.
+	// Columns, by NodeIndex.
 	ids      []model.NodeID
-	up       []bool
 	rows     []row
 	capacity []model.Resources
-	version  []uint32
 	extras   []*extra
-	bands    [][2]int32 // slots of bands that are never evicted, and of others
 	nodes    []node
+	sizes    *column[model.Resources]
+	scales   []scale // by number of the size
 	drivers  *column[[]string]
 	taints   *column[[]Taint]
 
@@ -80,7 +80,7 @@ type Fleet struct {
 func NewFleet(o Options) *Fleet {
 	return &Fleet{
 		options: o, index: map[model.NodeID]NodeIndex{}, classes: classes{byKey: map[string]*class{}},
-		attributes: attributeColumns{map[string]*attribute{}}, drivers: newColumn(joined), taints: newColumn(taintsKey),
+		attributes: attributeColumns{map[string]*attribute{}}, drivers: newColumn(joined), taints: newColumn(taintsKey), sizes: newColumn(sizeKey),
 		holds: map[NodeIndex][]hold{}, chance: o.Seed*0x9e3779b97f4a7c15 + 0x1234567,
 		scanned: scanned, scannedFew: scannedFew,
 	}
@@ -102,7 +102,8 @@ func (f *Fleet) Put(id model.NodeID, what Node) NodeIndex {
 		what.Capacity[i] = min(max(amount, 0), model.MaxAmount)
 	}
 	f.capacity[n] = what.Capacity
-	f.rows[n] = row{free: what.Capacity.Sub(held), scale: scaleOf(what.Capacity)}
+	f.rows[n].free = what.Capacity.Sub(held)
+	f.setSize(n, what.Capacity)
 	fresh := extraOf(&what)
 	if old := f.extras[n]; old != nil {
 		if fresh == nil {
@@ -111,7 +112,7 @@ func (f *Fleet) Put(id model.NodeID, what Node) NodeIndex {
 		fresh.adopt(old)
 	}
 	f.extras[n] = fresh
-	f.nodes[n].Node, f.nodes[n].live = what, true
+	f.nodes[n].Node, f.rows[n].live = what, true
 	f.sizeUp(&what)
 	f.classify(n)
 	return n
@@ -120,7 +121,7 @@ func (f *Fleet) Put(id model.NodeID, what Node) NodeIndex {
 // classify puts a node's properties into the columns, and counts the slots there in its domains, which may be new.
 func (f *Fleet) classify(n NodeIndex) {
 	info := &f.nodes[n]
-	f.up[n] = info.live && !info.closed && !info.Maintenance
+	f.rows[n].up = f.rows[n].live && !info.closed && !info.Maintenance
 	f.drivers.set(n, info.Drivers, len(info.Drivers) > 0)
 	f.taints.set(n, info.Taints, len(info.Taints) > 0)
 	var moved []*attribute
@@ -157,12 +158,24 @@ func (f *Fleet) recount(n NodeIndex, moved []*attribute) {
 
 // note tells all classes that a node may have gained; deep says that it is not what it was.
 func (f *Fleet) note(n NodeIndex, deep bool) {
-	f.version[n]++
+	f.rows[n].version++
 	f.changes.add(n, deep, len(f.ids))
 	if deep {
 		f.deep = f.changes.end()
 	}
 }
+
+// setSize gives a node the scale of its capacity; nodes of one size share it.
+func (f *Fleet) setSize(n NodeIndex, capacity model.Resources) {
+	f.sizes.set(n, capacity, true)
+	for len(f.scales) < f.sizes.size() {
+		f.scales = append(f.scales, scale{})
+	}
+	id := f.sizes.ids[n]
+	f.rows[n].size, f.scales[id] = id, scaleOf(capacity)
+}
+
+func sizeKey(capacity model.Resources) string { return fmt.Sprint(capacity) }
 
 // vacancy is the index for a new node.
 func (f *Fleet) vacancy() NodeIndex {
@@ -175,9 +188,9 @@ func (f *Fleet) vacancy() NodeIndex {
 	if n == MaxNodes {
 		return NoNode
 	}
-	f.ids, f.up, f.rows = append(f.ids, ""), append(f.up, false), append(f.rows, row{})
-	f.capacity, f.version = append(f.capacity, model.Resources{}), append(f.version, 0)
-	f.extras, f.nodes, f.bands = append(f.extras, nil), append(f.nodes, node{}), append(f.bands, [2]int32{})
+	f.ids, f.rows, f.capacity = append(f.ids, ""), append(f.rows, row{}), append(f.capacity, model.Resources{})
+	f.extras, f.nodes = append(f.extras, nil), append(f.nodes, node{})
+	f.setSize(NodeIndex(n), model.Resources{})
 	f.drivers.set(NodeIndex(n), nil, false)
 	f.taints.set(NodeIndex(n), nil, false)
 	for _, a := range f.attributes.byName { //order: each for itself
@@ -201,8 +214,9 @@ func (f *Fleet) Remove(id model.NodeID) bool {
 	}
 	delete(f.index, id)
 	delete(f.holds, n)
-	f.ids[n], f.nodes[n], f.extras[n], f.bands[n] = "", node{}, nil, [2]int32{}
-	f.capacity[n], f.rows[n] = model.Resources{}, row{}
+	f.ids[n], f.nodes[n], f.extras[n] = "", node{}, nil
+	f.capacity[n], f.rows[n] = model.Resources{}, row{version: f.rows[n].version}
+	f.setSize(n, model.Resources{})
 	f.classify(n)
 	f.vacant = append(f.vacant, n)
 	return true
@@ -213,7 +227,7 @@ func (f *Fleet) SetSchedulable(id model.NodeID, open bool) bool {
 	n, known := f.index[id]
 	if known && f.nodes[n].closed == open {
 		f.nodes[n].closed = !open
-		f.up[n] = open && !f.nodes[n].Maintenance
+		f.rows[n].up = open && !f.nodes[n].Maintenance
 		f.note(n, true)
 	}
 	return known
@@ -234,8 +248,8 @@ func (f *Fleet) Take(s *Stage, n NodeIndex, slots Slots) {
 	if f.extras[n] != nil {
 		f.extras[n].shift(&slots, 1)
 	}
-	f.version[n]++
-	f.bands[n][highOrLow(s.shape.Band)] += int32(slots.Count)
+	f.rows[n].version++
+	f.rows[n].bands[highOrLow(s.shape.Band)] += int32(slots.Count)
 	f.learn(s.class, slots.Count)
 	s.held[n] += slots.Count
 	s.total += slots.Count
@@ -256,7 +270,7 @@ func (f *Fleet) Give(s *Stage, n NodeIndex, slots Slots) {
 	}
 	f.note(n, false)
 	count := min(slots.Count, s.held[n])
-	f.bands[n][highOrLow(s.shape.Band)] -= int32(count)
+	f.rows[n].bands[highOrLow(s.shape.Band)] -= int32(count)
 	if s.held[n] -= count; s.held[n] == 0 {
 		delete(s.held, n)
 	}
@@ -265,7 +279,7 @@ func (f *Fleet) Give(s *Stage, n NodeIndex, slots Slots) {
 }
 
 func (f *Fleet) live(n NodeIndex) bool {
-	return n >= 0 && int(n) < len(f.nodes) && f.nodes[n].live
+	return n >= 0 && int(n) < len(f.rows) && f.rows[n].live
 }
 
 // Len is the number of nodes.
@@ -287,7 +301,7 @@ func (f *Fleet) Index(id model.NodeID) (NodeIndex, bool) {
 func (f *Fleet) Node(n NodeIndex) *Node { return &f.nodes[n].Node }
 
 // Schedulable reports whether a node takes new slots.
-func (f *Fleet) Schedulable(n NodeIndex) bool { return f.up[n] }
+func (f *Fleet) Schedulable(n NodeIndex) bool { return f.rows[n].up }
 
 // Capacity is all that a node has.
 func (f *Fleet) Capacity(n NodeIndex) model.Resources { return f.capacity[n] }
@@ -309,8 +323,8 @@ func (f *Fleet) FreeDevices(n NodeIndex) []int32 {
 // Nodes goes through all nodes, in the order in which ties are decided.
 func (f *Fleet) Nodes() iter.Seq[NodeIndex] {
 	return func(yield func(NodeIndex) bool) {
-		for i := range f.nodes {
-			if f.nodes[i].live && !yield(NodeIndex(i)) {
+		for i := range f.rows {
+			if f.rows[i].live && !yield(NodeIndex(i)) {
 				return
 			}
 		}

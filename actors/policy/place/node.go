@@ -33,33 +33,40 @@ type Taint struct{ Key, Value, Effect string }
 // node is what a fleet keeps of a node beside the columns of the hot loop.
 type node struct {
 	Node
-	live   bool
 	closed bool // takes no new slots
 }
 
 // row is what the hot loop reads of a node: one cache line.
 type row struct {
-	free model.Resources
-	// scale is 2^64 over the capacity, so that a part of it is found by one multiplication; 0 where it has none.
-	scale [model.NumResources]uint64
+	free  model.Resources
+	bands [2]int32 // slots of bands that are never evicted, and of others
+	// version counts the changes of all that scores look at.
+	version uint32
+	size    int32 // number of its capacity, and of its scale
+	live    bool  // is a node
+	up      bool  // takes new slots
+	_       [14]byte
 }
+
+// scale is 2^64 over a capacity, so that a part of it is found by one multiplication; 0 where there is none.
+type scale [model.NumResources]uint64
 
 // partBits is the resolution of a part of a node's capacity.
 const partBits = 13
 
 // part is the amount in parts of 2^partBits of the node's capacity in a dimension, at most one too small; 0 of nothing.
-func (r *row) part(dimension int, amount int64) int64 {
-	high, _ := bits.Mul64(uint64(max(amount, 0))<<partBits, r.scale[dimension])
+func (s *scale) part(dimension int, amount int64) int64 {
+	high, _ := bits.Mul64(uint64(max(amount, 0))<<partBits, s[dimension])
 	return int64(high)
 }
 
-func scaleOf(capacity model.Resources) (scale [model.NumResources]uint64) {
+func scaleOf(capacity model.Resources) (s scale) {
 	for i, c := range capacity {
 		if c > 0 {
-			scale[i] = ^uint64(0) / uint64(c)
+			s[i] = ^uint64(0) / uint64(c)
 		}
 	}
-	return scale
+	return s
 }
 
 // unit is an amount of custom units that a node has, and how much of it is held.

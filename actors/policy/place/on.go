@@ -19,7 +19,7 @@ func (f *Fleet) PlaceOn(s *Stage, n NodeIndex, slots int) Assignment {
 // other slots are, lets it.
 func (f *Fleet) Admits(s *Stage, n NodeIndex) bool {
 	c := s.class
-	if c.catchUp(f); !f.live(n) || !f.up[n] || !c.passed(n) {
+	if c.catchUp(f); !f.live(n) || !f.rows[n].up || !c.passed(n) {
 		return false
 	}
 	for _, r := range s.rules {

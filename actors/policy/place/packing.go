@@ -27,14 +27,14 @@ func (f *Fleet) Packing() Packed {
 	p := Packed{Allocated: map[string]int64{}, Stranded: map[string]int64{}}
 	totals := f.Totals()
 	for n := range f.Nodes() {
-		switch b := f.bands[n]; {
+		switch b := f.rows[n].bands; {
 		case b[0] > 0 && b[1] > 0:
 			p.Shared++
 			fallthrough
 		case b[0]+b[1] > 0:
 			p.Used++
 		}
-		p.Slots += int(f.bands[n][0] + f.bands[n][1])
+		p.Slots += int(f.rows[n].bands[0] + f.rows[n].bands[1])
 	}
 	var mean model.Resources
 	for i := range mean {

@@ -43,8 +43,8 @@ const (
 
 // scratch is memory that decisions use again. It carries nothing from one to the next.
 type scratch struct {
-	placed []int32 // by node: 1 + place among the answers of this call
-	seen   choice
+	placed []int32  // by node: 1 + place among the answers of this call
+	set    []uint64 // of nodes
 }
 
 // Place chooses nodes for slots of a stage, books them, and appends its choice to out: as many as fit, or all or none if
@@ -197,8 +197,8 @@ func (f *Fleet) draw(s *Stage, c *class, short bool, k *choice) {
 	for i := 0; i < len(c.best); {
 		b := &c.best[i]
 		if c.passed(b.node) && f.feasible(s, c, b.node, short) {
-			if b.version != f.version[b.node] || f.options.NoCache {
-				*b = scored{b.node, f.version[b.node], f.score(c, b.node)}
+			if b.version != f.rows[b.node].version || f.options.NoCache {
+				*b = scored{b.node, f.rows[b.node].version, f.score(c, b.node)}
 			}
 			k.see(f.placed(s, b.node, b.score))
 			i++
@@ -229,7 +229,7 @@ func (f *Fleet) sample(s *Stage, c *class, short bool, k *choice, liked bool) {
 			return
 		}
 		if f.feasible(s, c, n, short) {
-			x := scored{n, f.version[n], f.score(c, n)}
+			x := scored{n, f.rows[n].version, f.score(c, n)}
 			k.see(f.placed(s, n, x.score))
 			c.remember(x)
 			fresh++
@@ -259,7 +259,7 @@ func (c *class) remember(x scored) {
 
 // feasible reports whether a node that passes the standing filters can take one slot, and drops it if it has no room.
 func (f *Fleet) feasible(s *Stage, c *class, n NodeIndex, short bool) bool {
-	if !f.up[n] || !fits(&c.need, &f.rows[n].free) || c.extra != nil && !f.fitsExtra(n, c.extra) {
+	if !f.rows[n].up || !fits(&c.need, &f.rows[n].free) || c.extra != nil && !f.fitsExtra(n, c.extra) {
 		c.drop(n)
 		return false
 	}
@@ -277,8 +277,8 @@ func (f *Fleet) rate(s *Stage, c *class, n NodeIndex) candidate {
 		return f.placed(s, n, f.score(c, n))
 	}
 	known := &c.cache[n]
-	if known.node != n || known.version != f.version[n] {
-		*known = scored{n, f.version[n], f.score(c, n)}
+	if known.node != n || known.version != f.rows[n].version {
+		*known = scored{n, f.rows[n].version, f.score(c, n)}
 	}
 	return f.placed(s, n, known.score)
 }

@@ -332,7 +332,7 @@ func TestB22_B23_B21_ScoresAreTheirFormulas(t *testing.T) {
 			free[i] = r.Int64N(capacity[i] + 1)
 			need[i] = r.Int64N(free[i] + 1)
 		}
-		x := row{free: free, scale: scaleOf(capacity)}
+		x := scaleOf(capacity)
 		left, least, kinds, sum, cost := int64(0), int64(1<<partBits), int64(0), int64(0), 0.0
 		for i := range need {
 			exact := int64(0)
@@ -352,17 +352,17 @@ func TestB22_B23_B21_ScoresAreTheirFormulas(t *testing.T) {
 				cost += held(part) - held(x.part(i, free[i]))
 			}
 		}
-		if got := bestFit(&need, &x); got != MaxScore-16*sum {
+		if got := bestFit(&need, &free, &x); got != MaxScore-16*sum {
 			t.Fatalf("best fit %d, %d left", got, sum)
 		}
-		if got := hybrid(&need, &x); got != MaxScore-16*(left+left-kinds*least) {
+		if got := hybrid(&need, &free, &x); got != MaxScore-16*(left+left-kinds*least) {
 			t.Fatalf("hybrid %d, %d left", got, left)
 		}
 		// The price is drawn with straight lines between powers of two, at most 6.2 % above the curve.
-		if got, want := float64(MaxScore-epvm(&need, &x))/1024, cost; math.Abs(got-want) > 0.07*256*float64(kinds)+1 {
+		if got, want := float64(MaxScore-epvm(&need, &free, &x))/1024, cost; math.Abs(got-want) > 0.07*256*float64(kinds)+1 {
 			t.Fatalf("epvm costs %v, not %v", got, want)
 		}
-		for _, score := range []int64{bestFit(&need, &x), hybrid(&need, &x), epvm(&need, &x)} {
+		for _, score := range []int64{bestFit(&need, &free, &x), hybrid(&need, &free, &x), epvm(&need, &free, &x)} {
 			if score < 0 || score > MaxScore {
 				t.Fatalf("score %d", score)
 			}
@@ -423,7 +423,7 @@ func TestB26_DrawsAreNearlyTheBest(t *testing.T) {
 		}
 		before := slices.Clone(f.rows)
 		a := f.Place(s, Ask{Slots: 1}, nil)[0]
-		got := hybrid(&s.class.need, &before[a.Node])*weightOfScore + (f.score(s.class, a.Node) - weightOfScore*f.rated(s.class, a.Node))
+		got := hybrid(&s.class.need, &before[a.Node].free, &f.scales[before[a.Node].size])*weightOfScore + (f.score(s.class, a.Node) - weightOfScore*f.rated(s.class, a.Node))
 		better := 0
 		for _, score := range scores {
 			if score > got {

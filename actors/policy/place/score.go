@@ -26,29 +26,29 @@ const (
 // MaxScore is the best that one score gives; the least is 0.
 const MaxScore = 1<<20 - 1
 
-// base is a score of what a slot leaves on a node. It is a plain function of a row, for speed.
-type base func(need *model.Resources, r *row) int64
+// base is a score of what a slot leaves on a node. It is a plain function of what is free there, for speed.
+type base func(need, free *model.Resources, in *scale) int64
 
 // leftBits is how many bits the sum of the parts of all resources has at most.
 const leftBits = partBits + 2
 
 // bestFit: the sum over all resources of what is left, in parts of the node's capacity.
-func bestFit(need *model.Resources, r *row) int64 {
+func bestFit(need, free *model.Resources, in *scale) int64 {
 	left := int64(0)
 	for i := range need {
-		left += r.part(i, r.free[i]-need[i])
+		left += in.part(i, free[i]-need[i])
 	}
 	return MaxScore - left<<(20-leftBits-1)
 }
 
 // hybrid: the sum of what is left of the resources that the slot takes, and once more what exceeds the scarcest.
-func hybrid(need *model.Resources, r *row) int64 {
+func hybrid(need, free *model.Resources, in *scale) int64 {
 	left, least, kinds := int64(0), int64(1)<<partBits, int64(0)
 	for i := range need {
 		if need[i] == 0 {
 			continue
 		}
-		part := r.part(i, r.free[i]-need[i])
+		part := in.part(i, free[i]-need[i])
 		left += part
 		least = min(least, part)
 		kinds++
@@ -58,11 +58,11 @@ func hybrid(need *model.Resources, r *row) int64 {
 }
 
 // epvm: the sum over the resources that the slot takes of how much 2^(steepness x part held) grows.
-func epvm(need *model.Resources, r *row) int64 {
+func epvm(need, free *model.Resources, in *scale) int64 {
 	cost := int64(0)
 	for i := range need {
 		if need[i] > 0 {
-			cost += price(1<<partBits-r.part(i, r.free[i]-need[i])) - price(1<<partBits-r.part(i, r.free[i]))
+			cost += price(1<<partBits-in.part(i, free[i]-need[i])) - price(1<<partBits-in.part(i, free[i]))
 		}
 	}
 	return MaxScore - min(cost>>1, MaxScore)

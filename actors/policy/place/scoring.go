@@ -127,8 +127,8 @@ func (f *Fleet) beside(s *scoring, shape *Shape) {
 	v := newVerdict(f.taints, func(list []Taint, _ bool) bool {
 		return slices.ContainsFunc(list, func(t Taint) bool { return t.Effect == model.TaintAvoid && !tolerated(t, tolerations) })
 	})
-	s.parts = append(s.parts, part{"taint", weightOfAvoid, func(_ *Fleet, n NodeIndex) int64 {
-		if v.holds(n) {
+	s.parts = append(s.parts, part{"taint", weightOfAvoid, func(f *Fleet, n NodeIndex) int64 {
+		if len(f.taints.index) > 0 && v.holds(n) {
 			return -MaxScore
 		}
 		return 0
@@ -136,8 +136,11 @@ func (f *Fleet) beside(s *scoring, shape *Shape) {
 	if w := weightOf(shape, ByMix, weightOfMix); w > 0 {
 		own := highOrLow(shape.Band)
 		s.parts = append(s.parts, part{ByMix, w, func(f *Fleet, n NodeIndex) int64 {
-			other := f.bands[n][1-own]
-			return int64(other) * MaxScore / int64(max(f.bands[n][own]+other, 1))
+			r := &f.rows[n]
+			if other := r.bands[1-own]; other > 0 {
+				return int64(other) * MaxScore / int64(r.bands[own]+other)
+			}
+			return 0
 		}})
 	}
 }
@@ -173,7 +176,8 @@ func (f *Fleet) score(c *class, n NodeIndex) int64 {
 func (f *Fleet) rated(c *class, n NodeIndex) int64 {
 	switch s := &c.scoring; {
 	case s.base != nil:
-		return s.base(&c.need, &f.rows[n])
+		r := &f.rows[n]
+		return s.base(&c.need, &r.free, &f.scales[r.size])
 	case s.more != nil:
 		return min(max(s.more.Rate(View{f, n}, &c.shape), 0), MaxScore)
 	}

@@ -181,8 +181,8 @@ func (f *Fleet) define(s *Stage, shape Shape) {
 	f.findSeen(s)
 	f.ruleOut(s)
 	for n, count := range s.held { //order: sums
-		f.bands[n][highOrLow(shape.Band)] += int32(count)
-		f.version[n]++
+		f.rows[n].bands[highOrLow(shape.Band)] += int32(count)
+		f.rows[n].version++
 		f.tally(s, n, count)
 	}
 }
@@ -190,7 +190,7 @@ func (f *Fleet) define(s *Stage, shape Shape) {
 // undefine takes it all back.
 func (f *Fleet) undefine(s *Stage) {
 	for n, count := range s.held { //order: sums
-		f.bands[n][highOrLow(s.shape.Band)] -= int32(count)
+		f.rows[n].bands[highOrLow(s.shape.Band)] -= int32(count)
 		f.tally(s, n, -count)
 	}
 	for _, t := range s.tallies {

@@ -12,7 +12,7 @@ type Totals struct {
 func (f *Fleet) Totals() Totals {
 	t := Totals{Nodes: f.Len()}
 	for n := range f.Nodes() {
-		if f.up[n] {
+		if f.rows[n].up {
 			t.Schedulable++
 		}
 		held := f.Held(n)

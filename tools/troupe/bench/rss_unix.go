@@ -19,3 +19,12 @@ func peakRSS() int64 {
 	}
 	return u.Maxrss << 10
 }
+
+// cpuSeconds is the time that processors have worked for this process.
+func cpuSeconds() float64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return float64(u.Utime.Nano()+u.Stime.Nano()) / 1e9
+}

@@ -41,8 +41,8 @@ task a decision, no actors, one goroutine. Several sizes of cell show how the co
 
 func showPlace(p *view.Page, r *bench.Place) {
 	for _, c := range r.Curve {
-		p.Line("%d nodes, %d classes, score %s: %.0f placements/s, p50 %.2f us, p99 %.2f us, %.0f bytes a node",
-			c.Nodes, c.Classes, c.Score, c.PlacementsPerS, c.P50Us, c.P99Us, c.BytesPerNode)
+		p.Line("%d nodes, %d classes, score %s: %.0f placements/s, %.0f a second of processor time, p50 %.2f us, p99 %.2f us, %.0f bytes a node",
+			c.Nodes, c.Classes, c.Score, c.PlacementsPerS, c.PlacementsPerCPUS, c.P50Us, c.P99Us, c.BytesPerNode)
 		p.Line("  fill to %.1f %%: %.0f/s; churn there: %.0f/s; packed until %.1f %%",
 			100*c.Fill.Utilisation, c.Fill.PlacementsPerS, c.Churn.PlacementsPerS, 100*c.Packed)
 	}
