@@ -98,21 +98,27 @@ func TestB24_AStateIsLookedAtOnceAndAnswersStayTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := newFutures(w)
-	first := make([]int64, maxCosts+10)
-	for round := range 2 {
-		for i := range first {
-			n := Node{CPU: int64(i), Devices: 2, Free: [MaxDevices]int16{400, 900}}
-			turned := Node{CPU: int64(i), Devices: 2, Free: [MaxDevices]int16{900, 400}}
-			if round == 0 {
-				first[i] = f.cost(&n)
-			}
-			if f.cost(&turned) != first[i] {
-				t.Fatalf("round %d, state %d: %d, want %d", round, i, f.cost(&turned), first[i])
-			}
-		}
-		if len(f.costs) > maxCosts {
+	node := func(cpu int, free ...int16) *Node {
+		n := &Node{CPU: int64(cpu), Devices: int8(len(free))}
+		copy(n.Free[:], free)
+		return n
+	}
+	first := make([]int64, 50)
+	for i := range first {
+		first[i] = f.cost(node(i, 400, 900))
+	}
+	for i := range maxCosts + 10 {
+		if f.cost(node(i, 200)); len(f.costs) > maxCosts {
 			t.Fatalf("%d states are remembered, at most %d", len(f.costs), maxCosts)
 		}
+	}
+	for i, want := range first {
+		if got := f.cost(node(i, 900, 400)); got != want {
+			t.Errorf("state %d: %d, was %d", i, got, want)
+		}
+	}
+	if len(f.costs) >= maxCosts {
+		t.Errorf("%d states are remembered, none was forgotten", len(f.costs))
 	}
 }
 

@@ -58,8 +58,8 @@ type Scorer struct {
 	after      Node // scratch
 }
 
-// NewScorer is a scorer. Fragmentation and Packing ask for a workload; BestFit and DotProduct for the sizes of the largest nodes:
-// the most CPU, and the most devices, that any node has in all.
+// NewScorer is a scorer. Fragmentation and Packing ask for a workload; BestFit and DotProduct for the sizes of the largest
+// nodes: the most CPU, and the most devices, that any node has in all.
 func NewScorer(rule Rule, work *Workload, largest Node) *Scorer {
 	s := &Scorer{rule: rule, cpu: float64(max(largest.CPU, 1)), milli: float64(max(int64(largest.Devices), 1) * Whole)}
 	switch rule {
@@ -71,9 +71,12 @@ func NewScorer(rule Rule, work *Workload, largest Node) *Scorer {
 	return s
 }
 
-// Score scores n for d, and chooses the devices. It reports false if d does not fit. It allocates nothing once the tables
-// of the workload are filled, and costs a few table lookups a device. Unlike best fit, the score of a node can fall as
-// it is given more slots of one size.
+// Score scores n for d, and chooses the devices; it reports false if d does not fit. The score of a node can rise or fall
+// as it is given more slots of one size. Of equal scores the caller decides; an order that is always the same is best, as
+// it fills nodes one after the other.
+//
+// Fragmentation costs a look at all shapes for each amount that is left on a device, and Packing a few tens of
+// microseconds for a state that it has not seen, and a lookup for one that it has. The others cost tens of nanoseconds.
 func (s *Scorer) Score(n *Node, d *Demand) (Choice, bool) {
 	if !d.Fits(n) {
 		return Choice{}, false
