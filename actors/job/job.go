@@ -384,10 +384,6 @@ func (a *Actor) want(ctx *kit.Context, force bool) {
 		if t := a.useful(st); t != st.target {
 			st.target = t
 			change = true
-			if st.held > t {
-				// Said at once: what is given back below must not be granted to this stage again.
-				ctx.Tell(a.env.Refs.Placer, &msg.Fewer{Stage: model.StageID{Job: a.uid(), Stage: uint32(st.number)}, Target: t})
-			}
 		}
 		avoided = st.avoid.Refresh(ctx.Now()) || avoided
 		if _, stale := st.avoid.Said(); stale {

@@ -25,13 +25,6 @@ type Demand struct {
 	Avoid []model.NodeID
 }
 
-// Fewer tells the placer that a stage wants no more than so many slots, ahead of the Demand that says so by way of its
-// queue.
-type Fewer struct {
-	Stage  model.StageID
-	Target uint64
-}
-
 // QueueShare tells the placer what a queue is promised and how its work is ordered; it replaces what was said before.
 type QueueShare struct {
 	Queue string

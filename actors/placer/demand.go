@@ -20,6 +20,8 @@ type demand struct {
 	// in them.
 	leaving, claimed int
 	claims           []*claim
+	// spurned are nodes where it evicted in vain, with the time until which it does not again.
+	spurned map[place.NodeIndex]int64
 	// victim is its number where preemption knows it, -1 else; ran what was counted as running of it.
 	victim preempt.StageIndex
 	ran    int64
@@ -135,14 +137,6 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 	}
 	d.expect()
 	a.settle(ctx, d)
-}
-
-// fewer lowers what a stage wants.
-func (a *Actor) fewer(ctx *kit.Context, m *msg.Fewer) {
-	if d := a.demands[m.Stage]; d != nil && m.Target < d.Target {
-		d.Target = m.Target
-		a.settle(ctx, d)
-	}
 }
 
 // avoid keeps new slots of a stage from nodes on which it has failed, as long as there are others that would take them.

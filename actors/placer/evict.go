@@ -21,12 +21,12 @@ const (
 )
 
 // eviction is slots of one stage that a job was asked to give up. It is over when they are gone, or overdue: then who
-// asked decides anew, so that nothing depends on the message. What is on its way out counts as freed for its claim alone.
+// asked decides anew, so that nothing depends on the message. What is on its way out is free in the eyes of preemption,
+// and kept for the claims that were made on it.
 type eviction struct {
 	victim   *demand
 	count    int
 	deadline int64
-	claim    *claim // nil if the node is to be emptied
 }
 
 // sweep is the timer that looks after evictions and nodes that are to be emptied.
@@ -65,9 +65,8 @@ func (a *Actor) calm(nd *node) {
 func (a *Actor) evict(ctx *kit.Context, nd *node, victim *demand, m msg.Evict, c *claim) {
 	m.Stage, m.Node = victim.Stage, nd.id
 	deadline := ctx.Now().Add(victim.Plan.Grace + evictWait).UnixMilli()
-	nd.evictions = append(nd.evictions, &eviction{victim: victim, count: m.Count, deadline: deadline, claim: c})
+	nd.evictions = append(nd.evictions, &eviction{victim: victim, count: m.Count, deadline: deadline})
 	if c != nil {
-		c.open += m.Count
 		c.deadline = max(c.deadline, deadline)
 	}
 	nd.held[victim.Stage].leaving += m.Count
@@ -102,9 +101,6 @@ func (a *Actor) over(nd *node, e *eviction, n int) int {
 	n = min(n, e.count)
 	e.count -= n
 	e.victim.leaving -= n
-	if e.claim != nil {
-		e.claim.open -= n
-	}
 	if h := nd.held[e.victim.Stage]; h != nil {
 		h.leaving -= n
 		a.indexSlots(nd, e.victim.Stage)

@@ -92,8 +92,6 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.wake(ctx)
 	case *msg.Demand:
 		a.demand(ctx, m)
-	case *msg.Fewer:
-		a.fewer(ctx, m)
 	case *msg.QueueReset:
 		a.void(ctx, m.Queue)
 	case *msg.QueueShare:

@@ -18,7 +18,6 @@ type claim struct {
 	demand   *demand
 	node     *node
 	count    int // slots that are still to be granted
-	open     int // victims that are not gone yet
 	deadline int64
 }
 
@@ -89,7 +88,7 @@ func (p *pass) claim(d *demand, n int, room int64, rule string, c preempt.Claim)
 		if !whole && covers(v.Free(i), c.Need) {
 			return false // there is room, but not for this: nothing that is evicted would help
 		}
-		return p.fleet.Admits(d.slots, place.NodeIndex(i))
+		return p.now >= d.spurned[place.NodeIndex(i)] && p.fleet.Admits(d.slots, place.NodeIndex(i))
 	}
 	p.choices = v.Find(&c, p.choices[:0])
 	if !slices.ContainsFunc(p.choices, func(c preempt.Choice) bool { return len(c.Victims) > 0 }) {
@@ -100,6 +99,17 @@ func (p *pass) claim(d *demand, n int, room int64, rule string, c preempt.Claim)
 	}
 	return len(p.choices)
 }
+
+// spurn keeps a demand from evicting on a node until a time.
+func (d *demand) spurn(n place.NodeIndex, until int64) {
+	if d.spurned == nil || len(d.spurned) >= spurnedMax {
+		d.spurned = map[place.NodeIndex]int64{}
+	}
+	d.spurned[n] = until
+}
+
+// spurnedMax bounds the nodes that one demand remembers.
+const spurnedMax = 256
 
 func covers(free, need []int64) bool {
 	for i, n := range need {
@@ -149,11 +159,6 @@ func (a *Actor) keep(c *claim, by int) {
 	}
 	nd.claims = slices.DeleteFunc(nd.claims, func(o *claim) bool { return o == c })
 	d.claims = slices.DeleteFunc(d.claims, func(o *claim) bool { return o == c })
-	for _, e := range nd.evictions {
-		if e.claim == c {
-			e.claim = nil
-		}
-	}
 }
 
 func times(each model.Resources, n int) model.Resources {
@@ -200,20 +205,22 @@ func (p *pass) redeem() {
 	}
 }
 
-// cleared reports whether all victims of a demand are gone: a gang is granted when there is room for all of it.
+// cleared reports whether all is gone that had to make room for a demand: a gang is granted when there is room for all of
+// it.
 func (d *demand) cleared() bool {
-	return !slices.ContainsFunc(d.claims, func(c *claim) bool { return c.open > 0 })
+	return !slices.ContainsFunc(d.claims, func(c *claim) bool { return len(c.node.evictions) > 0 })
 }
 
-// convert turns a claim into slots as far as there is room now. One whose victims are gone without making room was built
-// on a view that was wrong: it is given up.
+// convert turns a claim into slots as far as there is room now. If nothing more leaves the node, what there is was not
+// known well enough: the claim is given up, and for a while nobody has to go there for this demand.
 func (p *pass) convert(c *claim) {
 	d := c.demand
 	if got := p.fleet.PlaceOn(d.slots, c.node.index, c.count); got.Count > 0 {
 		p.keep(c, -got.Count)
 		p.reserve(d, got)
 	}
-	if c.count > 0 && c.open == 0 {
+	if c.count > 0 && len(c.node.evictions) == 0 {
+		d.spurn(c.node.index, p.now+evictWait.Milliseconds())
 		p.drop(p.ctx, c)
 	}
 }

@@ -202,8 +202,8 @@ func (p *pass) keepRoom(d *demand, drain bool) {
 		need.Drain = true
 		found, ok = w.calendar.Reserve(&w.timeline, need, p.now, candidates, free)
 	}
-	if !ok {
-		return
+	if !ok || found.At <= p.now {
+		return // there is room, but not for this: waiting for the end of what runs would not help
 	}
 	w.kept = &reservation{demand: d, slots: d.slots, at: found.At, takes: found.Takes, fair: d.queue.order == backfill.Fair}
 	p.spareAll()

@@ -164,8 +164,8 @@ func (a *Actor) askView(ctx *kit.Context, nd *node) {
 	ctx.Tell(nd.ref, r)
 }
 
-// freed takes slots back. What a job gives back unused it does not want: the Want that says so may be long on its way,
-// and until then the same slots would be granted again and again.
+// freed takes slots back. What a job has no use for it does not want: the Want that says so may be long on its way, and
+// until then the same slots would be granted again, and again.
 func (a *Actor) freed(ctx *kit.Context, m *msg.Freed) {
 	nd, d := a.nodes[m.Node], a.demands[m.Stage]
 	if nd == nil || d == nil {
