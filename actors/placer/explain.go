@@ -3,6 +3,7 @@ package placer
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/troupe-sched/troupe/actors/kit"
@@ -94,6 +95,11 @@ func (a *Actor) facts(m *msg.CellFacts) {
 	s.CpuMilli, s.MemoryBytes = t.Capacity[model.CPU], t.Capacity[model.Memory]
 	s.CpuMilliHeld, s.MemoryBytesHeld = t.Held[model.CPU], t.Held[model.Memory]
 	for _, d := range a.demands { //order: sums
-		s.WaitingSlots += d.outstanding()
+		s.WaitingSlots += d.missing()
+	}
+	k := a.fleet.Packing()
+	s.Packing = &v1.Packing{
+		UsedNodes: uint64(k.Used), SharedNodes: uint64(k.Shared), Slots: uint64(k.Slots), NodesSaved: k.Saved,
+		AllocatedMilli: k.Allocated, StrandedMilli: k.Stranded, Evictions: maps.Clone(a.evicted),
 	}
 }
