@@ -1,6 +1,8 @@
 package placer
 
 import (
+	"slices"
+
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
@@ -120,6 +122,9 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 	if d.Plan == nil && d.held > 0 {
 		a.victims = nil // what it is was not known: make the index anew
 	}
+	// What is only predicted anew gets its new place. It is no cause for a turn: one follows from the end that taught it,
+	// and before the slot of that is back it would see too little room.
+	renewed := d.classed && d.Target == m.Target && d.Plan == m.Plan && d.Predicted != m.Predicted && slices.Equal(d.Avoid, m.Avoid)
 	if d.line != nil {
 		d.leave() // and comes again to where it stands now, with the same turns and the same wait
 	}
@@ -136,6 +141,9 @@ func (a *Actor) demand(ctx *kit.Context, m *msg.Demand) {
 		d.queue.stages++
 	}
 	d.expect()
+	if renewed && d.outstanding() > 0 {
+		a.join(d, ctx.Now().UnixMilli())
+	}
 	a.settle(ctx, d)
 }
 

@@ -202,18 +202,23 @@ func (p *pass) keepRoom(d *demand, drain bool) {
 		need.Drain = true
 		found, ok = w.calendar.Reserve(&w.timeline, need, p.now, candidates, free)
 	}
-	if !ok || found.At <= p.now {
+	if !ok || found.At <= p.now && p.roomy(d, found.Takes) {
 		return // there is room, but not for this: waiting for the end of what runs would not help
 	}
 	w.kept = &reservation{demand: d, slots: d.slots, at: found.At, takes: found.Takes, fair: d.queue.order == backfill.Fair}
 	p.spareAll()
-	next := found.At
-	for _, t := range found.Takes {
-		next = min(next, p.nodes[p.fleet.ID(place.NodeIndex(t.Node))].next)
+}
+
+// roomy reports whether a demand's resources are free on the nodes now, and not only when what is to end at this very
+// moment has ended.
+func (p *pass) roomy(d *demand, takes []backfill.Take) bool {
+	for _, t := range takes {
+		n := place.NodeIndex(t.Node)
+		if d.Plan.Resources.Times(p.fleet.Free(n).Sub(p.fleet.Withheld(n, d.slots, true))) < int64(t.Count) {
+			return false
+		}
 	}
-	if next < backfill.Never {
-		p.dueIn(next + 1 - p.now)
-	}
+	return true
 }
 
 // spareAll withholds what is kept on all nodes.

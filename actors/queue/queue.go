@@ -39,8 +39,9 @@ type Actor struct {
 	past    *backfill.Predictor
 	removed bool
 	live    int
-	counts  tally             // of the live jobs
-	jobs    map[string]*entry // newest job of each name
+	counts  tally               // of the live jobs
+	jobs    map[string]*entry   // newest job of each name
+	owners  map[string][]*entry // live jobs that have said what they want, by owner and uid
 	keys    map[string]*v1.JobKey
 	dirty   bool
 	told    time.Time // when the supervisor was last told
@@ -56,6 +57,9 @@ type entry struct {
 	want    *msg.Want
 	sorted  []model.Label     // of the job
 	allowed map[uint32]uint64 // what the placer was last told, by stage
+	// predicted is what it was told of how long an attempt runs; owner is where the job stands in owners, "" if nowhere.
+	predicted map[uint32]time.Duration
+	owner     string
 }
 
 // untold is no target: what the placer was told must be said again.
@@ -65,7 +69,8 @@ const untold = 1 << 63
 func New(env *msg.Env, name string) *Actor {
 	return &Actor{
 		env: env, name: name, stash: kit.Stash{Max: stashMax}, jobs: map[string]*entry{}, keys: map[string]*v1.JobKey{},
-		past: backfill.NewPredictor(ownersMax),
+		owners: map[string][]*entry{},
+		past:   backfill.NewPredictor(ownersMax),
 	}
 }
 
@@ -265,7 +270,8 @@ func (a *Actor) jobEnded(ctx *kit.Context, m *msg.JobEnded) {
 	e.summary = m.Summary
 	if e.live {
 		a.counts.sub(old.GetCounts())
-		a.learn(e, m.Runs)
+		a.disown(e)
+		a.learn(ctx, e, m.Runs)
 		e.live = false
 		a.live--
 		e.want = nil
@@ -290,6 +296,7 @@ func (a *Actor) want(ctx *kit.Context, m *msg.Want) {
 		}
 	}
 	e.want = m
+	a.owned(e)
 	if a.spec.GetMaxSlots() > 0 {
 		a.allot(ctx)
 		return

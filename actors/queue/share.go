@@ -42,6 +42,7 @@ func (a *Actor) demandOf(e *entry, s msg.StageWant, target uint64) *msg.Demand {
 		d.Labels = e.labels(plan)
 		d.Estimate = s.Plan.Duration
 		d.Predicted = a.predict(plan, s.Plan)
+		e.remember(s, d.Predicted)
 	}
 	return d
 }
@@ -70,7 +71,7 @@ func (a *Actor) predict(plan *model.Plan, stage *model.StagePlan) time.Duration 
 }
 
 // learn notes how long the stages of an ended job ran.
-func (a *Actor) learn(e *entry, runs []msg.StageRun) {
+func (a *Actor) learn(ctx *kit.Context, e *entry, runs []msg.StageRun) {
 	if e.want == nil || e.want.Plan == nil || e.want.Plan.Service {
 		return
 	}
@@ -78,6 +79,7 @@ func (a *Actor) learn(e *entry, runs []msg.StageRun) {
 		if plan := e.want.Plan; int(r.Stage) < len(plan.Stages) {
 			stage := &plan.Stages[r.Stage]
 			a.past.Learn(pastOf(plan, stage), r.Mean.Milliseconds())
+			a.renew(ctx, plan.Owner, pastOf(plan, stage))
 		}
 	}
 }
