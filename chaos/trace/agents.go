@@ -266,7 +266,7 @@ func (f *fleet) say(a *agent, s *slot, phase v1.AttemptPhase, reason string) {
 		Phase: phase, Reason: reason, Queue: s.template.GetQueue(), Job: s.template.GetJob(), StartedUnixNano: s.since.UnixNano(),
 	}
 	if phase >= v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED {
-		state.EndedUnixNano = f.now().UnixNano()
+		state.EndedUnixNano = max(f.now().UnixNano(), state.StartedUnixNano+1) // what ran at all took some time
 	}
 	a.changes = append(a.changes, &v1.Change{Kind: &v1.Change_Attempt{Attempt: state}})
 }

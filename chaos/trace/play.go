@@ -136,19 +136,20 @@ func (p *player) inTime(ctx context.Context) error {
 // limits lets the attempts end together that end now at their stated limit: their slots are free at one time.
 func (p *player) limits(now time.Time) error {
 	f := p.world.fleet
-	n := 0
 	for at, more := f.next(); more && !at.After(now) && f.ends[0].limit; at, more = f.next() {
 		f.endNext()
-		n++
 	}
-	if n < 2 {
-		return p.world.settle()
-	}
-	f.quiet = true
+	return p.release()
+}
+
+// release lets everything happen that follows from ends. The machines are slower than the master here: slots come back
+// when all know of the ends.
+func (p *player) release() error {
+	p.world.fleet.quiet = true
 	if err := p.world.settle(); err != nil {
 		return err
 	}
-	f.speak()
+	p.world.fleet.speak()
 	return p.world.settle()
 }
 
@@ -156,7 +157,7 @@ func (p *player) limits(now time.Time) error {
 func (p *player) ends(ctx context.Context, now time.Time) error {
 	for at, more := p.world.fleet.next(); more && !at.After(now); at, more = p.world.fleet.next() {
 		p.world.fleet.endNext()
-		if err := p.world.settle(); err != nil {
+		if err := p.release(); err != nil {
 			return err
 		}
 		if err := p.step(ctx); err != nil {

@@ -35,7 +35,7 @@ func starts(t testing.TB, jobs []swf.Rigid, procs int64, policy string) []time.D
 
 // The actors start rigid jobs at the very times at which the player by the book does.
 func TestX3_F23_F24_ParallelJobsStartAsByTheBook(t *testing.T) {
-	for _, name := range []string{"fcfs", "easy", "easy-sjbf"} {
+	for _, name := range []string{"fcfs", "easy", "easy-sjbf", "learned"} {
 		policy, err := backfill.PolicyNamed(name)
 		if err != nil {
 			t.Fatal(err)

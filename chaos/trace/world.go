@@ -24,8 +24,8 @@ const (
 	rest = 100 * 24 * time.Hour
 )
 
-// birth is when virtual time begins.
-var birth = time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
+// birth is when virtual time begins: with a minute, as orders that age count in minutes.
+var birth = time.Date(2031, 1, 2, 3, 4, 0, 0, time.UTC)
 
 // world is one master over made-up machines, in virtual time.
 type world struct {
