@@ -302,3 +302,28 @@ func TestB41_W6_DrainsMeetCrashes(t *testing.T) {
 		}
 	}
 }
+
+// What the cell knows of a machine is what its newest session has said, also when sessions follow each other faster than
+// the journal.
+func TestB14_TheNewestHelloIsWhatTheCellKnows(t *testing.T) {
+	b := newBench(t)
+	b.hello(1)
+	larger := info("n", 20)
+	for _, h := range []*v1.Hello{{Session: 2, Info: larger}, {Session: 3, Info: info("n", 10)}} {
+		b.sys.Tell(b.env.Refs.Nodes, &msg.FromAgent{Message: &v1.FromAgent{Node: "n", Epoch: b.env.Epoch, Session: h.Session, Hello: h}})
+	}
+	b.settle()
+	b.tell(&msg.ViewRequest{})
+	if !same(b.view.Info, info("n", 10)) {
+		t.Errorf("the placer sees %v", b.view.Info)
+	}
+	if got := b.reserve(20); len(got) != 10 {
+		t.Errorf("%d slots granted on a machine with room for ten", len(got))
+	}
+	b.answers = nil
+	b.sys.TellFrom(b.asker, b.env.Refs.Journal, &msg.ReadNode{ID: "n"})
+	b.settle()
+	if r := b.answers[0].(*msg.NodeRead); !same(r.State.Info, info("n", 10)) {
+		t.Errorf("the journal knows %v", r.State.Info)
+	}
+}

@@ -76,10 +76,10 @@ func (a *Actor) hello(ctx *kit.Context, h *v1.Hello) {
 		// An older one that was under way for long.
 	case h.GetSession() == s.number && s.open:
 		a.welcome(ctx) // the first Welcome was lost
-	case a.hard != nil && proto.Equal(a.hard.Info, h.GetInfo()):
-		a.openSession(ctx, h)
 	case a.joining != nil && a.joining.GetSession() >= h.GetSession():
 		// Its NodeJoined is on its way.
+	case a.joining == nil && a.hard != nil && proto.Equal(a.hard.Info, h.GetInfo()):
+		a.openSession(ctx, h)
 	default:
 		if problems := model.CheckNodeInfo(h.GetInfo()); len(problems) > 0 {
 			ctx.Log().Error("node refused", "field", problems[0].GetField(), "problem", problems[0].GetProblem())
