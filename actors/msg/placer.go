@@ -84,6 +84,8 @@ type Freed struct {
 	Devices [][]model.DeviceShare
 	// Unused are those of them that the job gave back because it has no use for them (any more).
 	Unused int
+	// Yielded are those that it gave up and still wants, as what is evicted.
+	Yielded int
 }
 
 // ExplainStages asks the placer to complete an answer that the job has begun and to send it to the asker, who is the

@@ -82,6 +82,7 @@ type slot struct {
 	stop      model.Fence      // attempt that was asked to stop
 	releasing bool
 	useless   bool // given back by a job that has no use for it
+	yielded   bool // given back by a job that still wants it, elsewhere or later
 }
 
 // session is the numbered exchange with the agent.

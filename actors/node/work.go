@@ -30,6 +30,7 @@ func (a *Actor) work(ctx *kit.Context, m *msg.Work) {
 	for i, id := range slices.Concat(m.Release, m.Yield) {
 		if sl := a.slots[id]; sl != nil && sl.job == m.ID {
 			sl.useless = i < len(m.Release)
+			sl.yielded = !sl.useless
 			a.release(ctx, sl, m.Reason)
 		} else {
 			a.batch.gone(m, id) // a job must not wait for what is gone
@@ -168,6 +169,9 @@ func (b *batch) freed(sl *slot) {
 	f := b.freeds[i]
 	f.Count++
 	f.Unused += unused
+	if sl.yielded {
+		f.Yielded++
+	}
 	if shares := model.SharesOf(sl.extra); shares != nil {
 		f.Devices = append(f.Devices, shares)
 	}

@@ -2,6 +2,7 @@ package placer
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -78,8 +79,15 @@ func (a *Actor) evict(ctx *kit.Context, nd *node, victim *demand, m msg.Evict, c
 	ctx.Tell(victim.Job, &m)
 }
 
-// vacated notes that slots of a stage have gone from a node: evictions are over in the order in which they were begun.
+// vacated notes that slots of a stage have gone from a node, n of them evicted ones: evictions are over in the order in
+// which they were begun. What was lost, or given back because it is not wanted, is none of them, or more would be evicted
+// than may be down at once; but no more can be on their way out than are left.
 func (a *Actor) vacated(ctx *kit.Context, nd *node, stage model.StageID, n int) {
+	if h := nd.held[stage]; h != nil {
+		n = max(n, h.leaving-h.slots.Count)
+	} else {
+		n = math.MaxInt
+	}
 	for _, e := range nd.evictions {
 		if n == 0 {
 			break

@@ -80,10 +80,10 @@ func (a *Actor) add(ctx *kit.Context, nd *node, d *demand, slots place.Slots, si
 	a.settle(ctx, d)
 }
 
-// give takes slots off a node, with these devices if it is known which.
-func (a *Actor) give(ctx *kit.Context, nd *node, stage model.StageID, n int, devices [][]model.DeviceShare) {
+// give takes slots off a node, with these devices if it is known which. Up to so many of them may have been evicted.
+func (a *Actor) give(ctx *kit.Context, nd *node, stage model.StageID, n int, devices [][]model.DeviceShare, evicted int) {
 	if d := a.sub(nd, stage, n, devices); d != nil {
-		a.vacated(ctx, nd, stage, n)
+		a.vacated(ctx, nd, stage, evicted)
 		a.settle(ctx, d)
 		a.gain(ctx)
 	}
@@ -145,12 +145,12 @@ func (a *Actor) reserved(ctx *kit.Context, m *msg.Reserved) {
 	p, lost := nd.pending[i], nd.pending[:i]
 	nd.pending = slices.Clone(nd.pending[i+1:])
 	for _, p := range lost { // a node answers in order, unless it failed over one
-		a.give(ctx, nd, p.stage, p.slots.Count, p.slots.Devices)
+		a.give(ctx, nd, p.stage, p.slots.Count, p.slots.Devices, 0)
 	}
 	if m.Refused == 0 {
 		return
 	}
-	a.give(ctx, nd, p.stage, m.Refused, nil)
+	a.give(ctx, nd, p.stage, m.Refused, nil, 0)
 	a.fleet.SetSchedulable(nd.id, false)
 	a.askView(ctx, nd)
 }
@@ -175,7 +175,7 @@ func (a *Actor) freed(ctx *kit.Context, m *msg.Freed) {
 		kept := d.held - min(d.held, uint64(m.Count))
 		d.Target = max(d.Target-min(d.Target, uint64(m.Unused)), min(d.Target, kept))
 	}
-	a.give(ctx, nd, m.Stage, m.Count, m.Devices)
+	a.give(ctx, nd, m.Stage, m.Count, m.Devices, m.Yielded)
 }
 
 // view replaces what the placer thought of a node by what the node says, and adds the reserves it had not seen yet.

@@ -98,6 +98,7 @@ func readReply(reply any) (any, error) {
 // observe checks what an answer promises, at the moment in which it leaves the master.
 func (c *clients) observe(m *master, call, reply any) {
 	w := c.w
+	w.checkAmounts(reply)
 	switch r := reply.(type) {
 	case *v1.SubmitReply:
 		w.did(AckedIsDurable)

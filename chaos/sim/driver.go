@@ -18,6 +18,7 @@ type slot struct {
 	id     uint64
 	driver string
 	held   model.Resources
+	extra  *driver.Extra // ports, devices and custom units; nil for none
 	task   driver.Task
 	truth  *attempt
 	// outcome of the newest attempt; nil while nothing is known of it.
@@ -98,8 +99,9 @@ func (d *simDriver) Start(t driver.Task) {
 	s := m.slots[t.Slot]
 	switch {
 	case s == nil:
-		s = &slot{id: t.Slot, driver: d.name, held: resourcesOf(t.Template)}
+		s = &slot{id: t.Slot, driver: d.name, held: resourcesOf(t.Template), extra: t.Extra, task: t}
 		m.slots[t.Slot] = s
+		m.arrived(s)
 	case s.task.Fence == t.Fence && s.outcome == nil:
 		return
 	case s.task.Fence == t.Fence:
@@ -260,6 +262,9 @@ func (m *machine) begin(t driver.Task) *attempt {
 		j.repeated = j.repeated || st.numbers[try]
 		st.numbers[try] = true
 		w.say("begin", "%s: attempt %d (number %d) of %v", m.id, t.Fence, t.Attempt, at)
+		if st.failedOn[t.Index] == m.id {
+			w.did(AvoidanceEnds)
+		}
 		m.checkOnce(j, at)
 		m.checkInputs(j, t)
 	}

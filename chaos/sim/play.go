@@ -50,6 +50,7 @@ func (w *world) heal() {
 		}
 		m.restore()
 	}
+	w.watchOwed()
 }
 
 // insist asks until the answer is yes.
@@ -76,6 +77,7 @@ func (w *world) finish() {
 	w.runFor(w.settling(), stepsMax, nil)
 	w.checkState()
 	w.checkQuiet()
+	w.checkHalves()
 	w.stopAll()
 	if !w.runFor(endWithin, stepsMax, w.allOver) {
 		w.explainWaiting()
@@ -133,11 +135,36 @@ func (w *world) explainWaiting() {
 				done += len(j.stages[i].done)
 			}
 			why := w.explain(j)
-			w.fail(JobsEnd, "job %d %s/%s (%v) has not ended %v after the last fault, or after %d steps; %d instances are done; %s", uid, j.queue, j.name, j.work, endWithin, stepsMax, done, why)
+			check := JobsEnd
+			if w.failedEverywhere(j) {
+				check = AvoidanceEnds
+			}
+			w.fail(check, "job %d %s/%s (%v) has not ended %v after the last fault, or after %d steps; %d instances are done; %s", uid, j.queue, j.name, j.work, endWithin, stepsMax, done, why)
 			return
 		}
 	}
 	w.fail(NothingStuck, "the world does not come to rest")
+}
+
+// failedEverywhere reports whether an instance of a job has failed on the only machine that will do.
+func (w *world) failedEverywhere(j *job) bool {
+	if j.plan == nil {
+		return false
+	}
+	for i := range j.stages {
+		var will []string
+		for _, m := range w.machines {
+			if m.roomFor(&j.plan.Stages[i]) > 0 {
+				will = append(will, m.id)
+			}
+		}
+		for index, node := range j.stages[i].failedOn { //order: any
+			if _, done := j.stages[i].done[index]; !done && len(will) == 1 && will[0] == node {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // explain asks the cell why a job waits.

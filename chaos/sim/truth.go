@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/troupe-sched/troupe/actors/journal"
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
@@ -27,13 +29,20 @@ type truth struct {
 	attempts       map[uint64]*attempt // that have begun, by fence
 	launched       map[place]launch    // newest launch of each instance that a node was told of
 	lives          map[string]int      // incarnation of each actor of a job
+	called         map[string][]*job   // by queue/name
+	limits         map[string][]limits // of queues, the newest last
+	nodes          map[string]*emptied
+	out            map[uint64]bool // fences that were evicted
+	beaten         map[pair]bool   // who has evicted whom by priority
+	gangs          []*gang         // that have begun at this moment
 }
 
 type job struct {
 	uid              uint64
 	queue, name, key string
 	spec             *v1.JobSpec
-	work             *work // what it is made of; nil if the job is not of this world's making
+	plan             *model.Plan // nil if the spec is not valid, which other checks tell
+	work             *work       // what it is made of; nil if the job is not of this world's making
 	stop, forgotten  bool
 	phase            string // how it ended
 	seen             string // the end that a client has seen
@@ -52,6 +61,8 @@ type stage struct {
 	evicted   map[uint64]int
 	begun     map[uint64]int // attempts
 	numbers   map[numbered]bool
+	gang      *gang             // its first launch
+	failedOn  map[uint64]string // node of the newest failure of an instance
 }
 
 // numbered is one try of an instance as its master counts them.
@@ -88,7 +99,8 @@ func newTruth(w *world) *truth {
 	return &truth{
 		w: w, shadow: model.NewState(), behind: model.NewState(), jobs: map[uint64]*job{}, keys: map[string]uint64{},
 		names: map[string]uint64{}, queues: map[string]bool{}, attempts: map[uint64]*attempt{},
-		launched: map[place]launch{}, lives: map[string]int{},
+		launched: map[place]launch{}, lives: map[string]int{}, called: map[string][]*job{}, limits: map[string][]limits{},
+		nodes: map[string]*emptied{}, out: map[uint64]bool{}, beaten: map[pair]bool{},
 	}
 }
 
@@ -117,7 +129,7 @@ func (t *truth) record(seq uint64, data []byte) {
 func (t *truth) event(ev *v1.Event) {
 	switch k := ev.GetKind().(type) {
 	case *v1.Event_QueueSet:
-		t.queues[k.QueueSet.GetSpec().GetName()] = true
+		t.queueSet(k.QueueSet.GetSpec())
 	case *v1.Event_QueueRemoved:
 		t.queueRemoved(k.QueueRemoved.GetQueue())
 	case *v1.Event_JobSubmitted:
@@ -133,6 +145,10 @@ func (t *truth) event(ev *v1.Event) {
 		t.evicted(k.InstancesEvicted)
 	case *v1.Event_JobEnded:
 		t.ended(k.JobEnded)
+	case *v1.Event_NodeDrained:
+		t.nodeDrained(k.NodeDrained)
+	case *v1.Event_NodeTainted:
+		t.nodeTainted(k.NodeTainted)
 	case *v1.Event_JobForgotten:
 		t.forget(k.JobForgotten.GetUid())
 	}
@@ -143,7 +159,7 @@ func (t *truth) submitted(e *v1.JobSubmitted) {
 	j := &job{uid: e.GetUid(), queue: spec.GetQueue(), name: spec.GetName(), key: e.GetKey(), spec: spec, work: w.load.works[spec.GetLabels()["work"]]}
 	for _, s := range spec.GetStages() {
 		j.stages = append(j.stages, stage{
-			instances: uint64(s.GetInstances()), done: map[uint64]uint64{}, dead: map[uint64]bool{}, failures: map[uint64]int{}, evicted: map[uint64]int{}, begun: map[uint64]int{}, numbers: map[numbered]bool{},
+			instances: uint64(s.GetInstances()), done: map[uint64]uint64{}, dead: map[uint64]bool{}, failures: map[uint64]int{}, evicted: map[uint64]int{}, failedOn: map[uint64]string{}, begun: map[uint64]int{}, numbers: map[numbered]bool{},
 		})
 	}
 	name, key := j.queue+"/"+j.name, j.queue+"/"+j.key
@@ -161,7 +177,9 @@ func (t *truth) submitted(e *v1.JobSubmitted) {
 	if t.jobs[j.uid] != nil {
 		w.fail(OneTerminal, "uid %d is given twice", j.uid)
 	}
+	j.plan, _ = model.Compile(proto.CloneOf(spec))
 	t.jobs[j.uid], t.names[name] = j, j.uid
+	t.called[name] = append(t.called[name], j)
 	t.uids = append(t.uids, j.uid)
 	w.say("journal", "job %d %s is submitted, key %q: %v", j.uid, name, j.key, j.work)
 }
@@ -198,18 +216,6 @@ func (t *truth) progressed(e *v1.JobProgressed) {
 		}
 	}
 	t.w.say("journal", "job %d stage %d: %d of %d done, %d dead, %d failures", j.uid, e.GetStage(), len(st.done), st.instances, len(st.dead), len(e.GetFailures()))
-}
-
-// evicted counts attempts that had to make room: their instances begin again.
-func (t *truth) evicted(e *v1.InstancesEvicted) {
-	j := t.living(e.GetUid(), "an eviction")
-	if j == nil {
-		return
-	}
-	for _, v := range e.GetEvictions() {
-		j.stages[e.GetStage()].evicted[v.GetIndex()]++
-		t.w.say("journal", "job %d stage %d instance %d is evicted for %s: %s", j.uid, e.GetStage(), v.GetIndex(), v.GetFor(), v.GetReason())
-	}
 }
 
 func (t *truth) done(j *job, at place, result string) {
@@ -263,6 +269,8 @@ func (t *truth) failed(j *job, number uint32, f *v1.InstanceFailure) {
 		w.fail(OneTerminal, "%v fails after it was done or dead", at)
 	}
 	st.failures[at.index]++
+	st.failedOn[at.index] = f.GetNode()
+	t.checkFailure(at, f)
 	if f.GetFinal() {
 		st.dead[at.index] = true
 	}
@@ -319,6 +327,7 @@ func (t *truth) forget(uid uint64) {
 
 func (t *truth) queueRemoved(queue string) {
 	delete(t.queues, queue)
+	t.queueUnset(queue)
 	for _, uid := range t.uids {
 		if j := t.jobs[uid]; j.queue == queue && !j.forgotten {
 			t.forget(uid)
@@ -360,6 +369,7 @@ func (t *truth) heard(tr kit.Trace) {
 		t.crashed(tr, m)
 	case *msg.Work:
 		for _, l := range m.Launch {
+			t.gangLaunch(uint64(m.UID), l)
 			at := place{uint64(m.UID), l.Stage, l.Index}
 			if t.launched[at].fence < uint64(l.Fence) {
 				t.launched[at] = launch{uint64(l.Fence), tr.From, t.lives[tr.From]}

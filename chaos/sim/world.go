@@ -217,6 +217,7 @@ func (w *world) checkStill(t kit.Trace) {
 	if !t.At.Equal(w.moment) {
 		w.moment, w.still, w.busy = t.At, t.Step, nil
 		w.did(NothingStuck)
+		w.truth.checkGangs()
 		return
 	}
 	switch n := t.Step - w.still; {
