@@ -87,7 +87,9 @@ func (l *load) enrichJob(spec *v1.JobSpec) {
 	if r.IntN(3) == 0 {
 		spec.Owner = pick(r, "ann", "bob")
 	}
-	if chanceOf(r, p.urgent) {
+	if chanceOf(r, p.quotas/4) { // what lives on what others do not use
+		spec.Kind, spec.Band = "service", pick(r, "free", "batch")
+	} else if chanceOf(r, p.urgent) {
 		spec.Band = pick(r, "production", "batch", "free", "free")
 		spec.Rank = int32(r.IntN(3))
 	}
@@ -108,6 +110,10 @@ func (l *load) enrich(spec *v1.JobSpec, st *v1.StageSpec, sc *script) {
 		if spec.Kind != "service" && spec.Band != "production" {
 			sc.takes, sc.slow = sc.takes*time.Duration(pick(r, 1, 1, 5)), 0 // what is in the way of what comes
 		}
+	}
+	if chanceOf(r, p.quotas/2) && spec.Kind == "service" {
+		st.Resources.Cpu, st.Instances, st.MaxUnavailable = "400m", int64(pick(r, 4, 8, 12)), pick(r, "", "50%")
+		sc.forever = true
 	}
 	if chanceOf(r, p.rules) {
 		l.drawRule(spec, st)

@@ -85,6 +85,7 @@ func (w *world) finish() {
 	}
 	w.checkEnds()
 	w.runFor(w.settling(), stepsMax, nil)
+	w.checkFree()
 	w.checkEmpty()
 }
 

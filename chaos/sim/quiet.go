@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -110,14 +111,96 @@ const viewsTries = 6
 // checkViews compares what placer, nodes and machines hold.
 func (w *world) checkViews() {
 	w.did(ViewsAgree)
-	differ := ""
+	w.must(ViewsAgree, w.differ)
+	w.did(AccountsAgree)
+	w.must(AccountsAgree, w.accountsDiffer)
+}
+
+// must asks again and again in what two things differ, until they do not.
+func (w *world) must(c Check, differ func() string) {
+	text := ""
 	for range viewsTries {
-		if differ = w.differ(); differ == "" || w.broken != nil {
+		if text = differ(); text == "" || w.broken != nil {
 			return
 		}
 		w.runFor(5*time.Second, stepsMax, nil)
 	}
-	w.fail(ViewsAgree, "%s", differ)
+	w.fail(c, "%s", text)
+}
+
+// accountsDiffer says in what the accounts of queues differ from what their slots hold on the machines, if they do.
+func (w *world) accountsDiffer() string {
+	list, err := fetch[*v1.ListQueuesReply](w, &v1.ListQueuesRequest{})
+	if err != nil {
+		return fmt.Sprintf("no list of queues: %v", err)
+	}
+	if !w.steady() {
+		return ""
+	}
+	for _, q := range list.GetQueues() {
+		name, used := q.GetSpec().GetName(), q.GetUsed()
+		said := map[string]int64{"cpu": used.GetCpuMilli(), "memory": used.GetMemoryBytes()}
+		for unit, n := range used.GetCustom() { //order: fills a map
+			said[unit] = n
+		}
+		for _, what := range sortedKeys(said) {
+			if is := w.heldBy(name, what, false); is != said[what] {
+				return fmt.Sprintf("queue %s is said to use %d %s, its slots hold %d", name, said[what], what, is)
+			}
+		}
+	}
+	return ""
+}
+
+// unitsHeld is what the slots of a machine hold beyond plain resources, as a node tells it.
+func (m *machine) unitsHeld() map[string]int64 {
+	held := map[string]int64{}
+	for _, s := range m.slots { //order: sums
+		if s.extra == nil {
+			continue
+		}
+		for name, n := range s.extra.Custom { //order: sums
+			held[name] += n
+		}
+		for _, d := range s.extra.Devices {
+			held[d.Kind] += int64(d.Milli)
+		}
+		if n := len(s.extra.Ports); n > 0 {
+			held[model.PortUnit] += int64(n)
+		}
+	}
+	return held
+}
+
+// freeWithin is how long the last thing that is kept on a machine may be kept once nothing runs or waits.
+const freeWithin = 2 * time.Minute
+
+// checkFree looks whether all of every machine is free when every job has ended: a job that needs the whole of it must run.
+func (w *world) checkFree() {
+	if w.broken != nil {
+		return
+	}
+	for _, q := range queues {
+		w.insist(&v1.QueueSpec{Name: q})
+	}
+	for i, m := range w.machines {
+		job := &v1.JobSpec{Name: fmt.Sprintf("free%d", i), Stages: []*v1.StageSpec{{
+			Name: "s", Command: []string{"work"}, Pool: model.AnyPool, Tolerations: []*v1.Toleration{{Key: "dedicated"}},
+			Resources:   &v1.Resources{Cpu: fmt.Sprintf("%dm", m.capacity[model.CPU]), Memory: fmt.Sprint(m.capacity[model.Memory])},
+			Constraints: []*v1.Constraint{{Attribute: model.NodeAttribute, Value: m.id}},
+		}}}
+		w.insist(&v1.SubmitRequest{Job: job, Key: job.Name})
+		w.did(NothingWithheld)
+	}
+	if w.runFor(freeWithin, stepsMax, w.allOver) {
+		w.runFor(w.settling(), stepsMax, nil)
+		return
+	}
+	for _, uid := range w.truth.uids {
+		if j := w.truth.jobs[uid]; j.phase == "" {
+			w.fail(NothingWithheld, "job %d needs the whole of an empty machine and has not run within %v: %s", uid, freeWithin, w.explain(j))
+		}
+	}
 }
 
 // differ says in what the views differ, if they do.
@@ -136,6 +219,11 @@ func (w *world) differ() string {
 		cpu += n.GetCpuMilliHeld()
 		memory += n.GetMemoryBytesHeld()
 		sum += n.GetSlots()
+		for _, m := range w.machines {
+			if held := m.unitsHeld(); m.id == n.GetInfo().GetId() && w.steady() && !maps.Equal(held, n.GetCustomHeld()) {
+				return fmt.Sprintf("node %s holds %v, and its machine %v", m.id, n.GetCustomHeld(), held)
+			}
+		}
 	}
 	if len(nodes.GetNodes()) != len(w.machines) {
 		return fmt.Sprintf("%d of %d nodes are listed", len(nodes.GetNodes()), len(w.machines))

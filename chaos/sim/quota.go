@@ -10,7 +10,7 @@ import (
 
 const (
 	// limitsLag is how long after a change of a queue slots may come to life that were granted before.
-	limitsLag = 30 * time.Second
+	limitsLag = 5 * time.Second
 	// owedMax is how long a queue may wait for what it is promised while others hold it.
 	owedMax   = 3 * time.Minute
 	owedEvery = 5 * time.Second
@@ -178,17 +178,17 @@ func (w *world) lookOwed(o *owed, q string) {
 		}
 	}
 	each, waits := w.waiting(q)
+	if waits {
+		w.did(QuotaReturned)
+	}
 	if !waits || slots > o.slots[q] || !w.couldReturn(q, each) {
 		delete(o.since, q)
 	} else if o.since[q].IsZero() {
 		o.since[q] = w.st.Now()
 	}
 	o.slots[q] = slots
-	if since, is := o.since[q]; is {
-		w.did(QuotaReturned)
-		if w.st.Now().Sub(since) > owedMax {
-			w.fail(QuotaReturned, "queue %s waits since %v within its quota of %dm, holding %dm, while others hold more than is theirs", q, since.Sub(w.began), w.load.part, w.heldBy(q, "cpu", false))
-		}
+	if since, is := o.since[q]; is && w.st.Now().Sub(since) > owedMax {
+		w.fail(QuotaReturned, "queue %s waits since %v within its quota of %dm, holding %dm, while others hold more than is theirs", q, since.Sub(w.began), w.load.part, w.heldBy(q, "cpu", false))
 	}
 }
 

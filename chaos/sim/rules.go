@@ -15,8 +15,10 @@ func (m *machine) arrived(s *slot) {
 		return
 	}
 	m.checkRules(s, j)
-	w.checkMax(j)
-	w.checkFirm(j)
+	if !j.plan.Stages[s.task.Stage].Gang { // those come to life long after they are granted
+		w.checkMax(j)
+		w.checkFirm(j)
+	}
 }
 
 // checkExtra looks whether what a new slot was given is there, and nobody else's.
