@@ -130,6 +130,9 @@ func (l *load) enrich(spec *v1.JobSpec, st *v1.StageSpec, sc *script) {
 		st.Affinity = nil // all of them beside each other: whether that fits depends on where the first goes
 		for _, rule := range st.Spreads {
 			rule.MaxSkew = 0
+			if rule.On == "zone" {
+				rule.On = "rack" // racks are made of nodes; how zones cut them is another matter
+			}
 		}
 	}
 }

@@ -206,7 +206,7 @@ func (w *world) waiting(q string) (each model.Resources, waits bool) {
 		}
 		for i := range j.plan.Stages {
 			st := &j.plan.Stages[i]
-			if st.Gang || len(st.After)+len(st.Constraints)+len(st.Spreads)+len(st.AntiAffinity)+len(st.Affinity) > 0 || st.Extra != nil || st.Pool != model.AnyPool && w.p.rules > 0 {
+			if st.Gang || len(st.After)+len(st.Constraints)+len(st.Spreads)+len(st.AntiAffinity)+len(st.Affinity) > 0 || st.Extra != nil || !w.everywhere(st) {
 				continue
 			}
 			if w.liveOf(uid, uint32(i)) < min(st.Parallel, st.Instances-uint64(len(j.stages[i].done)+len(j.stages[i].dead))) && held+st.Resources[model.CPU] <= w.load.part {
@@ -217,6 +217,12 @@ func (w *world) waiting(q string) (each model.Resources, waits bool) {
 	return each, false
 }
 
+// everywhere reports whether all machines are of the kind that a stage asks for.
+func (w *world) everywhere(st *model.StagePlan) bool {
+	return !slices.ContainsFunc(w.machines, func(m *machine) bool { return !m.admits(st) })
+}
+
+// liveOf counts the slots of a stage.
 func (w *world) liveOf(uid uint64, stage uint32) (n uint64) {
 	for _, m := range w.machines {
 		for _, s := range m.slots { //order: counts
