@@ -104,6 +104,21 @@ func (a *Actor) vacated(ctx *kit.Context, nd *node, stage model.StageID, n int) 
 	}
 }
 
+// unsaid takes back an eviction of which the job has not heard.
+func (a *Actor) unsaid(ctx *kit.Context, m *msg.Evict) {
+	nd := a.nodes[m.Node]
+	if nd == nil {
+		return
+	}
+	if i := slices.IndexFunc(nd.evictions, func(e *eviction) bool { return e.victim.Stage == m.Stage && e.count == m.Count }); i >= 0 {
+		e := nd.evictions[i]
+		nd.evictions = slices.Delete(nd.evictions, i, i+1)
+		a.over(nd, e, e.count)
+		a.settle(ctx, e.victim)
+		a.vacated(ctx, nd, m.Stage, 0)
+	}
+}
+
 // over ends an eviction by up to n slots and returns by how many.
 func (a *Actor) over(nd *node, e *eviction, n int) int {
 	n = min(n, e.count)

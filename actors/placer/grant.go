@@ -20,6 +20,7 @@ type pass struct {
 	budget, evictions, looks int
 	// passed says that the first demand that did not fit has been met, parked are those that stand aside in this turn.
 	passed   bool
+	beside   bool // something did not fit whose room depends on where other slots are
 	parked   []*demand
 	refilled []*level
 }
@@ -45,7 +46,7 @@ func (a *Actor) grant(ctx *kit.Context) {
 	}
 	p.unpark()
 	a.levels = slices.DeleteFunc(a.levels, func(l *level) bool { return len(l.lines) == 0 })
-	if !p.open() {
+	if !p.open() || p.beside && p.budget < grantsMax {
 		a.wake(ctx) // the rest when this actor has answered those who wait
 	}
 	a.usesSoon(ctx)
@@ -78,6 +79,7 @@ func (p *pass) serve(l *level) {
 		case !p.open():
 		default:
 			ln.tried = p.room
+			p.beside = p.beside || d.picky()
 			l.shut()
 		}
 	}
@@ -87,7 +89,11 @@ func (p *pass) serve(l *level) {
 func (p *pass) try(l *level, d *demand, n int) (got int) {
 	room := p.allowed(d)
 	if may := int(min(int64(n), room.Own+room.Borrowed)); may == n || !d.Plan.Gang && may > 0 {
-		got = p.place(d, may)
+		if ln := d.line; ln.full != p.room || p.waits.kept != nil {
+			if got = p.place(d, may); got < may {
+				ln.full = p.room
+			}
+		}
 		if got < may {
 			got += p.preempt(d, may-got)
 		}

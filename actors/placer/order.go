@@ -41,6 +41,8 @@ type line struct {
 	waiting []*demand
 	// tried is the version of the room for which nothing more was found to fit.
 	tried uint64
+	// full is the version of the room for which there was none: more can only be had by evicting.
+	full uint64
 	// timed counts those of which it is known how long they run.
 	timed int
 	// rank is what the line stood at in level.open; it may have risen since.
@@ -93,7 +95,7 @@ func (a *Actor) join(d *demand, now int64) {
 	if d.duration != backfill.Never {
 		ln.timed++
 	}
-	ln.tried = 0 // what has come may fit where the others do not
+	ln.tried, ln.full = 0, 0 // what has come may fit where the others do not
 	l.changesAt = min(l.changesAt, d.queue.order.ChangesAt(now))
 }
 
@@ -200,7 +202,7 @@ func (l *level) reopen(a *Actor, now int64) {
 	l.open, l.mixed = l.open[:0], false
 	var order *queue
 	for _, ln := range l.lines { //order: a heap by ranks that all differ
-		if ln.tried != a.room || ln.id.queue.fill == backfill.None {
+		if ln.tried != a.room || ln.id.queue.fill == backfill.None || ln.waiting[0].picky() {
 			l.open = append(l.open, ln)
 		}
 		if order == nil {

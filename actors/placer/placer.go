@@ -98,6 +98,8 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.share(ctx, m)
 	case sweep:
 		a.sweep(ctx)
+	case askAgain:
+		a.askDoubted(ctx)
 	case reservationDue:
 		a.gain(ctx)
 	case usesDue:

@@ -1,7 +1,9 @@
 package placer
 
 import (
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
@@ -18,7 +20,9 @@ type node struct {
 	ref   kit.Ref
 	index place.NodeIndex
 	open  bool
-	info  *v1.NodeInfo
+	// doubted: it has refused something, and gets nothing before it has said what it holds.
+	doubted bool
+	info    *v1.NodeInfo
 	// capacity is what the division was told that it has.
 	capacity []int64
 	held     map[model.StageID]*held
@@ -151,6 +155,7 @@ func (a *Actor) reserved(ctx *kit.Context, m *msg.Reserved) {
 		return
 	}
 	a.give(ctx, nd, p.stage, m.Refused, nil, 0)
+	nd.doubted = true
 	a.fleet.SetSchedulable(nd.id, false)
 	a.askView(ctx, nd)
 }
@@ -224,7 +229,7 @@ func (a *Actor) view(ctx *kit.Context, m *msg.NodeView) {
 
 // know takes in what a node is.
 func (a *Actor) know(nd *node, m *msg.NodeView) {
-	nd.ref, nd.open, nd.evict = m.NodeRef, m.Open, m.Evict
+	nd.ref, nd.open, nd.evict, nd.doubted = m.NodeRef, m.Open, m.Evict, false
 	if i := m.Info; i != nd.info {
 		a.resize(nd, i)
 	}
@@ -299,16 +304,32 @@ func sortedStages(m map[model.StageID]*held) []model.StageID {
 	return list
 }
 
-// undelivered takes back what did not reach a node: its mailbox was full, or its actor has ended with its supervisor.
+// undelivered takes back what did not reach a node or a job: its mailbox was full, or its actor has ended with its
+// supervisor.
 func (a *Actor) undelivered(ctx *kit.Context, m any) {
-	r, ok := m.(*msg.Reserve)
-	if !ok {
-		return
+	switch m := m.(type) {
+	case *msg.Evict:
+		a.unsaid(ctx, m)
+	case *msg.ViewRequest:
+		ctx.After("ask", time.Second, askAgain{})
+	case *msg.Reserve:
+		for _, nd := range a.nodes { //order: at most one has that serial
+			if slices.ContainsFunc(nd.pending, func(p pending) bool { return p.serial == m.Serial }) {
+				a.reserved(ctx, &msg.Reserved{Node: nd.id, Serial: m.Serial, Refused: len(m.Slots)})
+				return
+			}
+		}
 	}
-	for _, nd := range a.nodes { //order: at most one has that serial
-		if slices.ContainsFunc(nd.pending, func(p pending) bool { return p.serial == r.Serial }) {
-			a.reserved(ctx, &msg.Reserved{Node: nd.id, Serial: r.Serial, Refused: len(r.Slots)})
-			return
+}
+
+// askAgain is the timer that asks nodes once more for what they hold.
+type askAgain struct{}
+
+// askDoubted asks the nodes that have refused something and have not said yet what they hold.
+func (a *Actor) askDoubted(ctx *kit.Context) {
+	for _, id := range slices.Sorted(maps.Keys(a.nodes)) { //order: sorted
+		if nd := a.nodes[id]; nd.doubted {
+			a.askView(ctx, nd)
 		}
 	}
 }

@@ -69,8 +69,7 @@ func RunPreempt(ctx context.Context, o PreemptOptions) (*Preempt, error) {
 		return nil, err
 	}
 	defer cell.Close(context.WithoutCancel(ctx))
-	fleet.Start()
-	if err := nodesFresh(ctx, cell, o.Nodes); err != nil {
+	if err := join(ctx, cell, fleet, o.Nodes); err != nil {
 		return nil, err
 	}
 	if p.FillSeconds, err = wave(ctx, cell, "fill", "batch", o.Jobs, p.Slots, count.full); err != nil {
@@ -87,6 +86,19 @@ func RunPreempt(ctx context.Context, o PreemptOptions) (*Preempt, error) {
 	p.Evicted = s.GetPacking().GetEvictions()["priority"]
 	p.EvictedPerS, p.PeakRSSBytes = float64(p.Evicted)/p.Seconds, peakRSS()
 	return p, nil
+}
+
+// join lets all nodes join. On a busy machine some may find the mailbox for their Hello full: they say it again.
+func join(ctx context.Context, cell *actors.Cell, fleet *hollow.Fleet, n int) error {
+	for {
+		fleet.Start()
+		some, cancel := context.WithTimeout(ctx, 10*time.Second)
+		err := nodesFresh(some, cell, n)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 // wave submits so many equal jobs and waits until done is closed.
