@@ -56,6 +56,7 @@ func CompileQueue(spec *v1.QueueSpec) (*QueuePlan, []*v1.FieldError) {
 	c.within(plan)
 	plan.Order = QueueOrder(c.word("order", spec.Order, orderNames()))
 	plan.Backfill = Backfilling(c.word("backfill", spec.Backfill, backfillNames()))
+	plan.Predict = Prediction(c.word("predict", spec.Predict, []string{"learned", "recent", "stated"}))
 	if spec.Score != nil {
 		c.known("score", spec.Score)
 	}

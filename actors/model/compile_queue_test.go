@@ -15,7 +15,7 @@ func TestF25_QueueCompiledWhole(t *testing.T) {
 	spec := &v1.QueueSpec{Name: "q", MaxJobs: 5, MaxSlots: 7, Description: "量",
 		Quota: &v1.Quota{Cpu: "8", Memory: "16Gi", Custom: map[string]int64{"gpu": 4000, "license": 0}},
 		Max:   &v1.Quota{Cpu: "8.5", Net: "1G", Custom: map[string]int64{"gpu": 4000}},
-		Order: "shortest", Backfill: "none", Score: &v1.Score{By: "x-mine", Weights: map[string]int32{"mix": 0, "spread": 5}}}
+		Order: "shortest", Backfill: "none", Predict: "recent", Score: &v1.Score{By: "x-mine", Weights: map[string]int32{"mix": 0, "spread": 5}}}
 	plan, errs := CompileQueue(spec)
 	if errs != nil {
 		t.Fatal(errs)
@@ -23,7 +23,7 @@ func TestF25_QueueCompiledWhole(t *testing.T) {
 	want := &QueuePlan{Name: "q", MaxJobs: 5, MaxSlots: 7,
 		Quota: []Amount{{"cpu", 8000}, {"gpu", 4000}, {"license", 0}, {"memory", 16 << 30}},
 		Max:   []Amount{{"cpu", 8500}, {"gpu", 4000}, {"net", 1e9}},
-		Order: OrderShortest, Backfill: BackfillNone, Score: ScorePlan{"x-mine", []Amount{{"mix", 0}, {"spread", 5}}}}
+		Order: OrderShortest, Backfill: BackfillNone, Predict: PredictRecent, Score: ScorePlan{"x-mine", []Amount{{"mix", 0}, {"spread", 5}}}}
 	if !proto.Equal(plan.Spec, spec) || plan.Spec == spec {
 		t.Errorf("spec %v", plan.Spec)
 	}
@@ -61,6 +61,7 @@ func TestF25_QueueNamesTheFieldAndWhatIsRight(t *testing.T) {
 		}, "max.custom.gpu", "1 is below the quota of 2"},
 		{func(q *v1.QueueSpec) { q.Order = "fairr" }, "order", `did you mean "fair"?`},
 		{func(q *v1.QueueSpec) { q.Backfill = "all" }, "backfill", `one of "easy"`},
+		{func(q *v1.QueueSpec) { q.Predict = "oracle" }, "predict", `one of "learned", "recent"`},
 		{func(q *v1.QueueSpec) { q.Score = &v1.Score{By: "best" + "fi"} }, "score.by", `did you mean "bestfit"?`},
 		{func(q *v1.QueueSpec) { q.Score = &v1.Score{Weights: map[string]int32{"mix": 101}} }, "score.weights.mix", "at most 100"},
 	} {

@@ -12,6 +12,7 @@ type QueuePlan struct {
 	Quota, Max []Amount
 	Order      QueueOrder
 	Backfill   Backfilling
+	Predict    Prediction
 	// Score is how nodes are chosen for stages that do not say.
 	Score ScorePlan
 	// Spec is a copy of the spec that was compiled.
@@ -38,4 +39,14 @@ const (
 	BackfillEasy Backfilling = iota
 	BackfillShortest
 	BackfillNone
+)
+
+// Prediction says how it is foreseen how long work runs.
+type Prediction uint8
+
+// The predictions: by the owner's last five runs and always anew, by the last two when the work comes, by what is stated.
+const (
+	PredictLearned Prediction = iota
+	PredictRecent
+	PredictStated
 )

@@ -63,11 +63,22 @@ func (a *Actor) predict(plan *model.Plan, stage *model.StagePlan) time.Duration 
 	if plan.Service {
 		return 0
 	}
-	ms := a.past.Predict(backfill.Learned, pastOf(plan, stage), stated(stage))
+	ms := a.past.Predict(a.method(), pastOf(plan, stage), stated(stage))
 	if ms == backfill.Never {
 		return 0
 	}
 	return time.Duration(ms) * time.Millisecond
+}
+
+// method is how the queue predicts.
+func (a *Actor) method() backfill.Method {
+	switch {
+	case a.plan != nil && a.plan.Predict == model.PredictRecent:
+		return backfill.Recent
+	case a.plan != nil && a.plan.Predict == model.PredictStated:
+		return backfill.Stated
+	}
+	return backfill.Learned
 }
 
 // learn notes how long the stages of an ended job ran.
@@ -79,7 +90,9 @@ func (a *Actor) learn(ctx *kit.Context, e *entry, runs []msg.StageRun) {
 		if plan := e.want.Plan; int(r.Stage) < len(plan.Stages) {
 			stage := &plan.Stages[r.Stage]
 			a.past.Learn(pastOf(plan, stage), r.Mean.Milliseconds())
-			a.renew(ctx, plan.Owner, pastOf(plan, stage))
+			if a.method().Renews() {
+				a.renew(ctx, plan.Owner, pastOf(plan, stage))
+			}
 		}
 	}
 }

@@ -1239,7 +1239,11 @@ type QueueSpec struct {
 	// "shortest" (the same, shortest first), "none".
 	Backfill string `protobuf:"bytes,8,opt,name=backfill,proto3" json:"backfill,omitempty"`
 	// How nodes are chosen for its jobs, if a stage does not say.
-	Score         *Score `protobuf:"bytes,9,opt,name=score,proto3" json:"score,omitempty"`
+	Score *Score `protobuf:"bytes,9,opt,name=score,proto3" json:"score,omitempty"`
+	// How it is foreseen how long work runs, for orders and backfilling: "learned" (default: the mean of its owner's last five
+	// runs, anew whenever one has ended), "recent" (the mean of the last two, when the work comes), "stated" (what the stage
+	// says).
+	Predict       string `protobuf:"bytes,10,opt,name=predict,proto3" json:"predict,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1335,6 +1339,13 @@ func (x *QueueSpec) GetScore() *Score {
 		return x.Score
 	}
 	return nil
+}
+
+func (x *QueueSpec) GetPredict() string {
+	if x != nil {
+		return x.Predict
+	}
+	return ""
 }
 
 // Quota is an amount of resources; fields that are empty are not part of it.
@@ -1531,7 +1542,7 @@ const file_v1_job_proto_rawDesc = "" +
 	"backoffMax\"4\n" +
 	"\x04Stop\x12\x16\n" +
 	"\x06signal\x18\x01 \x01(\tR\x06signal\x12\x14\n" +
-	"\x05grace\x18\x02 \x01(\tR\x05grace\"\x9f\x02\n" +
+	"\x05grace\x18\x02 \x01(\tR\x05grace\"\xb9\x02\n" +
 	"\tQueueSpec\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\bmax_jobs\x18\x02 \x01(\x03R\amaxJobs\x12\x1b\n" +
@@ -1541,7 +1552,9 @@ const file_v1_job_proto_rawDesc = "" +
 	"\x03max\x18\x06 \x01(\v2\x10.troupe.v1.QuotaR\x03max\x12\x14\n" +
 	"\x05order\x18\a \x01(\tR\x05order\x12\x1a\n" +
 	"\bbackfill\x18\b \x01(\tR\bbackfill\x12&\n" +
-	"\x05score\x18\t \x01(\v2\x10.troupe.v1.ScoreR\x05score\"\xc8\x01\n" +
+	"\x05score\x18\t \x01(\v2\x10.troupe.v1.ScoreR\x05score\x12\x18\n" +
+	"\apredict\x18\n" +
+	" \x01(\tR\apredict\"\xc8\x01\n" +
 	"\x05Quota\x12\x10\n" +
 	"\x03cpu\x18\x01 \x01(\tR\x03cpu\x12\x16\n" +
 	"\x06memory\x18\x02 \x01(\tR\x06memory\x12\x12\n" +

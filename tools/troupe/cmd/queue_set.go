@@ -42,6 +42,7 @@ latter in thousandths: gpu=4000 is four GPUs. --quota none (and likewise --max, 
 	flags.StringSliceVar(&f.max, "max", nil, "most that its jobs hold: `NAME=AMOUNT,...`, or none")
 	flags.StringVar(&f.spec.Order, "order", "", "order of waiting work of one priority: fair, fifo, shortest, smallest or slowdown")
 	flags.StringVar(&f.spec.Backfill, "backfill", "", "what may go ahead of work that waits for room: easy, shortest or none")
+	flags.StringVar(&f.spec.Predict, "predict", "", "how it is foreseen how long work runs: learned, recent or stated")
 	flags.StringSliceVar(&f.score, "score", nil, "how nodes are chosen: `NAME,MODIFIER=WEIGHT,...`, or none")
 	c.RunE = func(cmd *cobra.Command, args []string) error {
 		return ask(app, func(ctx context.Context, cell Cell, args []string) (*v1.QueueStatus, error) {
@@ -76,6 +77,9 @@ func (f *queueFlags) change(q *v1.QueueSpec, given func(flag string) bool) (err 
 	}
 	if given("backfill") {
 		q.Backfill = f.spec.GetBackfill()
+	}
+	if given("predict") {
+		q.Predict = f.spec.GetPredict()
 	}
 	if given("quota") {
 		if q.Quota, err = parseQuota("--quota", f.quota); err != nil {
