@@ -51,7 +51,7 @@ func (f *Fleet) presence(s *Stage, a model.Affinity) *presence {
 		}
 	}
 	p := &presence{labels: slices.Clone(a.Labels), queue: queue, on: f.attribute(on), uses: 1}
-	p.matching, p.holders = newListed(p.on), newTally(p.on)
+	p.matching, p.holders = f.newListed(p.on), f.newTally(p.on)
 	f.presences = append(f.presences, p)
 	for _, other := range f.stages {
 		if other == s || !p.selects(&other.shape) { // s itself is counted when it is defined

@@ -44,6 +44,8 @@ type domains struct {
 	attribute    *attribute
 	of           []int32 // by node: the number of the value under which it is counted
 	passes, room []int32 // by number
+	changes      uint64  // of passes
+	regained     uint64  // how often a value got room again
 }
 
 type classes struct {
@@ -94,7 +96,9 @@ func (c *class) add(n NodeIndex) {
 	c.maybe[n>>6] |= 1 << (n & 63)
 	c.count++
 	for _, d := range c.domains {
-		d.room[d.of[n]]++
+		if d.room[d.of[n]]++; d.room[d.of[n]] == 1 {
+			d.regained++
+		}
 	}
 }
 
@@ -119,6 +123,7 @@ func (c *class) gather(f *Fleet) {
 	for _, d := range c.domains {
 		clear(d.passes)
 		clear(d.room)
+		d.changes++
 	}
 	pass := slices.Grow(f.scratch.set[:0], len(c.passes))[:len(c.passes)]
 	f.scratch.set = pass
@@ -183,6 +188,7 @@ func (c *class) enter(f *Fleet, n NodeIndex) {
 	for _, d := range c.domains {
 		d.of[n] = d.attribute.ids[n]
 		d.passes[d.of[n]]++
+		d.changes++
 	}
 	if fits(&c.need, &f.rows[n].free) {
 		c.add(n)
@@ -199,6 +205,7 @@ func (c *class) forget(n NodeIndex) {
 	c.liked[n>>6] &^= 1 << (n & 63)
 	for _, d := range c.domains {
 		d.passes[d.of[n]]--
+		d.changes++
 	}
 }
 

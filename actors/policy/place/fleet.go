@@ -71,9 +71,9 @@ type Fleet struct {
 	// moves counts what changes the answer of any rule.
 	moves  uint64
 	chance uint64
-	// scanned and scannedFew are the constants of these names; tests lower them.
-	scanned, scannedFew int
-	scratch             scratch
+	// scanned, scannedFew and fewDomains are the constants of these names; tests lower them.
+	scanned, scannedFew, fewDomains int
+	scratch                         scratch
 }
 
 // NewFleet is a fleet without nodes.
@@ -82,7 +82,7 @@ func NewFleet(o Options) *Fleet {
 		options: o, index: map[model.NodeID]NodeIndex{}, classes: classes{byKey: map[string]*class{}},
 		attributes: attributeColumns{map[string]*attribute{}}, drivers: newColumn(joined), taints: newColumn(taintsKey), sizes: newColumn(sizeKey),
 		holds: map[NodeIndex][]hold{}, chance: o.Seed*0x9e3779b97f4a7c15 + 0x1234567,
-		scanned: scanned, scannedFew: scannedFew,
+		scanned: scanned, scannedFew: scannedFew, fewDomains: fewDomains,
 	}
 }
 

@@ -185,6 +185,16 @@ func (e *extra) dynamicLeft() int64 {
 	return int64(e.to-e.from) + 1 - e.dynamic
 }
 
+// leaves is what a slot leaves of all devices.
+func (e *extra) leaves(need *model.Extra) leaving {
+	left := max(e.milli, 0)
+	after := left
+	if need != nil {
+		after = max(left-int64(need.Devices.Count)*int64(need.Devices.Milli), 0)
+	}
+	return leaving{left << partBits / e.most, after << partBits / e.most}
+}
+
 // adopt takes over what another extra of the same node holds.
 func (e *extra) adopt(old *extra) {
 	e.fixed, e.dynamic = old.fixed, old.dynamic

@@ -357,9 +357,9 @@ func newWorld(o Options) *world {
 }
 
 // chancy is a world of one fleet that draws.
-func chancy(o Options) *world {
+func chancy(o Options, few int) *world {
 	f := NewFleet(o)
-	f.scanned, f.scannedFew = 0, 2
+	f.scanned, f.scannedFew, f.fewDomains = 0, 2, few
 	return &world{fleets: []*Fleet{f}}
 }
 
@@ -592,7 +592,8 @@ func TestB16_DecisionsEqualAFullScan(t *testing.T) {
 // there is one, never one that a filter refuses, and with spread always one of the emptiest domain.
 func TestB26_ChanceNeverMissesRoom(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		w := chancy(Options{Seed: rapid.Uint64().Draw(t, "seed"), NoCache: rapid.Bool().Draw(t, "no cache"), NoClasses: rapid.Bool().Draw(t, "no classes")})
+		w := chancy(Options{Seed: rapid.Uint64().Draw(t, "seed"), NoCache: rapid.Bool().Draw(t, "no cache"), NoClasses: rapid.Bool().Draw(t, "no classes")},
+			rapid.SampledFrom([]int{0, fewDomains}).Draw(t, "few domains"))
 		t.Repeat(w.actions(func(t *rapid.T, s *ledgerStage) {
 			for range rapid.IntRange(1, 6).Draw(t, "n") {
 				w.placeChancy(t, s)

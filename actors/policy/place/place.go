@@ -131,6 +131,10 @@ type choice struct {
 	found        int
 }
 
+func nothing() choice {
+	return choice{best: candidate{node: NoNode}, second: candidate{node: NoNode}}
+}
+
 // see takes a candidate in.
 func (k *choice) see(x candidate) {
 	k.found++
@@ -146,7 +150,7 @@ func (k *choice) see(x candidate) {
 // choose finds the best node for one more slot, among all nodes where these are few, else among some. It finds none only
 // if there is none.
 func (f *Fleet) choose(s *Stage, c *class, short bool) choice {
-	k := choice{best: candidate{node: NoNode}, second: candidate{node: NoNode}}
+	k := nothing()
 	small := f.options.Exact || f.options.NoChance || len(f.ids) <= f.scanned
 	if small || c.count <= f.scannedFew || len(c.domains) > 0 || c.read < f.deep {
 		c.catchUp(f)

@@ -14,8 +14,8 @@ const (
 	// Amir, Awerbuch, Barak, Borgstrom, Keren, "An Opportunity Cost Approach for Job Assignment in a Scalable Computing
 	// Cluster", IEEE TPDS 2000.
 	EPVM = "epvm"
-	// Hybrid prefers the node that a slot leaves with least, and with its resources in balance: what is left of one
-	// resource is of no use once another has run out. Borg names the aim (section 3.2), the formula is ours.
+	// Hybrid prefers the node that a slot leaves with least, and where it strands least: what is left of one resource is
+	// of no use once another has run out. Borg names the aim (section 3.2), the formula is ours.
 	Hybrid = "hybrid"
 	// Fragmentation prefers the node whose devices become less useless to the work that is expected (package frag), and
 	// Packing the one where the least is wasted in the end. Without devices in the cell they are Hybrid.
@@ -27,13 +27,13 @@ const (
 const MaxScore = 1<<20 - 1
 
 // base is a score of what a slot leaves on a node. It is a plain function of what is free there, for speed.
-type base func(need, free *model.Resources, in *scale) int64
+type base func(need, free *model.Resources, in *scale, devices leaving) int64
 
 // leftBits is how many bits the sum of the parts of all resources has at most.
 const leftBits = partBits + 2
 
 // bestFit: the sum over all resources of what is left, in parts of the node's capacity.
-func bestFit(need, free *model.Resources, in *scale) int64 {
+func bestFit(need, free *model.Resources, in *scale, _ leaving) int64 {
 	left := int64(0)
 	for i := range need {
 		left += in.part(i, free[i]-need[i])
@@ -41,24 +41,41 @@ func bestFit(need, free *model.Resources, in *scale) int64 {
 	return MaxScore - left<<(20-leftBits-1)
 }
 
-// hybrid: the sum of what is left of the resources that the slot takes, and once more what exceeds the scarcest.
-func hybrid(need, free *model.Resources, in *scale) int64 {
-	left, least, kinds := int64(0), int64(1)<<partBits, int64(0)
-	for i := range need {
-		if need[i] == 0 {
-			continue
-		}
-		part := in.part(i, free[i]-need[i])
-		left += part
-		least = min(least, part)
-		kinds++
+// hybrid: the sum of what is left of the resources that the slot takes, and by how much it strands more of them: what
+// exceeds the scarcest counts as stranded. Devices count whether the slot takes any or not: those of a node whose CPU is
+// gone are of no use to anybody.
+func hybrid(need, free *model.Resources, in *scale, devices leaving) int64 {
+	kinds, now, then := int64(0), stranding{least: 1 << partBits}, stranding{least: 1 << partBits}
+	if devices.before >= 0 {
+		kinds = 1
+		now.add(devices.before)
+		then.add(devices.after)
 	}
-	stranded := left - kinds*least
-	return MaxScore - (left+stranded)<<(20-leftBits-1)
+	for i := range need {
+		if need[i] > 0 {
+			kinds++
+			now.add(in.part(i, free[i]))
+			then.add(in.part(i, free[i]-need[i]))
+		}
+	}
+	more := then.sum - kinds*then.least - (now.sum - kinds*now.least)
+	return MaxScore/2 - (then.sum+more)<<(20-leftBits-3)
 }
 
+// stranding adds up parts and knows the least of them.
+type stranding struct{ sum, least int64 }
+
+func (s *stranding) add(part int64) {
+	s.sum += part
+	s.least = min(s.least, part)
+}
+
+// leaving is the part of a node's devices that is free before and after a slot, in parts of 2^partBits; -1 where there are
+// none.
+type leaving struct{ before, after int64 }
+
 // epvm: the sum over the resources that the slot takes of how much 2^(steepness x part held) grows.
-func epvm(need, free *model.Resources, in *scale) int64 {
+func epvm(need, free *model.Resources, in *scale, _ leaving) int64 {
 	cost := int64(0)
 	for i := range need {
 		if need[i] > 0 {

@@ -177,7 +177,11 @@ func (f *Fleet) rated(c *class, n NodeIndex) int64 {
 	switch s := &c.scoring; {
 	case s.base != nil:
 		r := &f.rows[n]
-		return s.base(&c.need, &r.free, &f.scales[r.size])
+		devices := leaving{-1, -1}
+		if f.devices.most.Devices > 0 && f.extras[n] != nil && f.extras[n].most > 0 {
+			devices = f.extras[n].leaves(c.extra)
+		}
+		return s.base(&c.need, &r.free, &f.scales[r.size], devices)
 	case s.more != nil:
 		return min(max(s.more.Rate(View{f, n}, &c.shape), 0), MaxScore)
 	}

@@ -4,19 +4,17 @@ import "slices"
 
 // least is the count of slots in the domain that has the fewest, of domains where some node passes the standing filters.
 func (f *Fleet) least(s *Stage, t *tally) int32 {
-	for _, d := range s.class.domains {
-		if d.attribute != t.attribute {
-			continue
-		}
-		least, found := int32(0), false
+	d := s.class.counted(t.attribute)
+	if state := [2]uint64{t.changes, d.changes + 1}; t.leastKnown != state {
+		t.leastKnown, t.least = state, 0
+		found := false
 		for domain, nodes := range d.passes {
-			if count := t.of(int32(domain)); nodes > 0 && (!found || count < least) {
-				least, found = count, true
+			if count := t.of(int32(domain)); nodes > 0 && (!found || count < t.least) {
+				t.least, found = count, true
 			}
 		}
-		return least
 	}
-	return 0
+	return t.least
 }
 
 // emptyTries bounds the domains that are tried one after the other while their nodes have room, and rules refuse them.
@@ -27,10 +25,13 @@ const emptyTries = 8
 func (f *Fleet) spread(s *Stage, c *class, short bool, k *choice) bool {
 	t := s.even[0]
 	d := c.counted(t.attribute)
-	if t.many != nil || d == nil {
-		// So many domains that one without a slot is met by chance, and no domain has fewer.
+	if t.attribute.size() > f.fewDomains {
+		// Among so many domains, one as empty as any is met by chance while there are others.
 		f.draw(s, c, short, k)
-		return k.found > 0 && k.best.crowd == 0
+		if k.found > 0 && k.best.crowd <= int64(t.floorOf(d)) {
+			return true
+		}
+		*k = nothing()
 	}
 	var tried [emptyTries]int32
 	for i := 0; i < emptyTries; {
@@ -49,7 +50,7 @@ func (f *Fleet) spread(s *Stage, c *class, short bool, k *choice) bool {
 	return false
 }
 
-// counted are the domains of an attribute, if the class counts its nodes by them.
+// counted are the domains of an attribute of a spread rule: the class of a stage counts its nodes by all of them.
 func (c *class) counted(a *attribute) *domains {
 	for _, d := range c.domains {
 		if d.attribute == a {
@@ -59,14 +60,21 @@ func (c *class) counted(a *attribute) *domains {
 	return nil
 }
 
-// emptiest is the domain with the fewest slots, of those with nodes believed to have room; of equals, the first one after
-// a place drawn by chance. -1 is none.
+// floorOf is a count below which no domain with room is.
+func (t *tally) floorOf(d *domains) int32 {
+	if t.floorKnown != d.regained+1 {
+		t.floorKnown, t.floor = d.regained+1, 0
+	}
+	return t.floor
+}
+
+// emptiest is the domain with the fewest slots, of those with nodes believed to have room; of equals, the next one after
+// the last. -1 is none. What it has learned of the fewest ends the next search early, so that slot after slot costs little.
 func (f *Fleet) emptiest(d *domains, t *tally, but []int32) int32 {
-	best, least := int32(-1), int32(0)
-	from := f.random(len(d.room))
+	best, least, floor := int32(-1), int32(0), t.floorOf(d)
 	for i := range d.room {
-		domain := from + i
-		if domain >= len(d.room) {
+		domain := t.cursor + i
+		for domain >= len(d.room) {
 			domain -= len(d.room)
 		}
 		if d.room[domain] == 0 {
@@ -74,10 +82,13 @@ func (f *Fleet) emptiest(d *domains, t *tally, but []int32) int32 {
 		}
 		count := t.of(int32(domain))
 		if (best < 0 || count < least) && !slices.Contains(but, int32(domain)) {
-			if best, least = int32(domain), count; count == 0 {
+			if best, least = int32(domain), count; count <= floor {
 				break
 			}
 		}
+	}
+	if best >= 0 && len(but) == 0 {
+		t.floor, t.cursor = least, int(best)+1
 	}
 	return best
 }

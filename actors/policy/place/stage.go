@@ -30,6 +30,16 @@ type tally struct {
 	attribute *attribute
 	few       []int32         // by number of the value, while there are few values
 	many      map[int32]int32 // else
+	// changes counts the changes of the counts; least is the count of the emptiest domain, as it was found for one state
+	// of this and of what a class counts.
+	changes    uint64
+	least      int32
+	leastKnown [2]uint64
+	// floor is the least count of the domains with room, or below it, as long as none of them has got room again since;
+	// cursor is where the search for the emptiest goes on.
+	floor      int32
+	floorKnown uint64
+	cursor     int
 	// some are the values with slots, if listed; at is the place of each there.
 	listed bool
 	some   []int32
@@ -39,17 +49,17 @@ type tally struct {
 // fewDomains is how many values an attribute may have for its counts to be kept in a list.
 const fewDomains = 4096
 
-func newTally(a *attribute) *tally {
+func (f *Fleet) newTally(a *attribute) *tally {
 	t := &tally{attribute: a}
-	if a.size() > fewDomains {
+	if a.size() > f.fewDomains {
 		t.many = map[int32]int32{}
 	}
 	return t
 }
 
 // newListed is a tally that knows the values with slots.
-func newListed(a *attribute) *tally {
-	t := newTally(a)
+func (f *Fleet) newListed(a *attribute) *tally {
+	t := f.newTally(a)
 	t.listed, t.at = true, map[int32]int{}
 	return t
 }
@@ -58,6 +68,8 @@ func (t *tally) add(n NodeIndex, count int) {
 	domain := t.attribute.ids[n]
 	before := t.of(domain)
 	now := max(before+int32(count), 0)
+	t.changes++
+	t.floor = min(t.floor, now)
 	if t.listed && (before > 0) != (now > 0) {
 		t.list(domain, now > 0)
 	}
@@ -65,12 +77,27 @@ func (t *tally) add(n NodeIndex, count int) {
 		if t.many[domain] = now; now == 0 {
 			delete(t.many, domain)
 		}
+		if len(t.many)*8 > t.attribute.size() {
+			t.unfold()
+		}
 		return
 	}
 	for len(t.few) <= int(domain) {
 		t.few = append(t.few, 0)
 	}
 	t.few[domain] = now
+}
+
+// unfold goes over to a list, when most domains have slots.
+func (t *tally) unfold() {
+	t.few = make([]int32, t.attribute.size())
+	for domain, count := range t.many { //order: each for itself
+		for len(t.few) <= int(domain) {
+			t.few = append(t.few, 0)
+		}
+		t.few[domain] = count
+	}
+	t.many = nil
 }
 
 // list puts a value on the list, or takes it off.
@@ -116,6 +143,9 @@ func (f *Fleet) Change(s *Stage, shape Shape) {
 
 // End forgets a stage. Its slots must have been given back: what they hold is held by nobody afterwards.
 func (f *Fleet) End(s *Stage) {
+	for n := range f.holds { //order: each for itself
+		f.Withhold(n, s, model.Resources{}, false)
+	}
 	f.undefine(s)
 	last := f.stages[len(f.stages)-1]
 	f.stages[s.at], last.at = last, s.at
@@ -171,7 +201,7 @@ func (f *Fleet) define(s *Stage, shape Shape) {
 	s.shape = shape
 	s.class = f.classes.join(f, &s.shape)
 	for _, r := range spreadRules(&s.shape) {
-		t := newTally(f.attribute(r.On))
+		t := f.newTally(f.attribute(r.On))
 		s.tallies = append(s.tallies, t)
 		if r.Weight >= fullWeight {
 			s.even = append(s.even, t)
@@ -224,8 +254,8 @@ func (f *Fleet) tally(s *Stage, n NodeIndex, count int) {
 // spreadRules are all spread rules of a shape: what Spread says is a rule of full weight, without limits.
 func spreadRules(s *Shape) []model.SpreadRule {
 	var list []model.SpreadRule
-	if s.Spread != "" {
-		list = append(list, model.SpreadRule{On: s.Spread, Weight: fullWeight})
+	if weight := weightOf(s, BySpread, fullWeight); s.Spread != "" && weight > 0 {
+		list = append(list, model.SpreadRule{On: s.Spread, Weight: int32(weight)})
 	}
 	for _, r := range s.Spreads {
 		if r.Weight == 0 {
