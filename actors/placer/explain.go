@@ -9,15 +9,33 @@ import (
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/backfill"
 	"github.com/troupe-sched/troupe/actors/policy/place"
+	"github.com/troupe-sched/troupe/actors/policy/share"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
-// heldShown bounds the nodes named in an answer.
-const heldShown = 20
+// Bounds of an answer.
+const (
+	heldShown  = 20 // nodes that hold slots, and their scores
+	aheadShown = 20 // demands that go first
+)
 
-// explain completes what a job has begun to answer and sends it to the asker.
+// Why a stage waits, as programs read it.
+const (
+	waitsStarting    = "starting"
+	waitsMaxSlots    = "max_slots"
+	waitsQuota       = "quota"
+	waitsMax         = "max"
+	waitsGang        = "gang"
+	waitsReservation = "reservation"
+	waitsRoom        = "room"
+)
+
+// explain completes what a job has begun to answer and sends it to the asker. It looks at all nodes and demands, which is
+// for people who ask; nothing is kept for it in the way of a grant.
 func (a *Actor) explain(ctx *kit.Context, m *msg.ExplainStages) {
+	a.divide(ctx)
 	for i, e := range m.Reply.GetStages() {
 		w := m.Stages[i]
 		a.explainStage(e, model.StageID{Job: m.UID, Stage: w.Stage}, w.Plan)
@@ -27,59 +45,217 @@ func (a *Actor) explain(ctx *kit.Context, m *msg.ExplainStages) {
 
 func (a *Actor) explainStage(e *v1.StageExplain, id model.StageID, plan *model.StagePlan) {
 	d := a.demands[id]
-	var x place.Explanation
-	if d != nil && d.classed {
-		x = a.fleet.Explain(d.slots)
-	} else {
-		slots := a.fleet.Stage(place.ShapeOf(plan, "", nil, 0))
-		x = a.fleet.Explain(slots)
-		a.fleet.End(slots)
+	if d != nil && !d.classed {
+		d = nil
 	}
+	x := a.where(d, plan)
 	e.Nodes, e.NodesFit = uint64(x.Nodes), uint64(x.Fit)
 	for _, r := range x.Refusals {
 		e.Refusals = append(e.Refusals, &v1.Refusal{Filter: r.Filter, Nodes: uint64(r.Nodes), Detail: r.Detail})
 	}
 	if d != nil {
-		e.Ahead = a.ahead(d)
-		for _, i := range d.slots.Nodes() {
-			e.Held = append(e.Held, &v1.NodeSlots{Node: string(a.fleet.ID(i)), Slots: uint64(d.slots.Held(i))})
+		a.explainHeld(e, d)
+		a.explainAhead(e, d)
+	}
+	if e.GetWantedSlots() > e.GetHeldSlots() {
+		if e.WaitsFor == "" {
+			e.WaitsFor = a.waitsFor(e, d, &x)
 		}
-		slices.SortStableFunc(e.Held, func(x, y *v1.NodeSlots) int { return cmp.Compare(y.Slots, x.Slots) })
-		e.Held = e.Held[:min(len(e.Held), heldShown)]
+		e.Remedies = a.remedies(e, d, &x)
+		if len(e.Remedies) > 0 {
+			e.Remedy = e.Remedies[0]
+		}
+		if k := a.waits.kept; k != nil && d != nil && k.demand == d && k.at < backfill.Never {
+			e.ExpectedUnixMs = k.at
+		}
 	}
-	waits := e.GetWantedSlots() > e.GetHeldSlots()
-	if waits {
-		e.Remedy = x.Remedy
-	}
-	if e.Summary != "" {
-		return
-	}
-	switch {
-	case !waits && e.GetWantedSlots() > 0:
-		e.Summary = fmt.Sprintf("holds all %d slots it wants", e.GetHeldSlots())
-	case !waits:
-		e.Summary = "wants nothing"
-	case x.Fit > 0 && e.Ahead > 0:
-		e.Summary = fmt.Sprintf("waits for %d more slots; %d slots of others go first", e.GetWantedSlots()-e.GetHeldSlots(), e.Ahead)
-	case x.Fit > 0:
-		e.Summary = fmt.Sprintf("%d more slots are being granted", e.GetWantedSlots()-e.GetHeldSlots())
-	default:
-		e.Summary = fmt.Sprintf("waits for %d more slots: %v", e.GetWantedSlots()-e.GetHeldSlots(), x)
+	if e.Summary == "" {
+		e.Summary = a.summary(e, d, &x)
 	}
 }
 
-// ahead counts the slots that demands wait for which are looked at before d.
-func (a *Actor) ahead(d *demand) (n uint64) {
-	for _, other := range a.demands { //order: sums
-		if other == d || other.outstanding() == 0 {
+// where tells where one more slot could go.
+func (a *Actor) where(d *demand, plan *model.StagePlan) place.Explanation {
+	if d != nil {
+		return a.fleet.Explain(d.slots)
+	}
+	slots := a.fleet.Stage(place.ShapeOf(plan, "", nil, 0))
+	defer a.fleet.End(slots)
+	return a.fleet.Explain(slots)
+}
+
+// explainHeld names the nodes that hold slots of a demand, and how they score.
+func (a *Actor) explainHeld(e *v1.StageExplain, d *demand) {
+	nodes := d.slots.Nodes()
+	slices.SortStableFunc(nodes, func(x, y place.NodeIndex) int { return cmp.Compare(d.slots.Held(y), d.slots.Held(x)) })
+	nodes = nodes[:min(len(nodes), heldShown)]
+	for _, i := range nodes {
+		e.Held = append(e.Held, &v1.NodeSlots{Node: string(a.fleet.ID(i)), Slots: uint64(d.slots.Held(i))})
+	}
+	for _, s := range a.fleet.Scores(d.slots, nodes) {
+		score := &v1.NodeScore{Node: string(a.fleet.ID(s.Node)), Parts: map[string]int64{}, Total: s.Total}
+		for _, p := range s.Parts {
+			score.Parts[p.Name] = p.Score
+		}
+		e.Scores = append(e.Scores, score)
+	}
+}
+
+// explainAhead counts the slots for which others wait that are looked at before a demand, and names those who wait for
+// most.
+func (a *Actor) explainAhead(e *v1.StageExplain, d *demand) {
+	for _, other := range a.demands { //order: sorted below
+		if other == d || other.line == nil || !other.before(d) {
 			continue
 		}
-		c := other.Priority.Compare(d.Priority)
-		if c < 0 || (c == 0 && compareStages(other.Stage, d.Stage) < 0) {
-			n += other.outstanding()
+		n := other.outstanding()
+		e.Ahead += n
+		e.AheadOf = append(e.AheadOf, &v1.Ahead{
+			Queue: other.ID.Queue, Job: other.ID.Name, Stage: other.Plan.Name, Band: other.Priority.Band.String(), Rank: other.Priority.Rank,
+			WaitingSlots: n,
+		})
+	}
+	slices.SortFunc(e.AheadOf, func(x, y *v1.Ahead) int {
+		return cmp.Or(cmp.Compare(y.WaitingSlots, x.WaitingSlots), cmp.Compare(x.Queue, y.Queue), cmp.Compare(x.Job, y.Job), cmp.Compare(x.Stage, y.Stage))
+	})
+	e.AheadOf = e.AheadOf[:min(len(e.AheadOf), aheadShown)]
+}
+
+// before reports whether a demand that waits is looked at before another.
+func (d *demand) before(o *demand) bool {
+	if c := d.Priority.Compare(o.Priority); c != 0 {
+		return c < 0
+	}
+	return o.line != nil && d.rank.compare(o.rank) < 0
+}
+
+// waitsFor says why a demand has not got what its job wants.
+func (a *Actor) waitsFor(e *v1.StageExplain, d *demand, x *place.Explanation) string {
+	switch {
+	case d == nil || a.views != 0:
+		return waitsStarting
+	case d.missing() == 0:
+		return waitsMaxSlots
+	}
+	room := a.allowed(d)
+	switch {
+	case room.Own+room.Borrowed+room.Yielded == 0 && a.atMax(d):
+		return waitsMax
+	case room.Own+room.Borrowed+room.Yielded == 0:
+		return waitsQuota
+	case d.Plan.Gang && x.Fit > 0:
+		return waitsGang
+	case slices.ContainsFunc(x.Refusals, func(r place.Refusal) bool { return r.Filter == "withheld" }):
+		return waitsReservation
+	}
+	return waitsRoom
+}
+
+// atMax reports whether a queue's own maximum is what stops a demand.
+func (a *Actor) atMax(d *demand) bool {
+	for i, each := range d.counted.each {
+		if x := a.accounts.Account(d.queue.part, i); each > 0 && x.Max != share.Unset && x.Held+each > x.Max {
+			return true
 		}
 	}
-	return n
+	return false
+}
+
+// remedies are changes that would each place one more slot.
+func (a *Actor) remedies(e *v1.StageExplain, d *demand, x *place.Explanation) []string {
+	list := x.Remedies
+	switch e.GetWaitsFor() {
+	case waitsQuota, waitsMax:
+		list = slices.Concat(a.returns(d), list)
+	case waitsMaxSlots:
+		list = []string{fmt.Sprintf("queue %s gets a limit of more than %d slots", d.ID.Queue, d.queue.slots())}
+	}
+	return list[:min(len(list), place.MaxRemedies)]
+}
+
+func (q *queue) slots() uint64 {
+	if q.plan == nil {
+		return 0
+	}
+	return q.plan.MaxSlots
+}
+
+// returns says what others would have to give back, or the queue to be promised, for one more slot.
+func (a *Actor) returns(d *demand) (list []string) {
+	for i, each := range d.counted.each {
+		x := a.accounts.Account(d.queue.part, i)
+		if each == 0 || x.Allowed == share.Unset || x.Held+each <= x.Allowed {
+			continue
+		}
+		lack, name := x.Held+each-x.Allowed, a.dimension(i)
+		if x.Max != share.Unset && x.Held+each > x.Max {
+			list = append(list, fmt.Sprintf("the maximum of queue %s is %s higher", d.ID.Queue, amount(i, x.Held+each-x.Max, name)))
+			continue
+		}
+		most, lender := int64(0), ""
+		for _, q := range slices.Sorted(maps.Keys(a.queues)) { //order: sorted
+			if other := a.queues[q]; other != d.queue && other.part != share.NoQueue {
+				if b := a.accounts.Account(other.part, i).Borrowed; b > most {
+					most, lender = b, q
+				}
+			}
+		}
+		if lender != "" {
+			list = append(list, fmt.Sprintf("queue %s returns %s", lender, amount(i, min(lack, most), name)))
+		}
+		list = append(list, fmt.Sprintf("the quota of queue %s is %s higher", d.ID.Queue, amount(i, lack, name)))
+	}
+	return list
+}
+
+// dimension is the name of a dimension of the accounts.
+func (a *Actor) dimension(i int) string {
+	if i < int(model.NumResources) {
+		return model.ResourceNames[i]
+	}
+	return a.accounts.units[i-int(model.NumResources)]
+}
+
+// amount writes an amount as people read it.
+func amount(i int, n int64, name string) string {
+	switch {
+	case i == model.CPU && n%1000 == 0:
+		return fmt.Sprintf("%d cores", n/1000)
+	case i < int(model.NumResources):
+		return model.FormatAmount(i, n) + " " + name
+	}
+	return fmt.Sprintf("%d %s", n, name)
+}
+
+// summary is the answer in one sentence.
+func (a *Actor) summary(e *v1.StageExplain, d *demand, x *place.Explanation) string {
+	wanted, held := e.GetWantedSlots(), e.GetHeldSlots()
+	switch {
+	case wanted == 0:
+		return "wants nothing"
+	case wanted <= held:
+		return fmt.Sprintf("holds all %d slots it wants", held)
+	}
+	more := wanted - held
+	switch e.GetWaitsFor() {
+	case waitsQuota, waitsMax, waitsMaxSlots:
+		text := fmt.Sprintf("waits for %d more slots: its queue holds all it may", more)
+		if e.Remedy != "" {
+			text += "; it would go on if " + e.Remedy
+		}
+		return text
+	case waitsGang:
+		return fmt.Sprintf("waits for %d slots at one time: %v", more, *x)
+	}
+	switch {
+	case d != nil && d.claimed > 0:
+		return fmt.Sprintf("waits for %d more slots; room for %d of them is being made", more, d.claimed)
+	case x.Fit > 0 && e.Ahead > 0:
+		return fmt.Sprintf("waits for %d more slots; %d slots of others go first", more, e.Ahead)
+	case x.Fit > 0:
+		return fmt.Sprintf("%d more slots are being granted", more)
+	}
+	return fmt.Sprintf("waits for %d more slots: %v", more, *x)
 }
 
 // facts adds what the placer knows of the cell.
