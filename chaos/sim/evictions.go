@@ -172,3 +172,10 @@ func (t *truth) checkFailure(at place, f *v1.InstanceFailure) {
 
 // pair is a job that has evicted another.
 type pair struct{ winner, victim uint64 }
+
+// asked is where a job was asked to give up slots.
+type asked struct {
+	uid   uint64
+	stage uint32
+	node  string
+}

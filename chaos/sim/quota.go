@@ -91,7 +91,8 @@ func (s *slot) amount(name string) (n int64) {
 	return n + s.extra.Custom[name]
 }
 
-// checkMax looks whether a queue that gets a slot is within its maximum.
+// checkMax looks whether a queue that gets a slot is within its maximum. What its jobs were asked to give up does not count:
+// the placer takes it for gone when it asks.
 func (w *world) checkMax(j *job) {
 	var lists [][]model.Amount
 	for _, p := range w.truth.lately(j.queue) {
@@ -103,10 +104,26 @@ func (w *world) checkMax(j *job) {
 			continue
 		}
 		w.did(QuotaMax)
-		if held := w.heldBy(j.queue, a.Name, false); held > most {
+		if held := w.heldBy(j.queue, a.Name, false); held > most && held-w.askedOf(j.queue, a.Name) > most {
 			w.fail(QuotaMax, "queue %s gets slots of job %d and holds %d %s, its maximum is %d", j.queue, j.uid, held, a.Name, most)
 		}
 	}
+}
+
+// askedOf sums up what slots of a queue hold where their jobs were asked to give some up, as far as they were.
+func (w *world) askedOf(queue, name string) (sum int64) {
+	for _, m := range w.machines {
+		left := map[asked]int{}
+		for _, id := range sortedKeys(m.slots) {
+			s := m.slots[id]
+			at := asked{s.task.JobUID, s.task.Stage, m.id}
+			if j := w.truth.jobs[s.task.JobUID]; j != nil && j.queue == queue && left[at] < w.truth.asked[at] {
+				left[at]++
+				sum += s.amount(name)
+			}
+		}
+	}
+	return sum
 }
 
 // checkFirm looks whether a queue that gets a slot that is never evicted holds so much of that kind that it must have
@@ -209,12 +226,21 @@ func (w *world) waiting(q string) (each model.Resources, waits bool) {
 			if st.Gang || len(st.After)+len(st.Constraints)+len(st.Spreads)+len(st.AntiAffinity)+len(st.Affinity) > 0 || st.Extra != nil || !w.everywhere(st) {
 				continue
 			}
-			if w.liveOf(uid, uint32(i)) < min(st.Parallel, st.Instances-uint64(len(j.stages[i].done)+len(j.stages[i].dead))) && held+st.Resources[model.CPU] <= w.load.part {
+			if w.liveOf(uid, uint32(i)) < min(st.Parallel, st.Instances-uint64(len(j.stages[i].done)+len(j.stages[i].dead))) &&
+				held+st.Resources[model.CPU] <= w.load.part {
 				return st.Resources, true
 			}
 		}
 	}
 	return each, false
+}
+
+// mayLose reports whether a stage misses so little that its limit lets more be evicted. One that never got what it wants may
+// lose nothing by that rule.
+func (w *world) mayLose(j *job, stage uint32) bool {
+	plan, st := &j.plan.Stages[stage], &j.stages[stage]
+	wants := min(plan.Parallel, st.instances-uint64(len(st.done)+len(st.dead)))
+	return wants < w.liveOf(j.uid, stage)+plan.MaxUnavailable
 }
 
 // everywhere reports whether all machines are of the kind that a stage asks for.
@@ -250,7 +276,7 @@ func (w *world) couldReturn(q string, each model.Resources) bool {
 			if j.queue != q {
 				others += s.held[model.CPU]
 			}
-			if j.queue != q && j.plan.Priority.Band >= model.Batch {
+			if j.queue != q && j.plan.Priority.Band >= model.Batch && w.mayLose(j, s.task.Stage) {
 				loose += s.held[model.CPU]
 				left[model.CPU] += s.held[model.CPU]
 			}

@@ -33,6 +33,7 @@ type truth struct {
 	limits         map[string][]limits // of queues, the newest last
 	nodes          map[string]*emptied
 	out            map[uint64]bool // fences that were evicted
+	asked          map[asked]int   // slots that jobs were asked to give up, by where
 	beaten         map[pair]bool   // who has evicted whom by priority
 	gangs          []*gang         // that have begun at this moment
 }
@@ -100,7 +101,7 @@ func newTruth(w *world) *truth {
 		w: w, shadow: model.NewState(), behind: model.NewState(), jobs: map[uint64]*job{}, keys: map[string]uint64{},
 		names: map[string]uint64{}, queues: map[string]bool{}, attempts: map[uint64]*attempt{},
 		launched: map[place]launch{}, lives: map[string]int{}, called: map[string][]*job{}, limits: map[string][]limits{},
-		nodes: map[string]*emptied{}, out: map[uint64]bool{}, beaten: map[pair]bool{},
+		nodes: map[string]*emptied{}, out: map[uint64]bool{}, asked: map[asked]int{}, beaten: map[pair]bool{},
 	}
 }
 
@@ -367,6 +368,8 @@ func (t *truth) heard(tr kit.Trace) {
 		t.lives[tr.Actor] = m.Incarnation
 	case kit.Crash:
 		t.crashed(tr, m)
+	case *msg.Evict:
+		t.asked[asked{uint64(m.Stage.Job), m.Stage.Stage, string(m.Node)}] += m.Count
 	case *msg.Work:
 		for _, l := range m.Launch {
 			t.gangLaunch(uint64(m.UID), l)
