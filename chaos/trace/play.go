@@ -66,9 +66,6 @@ func begin(w *Workload, o Options) (*player, error) {
 	if err := w.check(); err != nil {
 		return nil, err
 	}
-	if o.Policy.Order != "" && !o.Policy.Learn {
-		w.forgetOwners()
-	}
 	rec := newRecorder(w.Nodes, birth)
 	if err := rec.compile(w); err != nil {
 		return nil, err

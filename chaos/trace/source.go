@@ -88,14 +88,14 @@ func (s *Source) plain() (*Workload, error) {
 
 // policies are what can be asked for by name.
 var policies = map[string]Policy{
-	"fcfs":          {Order: "fifo", Backfill: "none"},
-	"easy":          {Order: "fifo", Backfill: "easy"},
-	"easy-sjbf":     {Order: "fifo", Backfill: "shortest"},
-	"easy++":        {Order: "fifo", Backfill: "shortest", Learn: true},
+	"fcfs":          {Order: "fifo", Backfill: "none", Predict: "stated"},
+	"easy":          {Order: "fifo", Backfill: "easy", Predict: "stated"},
+	"easy-sjbf":     {Order: "fifo", Backfill: "shortest", Predict: "stated"},
+	"easy++":        {Order: "fifo", Backfill: "shortest", Predict: "recent"},
+	"learned":       {Order: "slowdown", Backfill: "easy", Predict: "learned"},
 	"fair":          {Order: "fair"},
 	"shortest":      {Order: "shortest"},
 	"smallest":      {Order: "smallest"},
-	"learned":       {Order: "slowdown", Learn: true},
 	"hybrid":        {Score: "hybrid"},
 	"bestfit":       {Score: "bestfit"},
 	"epvm":          {Score: "epvm"},
@@ -127,7 +127,7 @@ func ParsePolicy(text string) (Policy, error) {
 		if p.Score != "" {
 			all.Score = p.Score
 		} else {
-			all.Order, all.Backfill, all.Learn = p.Order, p.Backfill, p.Learn
+			all.Order, all.Backfill, all.Predict = p.Order, p.Backfill, p.Predict
 		}
 	}
 	return all, nil

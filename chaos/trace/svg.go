@@ -94,6 +94,9 @@ func (p *picture) panel(top int, label string, most float64, x []float64, lines 
 		p.add(`<path d="M%d %.1fH%d" stroke="#ddd"/><text x="%d" y="%.1f" text-anchor="end">%g</text>`, marginLeft, py(v), marginLeft+width, marginLeft-6, py(v)+4, v)
 	}
 	tick := nice(last / 6)
+	if !arrived {
+		tick = niceTime(last / 6)
+	}
 	for v := 0.0; v <= last; v += tick {
 		text := fmt.Sprintf("%g%%", v)
 		if !arrived {
@@ -131,6 +134,20 @@ func nice(v float64) float64 {
 		}
 	}
 	return 10 * base
+}
+
+// niceTime is the least step of time that people count in and that is no less than s seconds.
+func niceTime(s float64) float64 {
+	const minute, hour, day = 60, 3600, 24 * 3600
+	for _, step := range []float64{
+		1, 2, 5, 10, 15, 30, minute, 2 * minute, 5 * minute, 10 * minute, 15 * minute, 30 * minute,
+		hour, 2 * hour, 3 * hour, 6 * hour, 12 * hour, day,
+	} {
+		if step >= s {
+			return step
+		}
+	}
+	return nice(s/day) * day
 }
 
 // ticked writes seconds shortly.

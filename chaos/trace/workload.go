@@ -46,13 +46,6 @@ type Job struct {
 	Spec *v1.JobSpec
 }
 
-// forgetOwners makes every job an owner of its own: one without a past.
-func (w *Workload) forgetOwners() {
-	for i := range w.Jobs {
-		w.Jobs[i].Spec.Owner = ""
-	}
-}
-
 // check refuses what cannot be played, and puts the jobs in the order of their arrival.
 func (w *Workload) check() error {
 	switch {
@@ -93,11 +86,8 @@ func jobID(s *v1.JobSpec) model.JobID {
 type Policy struct {
 	// Score chooses nodes; see v1.Score.
 	Score string
-	// Order and Backfill of waiting work; see v1.QueueSpec.
-	Order, Backfill string
-	// Learn lets durations be predicted from the past runs of jobs' owners. With an Order and without Learn only what jobs
-	// state counts.
-	Learn bool
+	// Order, Backfill and Predict of waiting work; see v1.QueueSpec.
+	Order, Backfill, Predict string
 }
 
 // apply writes the policy into a queue.
@@ -105,7 +95,7 @@ func (p Policy) apply(q *v1.QueueSpec) {
 	if p.Score != "" {
 		q.Score = &v1.Score{By: p.Score}
 	}
-	q.Order, q.Backfill = cmp.Or(p.Order, q.Order), cmp.Or(p.Backfill, q.Backfill)
+	q.Order, q.Backfill, q.Predict = cmp.Or(p.Order, q.Order), cmp.Or(p.Backfill, q.Backfill), cmp.Or(p.Predict, q.Predict)
 }
 
 // queues lists every queue that the workload needs, by name, with the policy written in.
