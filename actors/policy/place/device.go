@@ -21,11 +21,10 @@ type devices struct {
 	models frag.Models
 	// most is the most CPU and the most devices of any node so far.
 	most frag.Node
-	// placed counts slots by demand, for a workload that nobody has told; counted is their sum, and known that sum when
-	// the scorers were made.
-	placed         map[frag.Demand]int64
-	counted, known int64
-	scorers        map[frag.Rule]*frag.Scorer
+	// workload is what was told or, if nothing was, what was last learned.
+	workload *frag.Workload
+	learned  *frag.Demands
+	scorers  map[frag.Rule]*frag.Scorer
 	// epoch counts the changes after which scorers are made anew.
 	epoch uint64
 }
@@ -37,7 +36,7 @@ func deviceRule(name string) frag.Rule {
 		return frag.BestFit
 	case Fragmentation:
 		return frag.Fragmentation
-	case Packing:
+	case Packing, Hybrid:
 		return frag.Packing
 	}
 	return 0
@@ -50,39 +49,35 @@ func (f *Fleet) sizeUp(n *Node) {
 	d.most.CPU = max(d.most.CPU, n.Capacity[model.CPU])
 	d.most.Devices = int8(max(int(d.most.Devices), min(len(n.Devices), frag.MaxDevices)))
 	if d.most != before {
-		d.epoch++
-		d.scorers = nil
+		d.renew()
 	}
 }
 
-// learn counts slots that were placed, and looks at the workload again when there are many more than before.
+// renew lets scorers, and with them the scores of all classes, be made anew.
+func (d *devices) renew() {
+	d.epoch++
+	d.scorers = nil
+}
+
+// learn notes slots that were placed, and looks at the workload again when that is due. Slots without devices have no say
+// in what of the devices is of use.
 func (f *Fleet) learn(c *class, count int) {
 	d := &f.devices
-	if d.most.Devices == 0 || c.scoring.scorer == nil || len(f.options.Workload) > 0 {
+	if c.scoring.demand.Devices == 0 || len(f.options.Workload) > 0 {
 		return
 	}
-	if d.placed == nil {
-		d.placed = map[frag.Demand]int64{}
-	}
-	if _, known := d.placed[c.scoring.demand]; !known && len(d.placed) == frag.MaxShapes {
-		return
-	}
-	d.placed[c.scoring.demand] += int64(count)
-	if d.counted += int64(count); d.counted >= 2*d.known || d.counted >= d.known+learnAfter {
-		d.known = d.counted
-		d.epoch++
-		d.scorers = nil
+	d.learned.Add(c.scoring.demand, int64(count))
+	if d.learned.Due() {
+		d.workload = d.learned.Compile()
+		d.renew()
 	}
 }
-
-// learnAfter is the number of slots after which the workload is looked at again at the latest.
-const learnAfter = 4096
 
 // rescore makes the scoring of a class anew when scorers have changed.
 func (f *Fleet) rescore(c *class) {
 	if c.scoredBy != f.devices.epoch {
 		c.scoredBy = f.devices.epoch
-		f.pick(&c.scoring, &c.shape)
+		f.pick(&c.scoring)
 		c.best, c.cache = c.best[:0], nil
 	}
 }
@@ -94,47 +89,21 @@ func (f *Fleet) scorer(rule frag.Rule) *frag.Scorer {
 		d.scorers = map[frag.Rule]*frag.Scorer{}
 	}
 	if d.scorers[rule] == nil {
-		d.scorers[rule] = frag.NewScorer(rule, f.workload(), d.most)
+		d.scorers[rule] = frag.NewScorer(rule, d.workload, d.most)
 	}
 	return d.scorers[rule]
 }
 
-// workload is what was told or learned, as far as it is valid and fits.
-func (f *Fleet) workload() *frag.Workload {
+// told is the workload of the options; an empty one if they name none, or one that is not valid.
+func (f *Fleet) told() *frag.Workload {
 	var shapes []frag.Shape
 	for _, e := range f.options.Workload {
 		shapes = append(shapes, frag.Shape{Demand: f.fragDemand(&e.Resources, &e.Devices), Weight: e.Weight})
 	}
-	if len(shapes) == 0 {
-		shapes = f.learned()
-	}
 	if w, err := frag.NewWorkload(shapes, f.options.WorkloadWeight); err == nil {
 		return w
 	}
-	none, err := frag.NewWorkload(nil, 0)
-	if err != nil {
-		panic("place: an empty workload is refused: " + err.Error())
-	}
-	return none
-}
-
-// learned is the slots placed so far, the most common first.
-func (f *Fleet) learned() []frag.Shape {
-	var shapes []frag.Shape
-	most := max(f.devices.counted/frag.MaxWeight, 0) + 1
-	for d, count := range f.devices.placed { //order: sorted below
-		shapes = append(shapes, frag.Shape{Demand: d, Weight: (count + most - 1) / most})
-	}
-	slices.SortFunc(shapes, func(a, b frag.Shape) int {
-		return cmp.Or(cmp.Compare(b.Weight, a.Weight), cmp.Compare(a.CPU, b.CPU), cmp.Compare(a.Memory, b.Memory),
-			cmp.Compare(a.Milli, b.Milli), cmp.Compare(a.Devices, b.Devices), cmp.Compare(a.Models, b.Models))
-	})
-	for sum, i := int64(0), 0; i < len(shapes); i++ {
-		if sum += shapes[i].Weight; sum > frag.MaxWeight {
-			return shapes[:i]
-		}
-	}
-	return shapes
+	return frag.NewDemands().Compile()
 }
 
 // demandOf is a slot of a shape as package frag sees it.
@@ -177,6 +146,27 @@ func (f *Fleet) view(n NodeIndex, at int) frag.Node {
 	}
 	v.Model, _ = f.devices.models.Number(modelKey(g.Kind, g.Model))
 	return v
+}
+
+// byDevices is the score of a node by what a slot does to its devices, 0 to MaxScore. Hybrid decides by its own formula
+// where devices do not, and leaves nodes that have some to those who need them: for slots that need none all other nodes
+// are better.
+func (f *Fleet) byDevices(c *class, n NodeIndex) int64 {
+	s := &c.scoring
+	if s.tie == nil {
+		best, _ := f.bestDevices(c, n)
+		return best.Score * s.step
+	}
+	tie, plain := f.byBase(s.tie, c, n), s.demand.Devices == 0
+	if e := f.extras[n]; plain && (e == nil || len(e.groups) == 0) {
+		return MaxScore/2 + tie/2
+	}
+	best, _ := f.bestDevices(c, n)
+	score := best.Score*s.step + tie*s.step/(MaxScore+1)
+	if plain {
+		return score / 2
+	}
+	return min(score, MaxScore)
 }
 
 // bestDevices is the best score over the groups of a node's devices that can take a slot, and the group. For slots

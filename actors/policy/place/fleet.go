@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/policy/frag"
 )
 
 // NodeIndex is the place of a node in its fleet's columns. It holds until the node is removed.
@@ -78,12 +79,14 @@ type Fleet struct {
 
 // NewFleet is a fleet without nodes.
 func NewFleet(o Options) *Fleet {
-	return &Fleet{
+	f := &Fleet{
 		options: o, index: map[model.NodeID]NodeIndex{}, classes: classes{byKey: map[string]*class{}},
 		attributes: attributeColumns{map[string]*attribute{}}, drivers: newColumn(joined), taints: newColumn(taintsKey), sizes: newColumn(sizeKey),
 		holds: map[NodeIndex][]hold{}, chance: o.Seed*0x9e3779b97f4a7c15 + 0x1234567,
-		scanned: scanned, scannedFew: scannedFew, fewDomains: fewDomains,
+		scanned: scanned, scannedFew: scannedFew, fewDomains: fewDomains, devices: devices{learned: frag.NewDemands()},
 	}
+	f.devices.workload = f.told()
+	return f
 }
 
 // Put adds a node, open and empty, or changes one; what a known node holds, and whether it is open, stays. It returns

@@ -84,8 +84,6 @@ type extra struct {
 	devices  []Device
 	free     []int32 // by device, in milli; negative if the node holds more than it has
 	groups   []group
-	// milli and most are what is left of all devices, and all of them.
-	milli, most int64
 }
 
 // group is the devices of one kind and model of a node, by place.
@@ -113,8 +111,6 @@ func extraOf(n *Node) *extra {
 		}
 		e.groups[g].members = append(e.groups[g].members, int32(i))
 	}
-	e.most = int64(len(n.Devices)) * model.WholeDevice
-	e.milli = e.most
 	return e
 }
 
@@ -134,7 +130,6 @@ func (e *extra) shift(s *Slots, sign int64) {
 		for _, d := range list {
 			if d.Index >= 0 && int(d.Index) < len(e.free) {
 				e.free[d.Index] -= int32(sign) * d.Milli
-				e.milli -= sign * int64(d.Milli)
 			}
 		}
 	}
@@ -185,16 +180,6 @@ func (e *extra) dynamicLeft() int64 {
 	return int64(e.to-e.from) + 1 - e.dynamic
 }
 
-// leaves is what a slot leaves of all devices.
-func (e *extra) leaves(need *model.Extra) leaving {
-	left := max(e.milli, 0)
-	after := left
-	if need != nil {
-		after = max(left-int64(need.Devices.Count)*int64(need.Devices.Milli), 0)
-	}
-	return leaving{left << partBits / e.most, after << partBits / e.most}
-}
-
 // adopt takes over what another extra of the same node holds.
 func (e *extra) adopt(old *extra) {
 	e.fixed, e.dynamic = old.fixed, old.dynamic
@@ -204,7 +189,6 @@ func (e *extra) adopt(old *extra) {
 		}
 	}
 	for i := range min(len(e.free), len(old.free)) {
-		e.milli += int64(old.free[i] - e.free[i])
 		e.free[i] = old.free[i]
 	}
 }

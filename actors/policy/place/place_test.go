@@ -335,12 +335,6 @@ func TestB22_B23_B21_ScoresAreTheirFormulas(t *testing.T) {
 		x := scaleOf(capacity)
 		left, sum, cost, kinds := int64(0), int64(0), 0.0, 0
 		var now, then []int64
-		devices := leaving{-1, -1}
-		if r.IntN(2) == 0 {
-			devices.before = r.Int64N(1 << partBits)
-			devices.after = r.Int64N(devices.before + 1)
-			now, then, left = append(now, devices.before), append(then, devices.after), devices.after
-		}
 		for i := range need {
 			exact := int64(0)
 			if capacity[i] > 0 {
@@ -359,7 +353,7 @@ func TestB22_B23_B21_ScoresAreTheirFormulas(t *testing.T) {
 				cost += held(part) - held(x.part(i, free[i]))
 			}
 		}
-		if got := bestFit(&need, &free, &x, devices); got != MaxScore-16*sum {
+		if got := bestFit(&need, &free, &x); got != MaxScore-16*sum {
 			t.Fatalf("best fit %d, %d left", got, sum)
 		}
 		stranded := func(parts []int64) (sum int64) {
@@ -368,14 +362,14 @@ func TestB22_B23_B21_ScoresAreTheirFormulas(t *testing.T) {
 			}
 			return sum
 		}
-		if got := hybrid(&need, &free, &x, devices); got != MaxScore/2-4*(left+stranded(then)-stranded(now)) {
+		if got := hybrid(&need, &free, &x); got != MaxScore/2-8*(left+stranded(then)-stranded(now)) {
 			t.Fatalf("hybrid %d, %d left", got, left)
 		}
 		// The price is drawn with straight lines between powers of two, at most 6.2 % above the curve.
-		if got, want := float64(MaxScore-epvm(&need, &free, &x, devices))/1024, cost; math.Abs(got-want) > 0.07*256*float64(kinds)+1 {
+		if got, want := float64(MaxScore-epvm(&need, &free, &x))/1024, cost; math.Abs(got-want) > 0.07*256*float64(kinds)+1 {
 			t.Fatalf("epvm costs %v, not %v", got, want)
 		}
-		for _, score := range []int64{bestFit(&need, &free, &x, devices), hybrid(&need, &free, &x, devices), epvm(&need, &free, &x, devices)} {
+		for _, score := range []int64{bestFit(&need, &free, &x), hybrid(&need, &free, &x), epvm(&need, &free, &x)} {
 			if score < 0 || score > MaxScore {
 				t.Fatalf("score %d", score)
 			}
@@ -436,7 +430,7 @@ func TestB26_DrawsAreNearlyTheBest(t *testing.T) {
 		}
 		before := slices.Clone(f.rows)
 		a := f.Place(s, Ask{Slots: 1}, nil)[0]
-		got := hybrid(&s.class.need, &before[a.Node].free, &f.scales[before[a.Node].size], leaving{-1, -1})*weightOfScore + (f.score(s.class, a.Node) - weightOfScore*f.rated(s.class, a.Node))
+		got := hybrid(&s.class.need, &before[a.Node].free, &f.scales[before[a.Node].size])*weightOfScore + (f.score(s.class, a.Node) - weightOfScore*f.rated(s.class, a.Node))
 		better := 0
 		for _, score := range scores {
 			if score > got {

@@ -15,7 +15,8 @@ const (
 	// Cluster", IEEE TPDS 2000.
 	EPVM = "epvm"
 	// Hybrid prefers the node that a slot leaves with least, and where it strands least: what is left of one resource is
-	// of no use once another has run out. Borg names the aim (section 3.2), the formula is ours.
+	// of no use once another has run out. Borg names the aim (section 3.2), the formula is ours. Where a node has devices
+	// they decide, as by Packing, and slots that need none go elsewhere if they can.
 	Hybrid = "hybrid"
 	// Fragmentation prefers the node whose devices become less useless to the work that is expected (package frag), and
 	// Packing the one where the least is wasted in the end. Without devices in the cell they are Hybrid.
@@ -27,13 +28,13 @@ const (
 const MaxScore = 1<<20 - 1
 
 // base is a score of what a slot leaves on a node. It is a plain function of what is free there, for speed.
-type base func(need, free *model.Resources, in *scale, devices leaving) int64
+type base func(need, free *model.Resources, in *scale) int64
 
 // leftBits is how many bits the sum of the parts of all resources has at most.
 const leftBits = partBits + 2
 
 // bestFit: the sum over all resources of what is left, in parts of the node's capacity.
-func bestFit(need, free *model.Resources, in *scale, _ leaving) int64 {
+func bestFit(need, free *model.Resources, in *scale) int64 {
 	left := int64(0)
 	for i := range need {
 		left += in.part(i, free[i]-need[i])
@@ -42,15 +43,9 @@ func bestFit(need, free *model.Resources, in *scale, _ leaving) int64 {
 }
 
 // hybrid: the sum of what is left of the resources that the slot takes, and by how much it strands more of them: what
-// exceeds the scarcest counts as stranded. Devices count whether the slot takes any or not: those of a node whose CPU is
-// gone are of no use to anybody.
-func hybrid(need, free *model.Resources, in *scale, devices leaving) int64 {
+// exceeds the scarcest counts as stranded.
+func hybrid(need, free *model.Resources, in *scale) int64 {
 	kinds, now, then := int64(0), stranding{least: 1 << partBits}, stranding{least: 1 << partBits}
-	if devices.before >= 0 {
-		kinds = 1
-		now.add(devices.before)
-		then.add(devices.after)
-	}
 	for i := range need {
 		if need[i] > 0 {
 			kinds++
@@ -59,7 +54,7 @@ func hybrid(need, free *model.Resources, in *scale, devices leaving) int64 {
 		}
 	}
 	more := then.sum - kinds*then.least - (now.sum - kinds*now.least)
-	return MaxScore/2 - (then.sum+more)<<(20-leftBits-3)
+	return MaxScore/2 - (then.sum+more)<<(20-leftBits-2)
 }
 
 // stranding adds up parts and knows the least of them.
@@ -70,12 +65,8 @@ func (s *stranding) add(part int64) {
 	s.least = min(s.least, part)
 }
 
-// leaving is the part of a node's devices that is free before and after a slot, in parts of 2^partBits; -1 where there are
-// none.
-type leaving struct{ before, after int64 }
-
 // epvm: the sum over the resources that the slot takes of how much 2^(steepness x part held) grows.
-func epvm(need, free *model.Resources, in *scale, _ leaving) int64 {
+func epvm(need, free *model.Resources, in *scale) int64 {
 	cost := int64(0)
 	for i := range need {
 		if need[i] > 0 {

@@ -31,10 +31,12 @@ type scoring struct {
 	name string
 	// One of base, scorer and more is there.
 	base   base
-	rule   frag.Rule
 	scorer *frag.Scorer
-	demand frag.Demand
+	step   int64 // of the scorer's scores, so that its best is MaxScore
+	tie    base  // decides where the scorer does not; nil leaves it to the order of nodes
 	more   Score
+	// demand is a slot as the scorer sees it.
+	demand frag.Demand
 	// parts look at what a node is and at the bands of what it holds; the first wishes of them speak for nodes.
 	parts      []part
 	wishes     int
@@ -49,16 +51,16 @@ type part struct {
 }
 
 func (f *Fleet) scoringOf(shape *Shape) scoring {
-	s := scoring{name: cmp.Or(shape.Score.By, f.options.Score, Hybrid)}
-	f.pick(&s, shape)
+	s := scoring{name: cmp.Or(shape.Score.By, f.options.Score, Hybrid), demand: f.demandOf(shape)}
+	f.pick(&s)
 	f.prefer(&s, shape)
 	f.beside(&s, shape)
 	return s
 }
 
 // pick finds the score of a name. Where there are devices, the scores that know of them take over.
-func (f *Fleet) pick(s *scoring, shape *Shape) {
-	s.base, s.scorer, s.more = hybrid, nil, nil
+func (f *Fleet) pick(s *scoring) {
+	s.base, s.scorer, s.tie, s.more = hybrid, nil, nil, nil
 	for _, more := range f.options.Scores {
 		if more.Name() == s.name {
 			s.base, s.more = nil, more
@@ -67,7 +69,10 @@ func (f *Fleet) pick(s *scoring, shape *Shape) {
 	}
 	switch rule := deviceRule(s.name); {
 	case rule != 0 && f.devices.most.Devices > 0:
-		s.base, s.rule, s.scorer, s.demand = nil, rule, f.scorer(rule), f.demandOf(shape)
+		s.base, s.scorer, s.step = nil, f.scorer(rule), MaxScore/rule.Top()
+		if s.name == Hybrid {
+			s.tie = hybrid
+		}
 	case s.name == BestFit:
 		s.base = bestFit
 	case s.name == EPVM:
@@ -176,20 +181,16 @@ func (f *Fleet) score(c *class, n NodeIndex) int64 {
 func (f *Fleet) rated(c *class, n NodeIndex) int64 {
 	switch s := &c.scoring; {
 	case s.base != nil:
-		r := &f.rows[n]
-		devices := leaving{-1, -1}
-		if f.devices.most.Devices > 0 && f.extras[n] != nil && f.extras[n].most > 0 {
-			devices = f.extras[n].leaves(c.extra)
-		}
-		return s.base(&c.need, &r.free, &f.scales[r.size], devices)
+		return f.byBase(s.base, c, n)
 	case s.more != nil:
 		return min(max(s.more.Rate(View{f, n}, &c.shape), 0), MaxScore)
 	}
-	best, _ := f.bestDevices(c, n)
-	if c.scoring.rule == frag.Packing {
-		return best.Score
-	}
-	return best.Score * (MaxScore / 100) // the study's are 0 to 100
+	return f.byDevices(c, n)
+}
+
+func (f *Fleet) byBase(b base, c *class, n NodeIndex) int64 {
+	r := &f.rows[n]
+	return b(&c.need, &r.free, &f.scales[r.size])
 }
 
 // weighted is a modifier of a stage with its weight.
