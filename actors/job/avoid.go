@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// lookMax bounds the instances that are looked at for one slot.
+	// lookMax bounds the instances that are looked at for one slot, and the slots for one instance.
 	lookMax = 64
 	// patienceBeats is how many heartbeats an instance waits for a slot on another node before any will do.
 	patienceBeats = 60

@@ -213,3 +213,36 @@ func TestB44_AFaultyProgramBlamesNoNode(t *testing.T) {
 		t.Fatalf("launched %d times", len(n.launched))
 	}
 }
+
+// Twenty thousand instances that fail at once are all tried again, each on another node, without looking at every slot for
+// every instance.
+func TestB44_F44_AMassOfFailures(t *testing.T) {
+	const nodes, slots = 2000, 10
+	b := newBench(t)
+	b.submit(stages(stage("s", nodes*slots)))
+	on := map[uint64]*machine{}
+	var all []*machine
+	for i := range nodes {
+		m := b.on(fmt.Sprintf("n%04d", i))
+		m.grant(0, slots)
+		for _, l := range m.launched {
+			on[l.Index] = m
+		}
+		all = append(all, m)
+	}
+	for _, m := range all {
+		m.report(failed, m.take()...)
+	}
+	b.pass(10 * time.Second)
+	n := 0
+	for _, m := range all {
+		for _, l := range m.launched {
+			if n++; on[l.Index] == m {
+				t.Fatalf("instance %d is tried again on %s", l.Index, m.id)
+			}
+		}
+	}
+	if n != nodes*slots {
+		t.Fatalf("%d instances are tried again", n)
+	}
+}

@@ -305,7 +305,7 @@ func (a *Actor) assign(ctx *kit.Context, st *stage) {
 		return
 	}
 	var unused []*slot
-	for {
+	for len(unused) < lookMax && st.ready(a.hard, ctx.Now()) {
 		sl := st.takeIdle()
 		if sl == nil {
 			break

@@ -72,6 +72,15 @@ func newStage(number int, plan *model.StagePlan, template *v1.Template) *stage {
 	}
 }
 
+// ready reports whether any instance may be launched now, in some slot.
+func (s *stage) ready(hard *model.JobState, now time.Time) bool {
+	if len(s.retries) > 0 && !s.retries[0].due.After(now) {
+		return true
+	}
+	_, fresh := hard.NextOpen(s.number, s.cursor)
+	return fresh
+}
+
 // next is an instance to launch in a slot now: the retry that is due first, else the first that was never launched.
 func (s *stage) next(hard *model.JobState, now time.Time, sl *slot) (uint64, bool) {
 	if index, ok := s.retry(sl, now); ok {
@@ -127,7 +136,7 @@ func (s *stage) unwait(index uint64) {
 	s.leaveLine(index)
 }
 
-// takeIdle returns a slot without an attempt, or nil: one that is worth most, else the one freed last.
+// takeIdle returns a slot without an attempt, or nil: one that is worth most of those freed last.
 func (s *stage) takeIdle() *slot { return s.take(1) }
 
 // takeWorst returns the one that is missed least.
@@ -136,7 +145,8 @@ func (s *stage) takeWorst() *slot { return s.take(-1) }
 func (s *stage) take(sign int) *slot {
 	if last := len(s.idle) - 1; last > 0 && (len(s.plan.Data) > 0 || s.avoid.Waiting()) {
 		best := last
-		for i, sl := range s.idle {
+		for i := max(0, last-lookMax); i < last; i++ {
+			sl := s.idle[i]
 			if sl.usable() && (!s.idle[best].usable() || sign*s.compare(sl, s.idle[best]) > 0) {
 				best = i
 			}
