@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 )
 
 // gang is how far a stage is whose instances start together or not at all. The placer places all of it in one decision;
@@ -33,7 +34,7 @@ func (a *Actor) hold(ctx *kit.Context, st *stage) bool {
 	}
 	g.rest = time.Time{} // it is wanted again
 	switch {
-	case !a.apart(st):
+	case !a.apart(st) || plant.Is(plant.GangInPart):
 		g.since, g.tries = time.Time{}, 0
 		return false
 	case st.held == 0:

@@ -99,6 +99,8 @@ func (a *Actor) finish(ctx *kit.Context, st *stage, node model.NodeID, ref kit.R
 		a.work.settle(node, ref, fence)
 		st.outdated[index] = max(st.outdated[index], fence)
 		st.wait(index, ctx.Now().Add(lostBackoff))
+	case plant.Is(plant.EvictionIsFailure) && a.mode == active && a.ending == nil:
+		a.fail(ctx, st, node, ref, s, s.GetReason())
 	default: // stopped on request
 		a.work.settle(node, ref, fence)
 		st.outdated[index] = max(st.outdated[index], fence)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -310,7 +311,9 @@ func (a *Actor) choose(ctx *kit.Context, sl *slot, m *msg.Reserve, i int) bool {
 func (a *Actor) add(sl *slot) {
 	a.slots[sl.id] = sl
 	a.held = a.held.Add(sl.each)
-	a.extras.Take(sl.extra)
+	if !plant.Is(plant.ExtrasUnbooked) {
+		a.extras.Take(sl.extra)
+	}
 }
 
 // remove forgets a slot and tells placer and job that it is free.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/preempt"
@@ -208,6 +209,9 @@ func (d *demand) evictable() int {
 		return 0
 	}
 	down := uint64(d.leaving) + d.missing()
+	if plant.Is(plant.DisruptionUnbounded) {
+		down = 0
+	}
 	if down >= d.Plan.MaxUnavailable {
 		return 0
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/place"
@@ -36,7 +37,7 @@ func (p *pass) preempt(d *demand, n int) (claimed int) {
 	if outranks {
 		claimed = p.claim(d, n, p.allowed(d).Own, msg.RulePriority, preempt.Claim{})
 	}
-	if !p.accounts.Limited() || whole && claimed > 0 {
+	if !p.accounts.Limited() || whole && claimed > 0 || plant.Is(plant.LoanNotReturned) {
 		return claimed
 	}
 	for _, reach := range []share.Reach{share.FromOver, share.FromBorrowers} {
@@ -63,7 +64,7 @@ func (d *demand) picky() bool {
 // outranks reports whether anything runs that a demand may evict by priority.
 func (p *pass) outranks(d *demand) bool {
 	for priority := range p.running { //order: any will do
-		if preempt.Evicts(d.Priority, priority) {
+		if preempt.Evicts(d.Priority, priority) || plant.Is(plant.EqualEvicted) {
 			return true
 		}
 	}
@@ -84,6 +85,9 @@ func (p *pass) claim(d *demand, n int, room int64, rule string, c preempt.Claim)
 	}
 	v := p.index(d)
 	c.Priority, c.Need, c.Slots, c.Whole, c.Queue = d.Priority, v.vector(d.Plan.Resources, d.Plan.Extra), n, whole, int32(d.queue.part)
+	if plant.Is(plant.EqualEvicted) {
+		c.Priority.Rank--
+	}
 	c.Admits = func(i preempt.NodeIndex, _ []preempt.Choice) bool {
 		if !whole && covers(v.Free(i), c.Need) {
 			return false // there is room, but not for this: nothing that is evicted would help
@@ -153,7 +157,9 @@ func (a *Actor) keep(c *claim, by int) {
 	if v := a.victims; v != nil {
 		v.Promise(preempt.NodeIndex(nd.index), v.vector(d.Plan.Resources, d.Plan.Extra), by)
 	}
-	a.fleet.Withhold(nd.index, d.slots, times(d.Plan.Resources, c.count), false)
+	if c.count > 0 || !plant.Is(plant.ClaimNeverEnds) {
+		a.fleet.Withhold(nd.index, d.slots, times(d.Plan.Resources, c.count), false)
+	}
 	if c.count > 0 {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/backfill"
@@ -286,7 +287,7 @@ func parts(amount, of int64) int64 {
 
 // allowed is how many more slots a demand's queue may hold for it.
 func (a *Actor) allowed(d *demand) share.Room {
-	if !a.accounts.Limited() || d.queue.part == share.NoQueue {
+	if !a.accounts.Limited() || d.queue.part == share.NoQueue || plant.Is(plant.MaximumForgotten) {
 		return share.Room{Own: share.RoomMax}
 	}
 	return a.accounts.Fits(d.queue.part, d.counted.tenure, d.counted.each)

@@ -21,8 +21,11 @@ func (w *world) checkAmounts(reply any) {
 	}
 }
 
-// negative finds a negative number in a message, in any depth.
+// negative finds a negative number in a message, in any depth. Scores may be: what is not liked counts against a node.
 func negative(m protoreflect.Message) (at protoreflect.FullName, n int64) {
+	if m.Descriptor().Name() == "NodeScore" {
+		return "", 0
+	}
 	look := func(f protoreflect.FieldDescriptor, v protoreflect.Value) {
 		switch f.Kind() {
 		case protoreflect.MessageKind:

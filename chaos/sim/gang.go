@@ -23,6 +23,9 @@ func (t *truth) gangLaunch(uid uint64, l msg.Launch) {
 	}
 	st, now := &j.stages[l.Stage], t.w.st.Now()
 	if st.gang == nil {
+		if want := j.plan.Stages[l.Stage].Instances; t.w.checksGangs() && t.granted[stageOf{uid, l.Stage}] < want {
+			t.w.fail(GangTogether, "the gang of job %d stage %d is launched with %d of %d slots", uid, l.Stage, t.granted[stageOf{uid, l.Stage}], want)
+		}
 		st.gang = &gang{uid: uid, stage: l.Stage, at: now}
 		t.gangs = append(t.gangs, st.gang)
 	}
@@ -31,12 +34,22 @@ func (t *truth) gangLaunch(uid uint64, l msg.Launch) {
 	}
 }
 
-// checkGangs looks, when a moment is over, whether the gangs that began in it began whole. It is exact as long as no process
-// stands still between what is said and what is heard, and none dies of it.
+// stageOf names a stage.
+type stageOf struct {
+	uid   uint64
+	stage uint32
+}
+
+// checksGangs reports whether no process stands still between what is said and what is heard, and none dies of it.
+func (w *world) checksGangs() bool {
+	return w.p.focus == Calm || w.p.focus == Agents || w.p.focus == Network
+}
+
+// checkGangs looks, when a moment is over, whether the gangs that began in it began whole.
 func (t *truth) checkGangs() {
 	w := t.w
 	for _, g := range t.gangs {
-		if w.p.focus != Calm && w.p.focus != Agents && w.p.focus != Network {
+		if !w.checksGangs() {
 			break
 		}
 		w.did(GangTogether)

@@ -32,10 +32,11 @@ type truth struct {
 	called         map[string][]*job   // by queue/name
 	limits         map[string][]limits // of queues, the newest last
 	nodes          map[string]*emptied
-	out            map[uint64]bool // fences that were evicted
-	asked          map[asked]int   // slots that jobs were asked to give up, by where
-	beaten         map[pair]bool   // who has evicted whom by priority
-	gangs          []*gang         // that have begun at this moment
+	out            map[uint64]bool    // fences that were evicted
+	asked          map[asked]int      // slots that jobs were asked to give up, by where
+	beaten         map[pair]bool      // who has evicted whom by priority
+	granted        map[stageOf]uint64 // slots that jobs were told of
+	gangs          []*gang            // that have begun at this moment
 }
 
 type job struct {
@@ -101,7 +102,7 @@ func newTruth(w *world) *truth {
 		w: w, shadow: model.NewState(), behind: model.NewState(), jobs: map[uint64]*job{}, keys: map[string]uint64{},
 		names: map[string]uint64{}, queues: map[string]bool{}, attempts: map[uint64]*attempt{},
 		launched: map[place]launch{}, lives: map[string]int{}, called: map[string][]*job{}, limits: map[string][]limits{},
-		nodes: map[string]*emptied{}, out: map[uint64]bool{}, asked: map[asked]int{}, beaten: map[pair]bool{},
+		nodes: map[string]*emptied{}, out: map[uint64]bool{}, asked: map[asked]int{}, granted: map[stageOf]uint64{}, beaten: map[pair]bool{},
 	}
 }
 
@@ -368,6 +369,8 @@ func (t *truth) heard(tr kit.Trace) {
 		t.lives[tr.Actor] = m.Incarnation
 	case kit.Crash:
 		t.crashed(tr, m)
+	case *msg.Granted:
+		t.granted[stageOf{uint64(m.Stage.Job), m.Stage.Stage}] += uint64(len(m.Slots))
 	case *msg.Evict:
 		t.asked[asked{uint64(m.Stage.Job), m.Stage.Stage, string(m.Node)}] += m.Count
 	case *msg.Work:

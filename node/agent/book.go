@@ -6,6 +6,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/node/ledger"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -278,7 +279,9 @@ func (b *book) account(value proto.Message, sign int) {
 	}
 	if r := resourcesOf(rec); sign > 0 {
 		b.held = b.held.Add(r)
-		b.extras.Take(rec.GetLaunch().GetExtra())
+		if !plant.Is(plant.ExtrasUnbooked) {
+			b.extras.Take(rec.GetLaunch().GetExtra())
+		}
 	} else {
 		b.held = b.held.Sub(r)
 		b.extras.Give(rec.GetLaunch().GetExtra())

@@ -24,6 +24,14 @@ const (
 	EpochUnchecked           // an agent obeys a deposed master
 	StartBeforePersisted     // an agent starts what its ledger does not hold yet
 	AdmissionOff             // an agent admits more than its machine has
+	EqualEvicted             // the placer evicts by priority what has the same one
+	ClaimNeverEnds           // the placer keeps room for ever that it has kept for a claim
+	LoanNotReturned          // the placer takes nothing back that is lent
+	MaximumForgotten         // the placer grants a queue as much as fits
+	DisruptionUnbounded      // the placer evicts as many at once as it needs
+	GangInPart               // a job launches the part of a gang that it holds
+	EvictionIsFailure        // a job counts an evicted attempt as failed
+	ExtrasUnbooked           // node and agent forget which ports and devices they gave out
 	bugs
 )
 
@@ -33,6 +41,9 @@ var names = [bugs]string{
 	RecoveryNotAwaited: "recovery-not-awaited", StopForgotten: "stop-forgotten", SessionUnchecked: "session-unchecked",
 	ReleaseUnconfirmed: "release-unconfirmed", NeverResent: "never-resent", SnapshotAhead: "snapshot-ahead",
 	EpochUnchecked: "epoch-unchecked", StartBeforePersisted: "start-before-persisted", AdmissionOff: "admission-off",
+	EqualEvicted: "equal-evicted", ClaimNeverEnds: "claim-never-ends", LoanNotReturned: "loan-not-returned",
+	MaximumForgotten: "maximum-forgotten", DisruptionUnbounded: "disruption-unbounded", GangInPart: "gang-in-part",
+	EvictionIsFailure: "eviction-is-failure", ExtrasUnbooked: "extras-unbooked",
 }
 
 // String is the name of a bug.
