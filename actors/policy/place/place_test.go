@@ -118,6 +118,30 @@ func TestB25_EqualShapesShareAClass(t *testing.T) {
 	}
 }
 
+// TestB25_LinesAreApartWhereSlotsMatter: stages of one class share a line unless where slots are decides for each.
+func TestB25_LinesAreApartWhereSlotsMatter(t *testing.T) {
+	f := NewFleet(Options{Filters: []Filter{onlyEven{}}})
+	plain, again, even := slot(1), slot(1), slot(1)
+	even.Spread = "rack"
+	if f.Stage(plain).Line() != f.Stage(again).Line() || f.Stage(even).Line() != f.Stage(even).Line() {
+		t.Error("stages that fit together are apart")
+	}
+	limited, apart := slot(1), slot(1)
+	limited.Spreads = []model.SpreadRule{{On: "rack", Max: 1}}
+	apart.Queue, apart.AntiAffinity = "q", []model.Affinity{{Labels: []model.Label{{Name: "app", Value: "x"}}}}
+	for _, s := range []Shape{limited, apart} {
+		if f.Stage(s).Line() == f.Stage(s).Line() {
+			t.Errorf("%+v: stages that may not fit together share a line", s.Rules)
+		}
+	}
+	avoids, kept := f.Stage(plain), slot(1)
+	f.SetAvoid(avoids, []model.NodeID{"n0"})
+	kept.Queue, kept.Labels = "q", []model.Label{{Name: "app", Value: "x"}}
+	if avoids.Line() == f.Stage(plain).Line() || f.Stage(kept).Line() == f.Stage(plain).Line() {
+		t.Error("a stage that avoids nodes, or is kept away by another, shares the line of those that are not")
+	}
+}
+
 // TestClassesAndColumnsGo: what nobody holds any more is not remembered.
 func TestClassesAndColumnsGo(t *testing.T) {
 	f := NewFleet(Options{})

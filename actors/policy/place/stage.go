@@ -175,7 +175,7 @@ func (s *Stage) Nodes() []NodeIndex {
 // Line stands for stages of which none fits anywhere when one does not. Stages whose fit depends on where slots of theirs
 // or of others are have a line of their own.
 func (s *Stage) Line() Line {
-	if s.dynamic() || len(s.avoid) > 0 {
+	if s.dynamic() {
 		return Line{s.class.id, s}
 	}
 	return Line{s.class.id, nil}
@@ -187,8 +187,13 @@ type Line struct {
 	stage *Stage
 }
 
-// dynamic reports whether rules look at where slots are.
-func (s *Stage) dynamic() bool { return len(s.rules) > 0 }
+// dynamic reports whether rules look at where slots are. Filters that a program added see the node and the shape alone.
+func (s *Stage) dynamic() bool {
+	return slices.ContainsFunc(s.rules, func(r rule) bool {
+		_, more := r.(moreRule)
+		return !more
+	})
+}
 
 // SetAvoid names nodes that new slots of the stage do not go to.
 func (f *Fleet) SetAvoid(s *Stage, nodes []model.NodeID) {
