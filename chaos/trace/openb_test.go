@@ -76,3 +76,22 @@ func TestX3_B23_PodsGoWhereTheyGoByTheBook(t *testing.T) {
 		}
 	}
 }
+
+// The default score gives away at least as much of the devices as best fit, in the mean over workloads that it was not made
+// for.
+func TestB23_HybridGivesAtLeastWhatBestFitGives(t *testing.T) {
+	const seeds = 10
+	given := map[string]float64{}
+	for seed := range uint64(seeds) {
+		nodes, pods := plain.MakeOpenB(200+seed, 20, 200)
+		sequence := openb.Draw(pods, nodes, openbPercent, int64(seed))
+		for _, score := range []string{"", "bestfit"} {
+			_, curve := packs(t, nodes, pods, sequence, score)
+			given[score] += curve[len(curve)-1] / seeds
+		}
+	}
+	t.Logf("%.2f %% by default, %.2f %% by best fit", given[""], given["bestfit"])
+	if given[""] < given["bestfit"] {
+		t.Error("best fit gives more")
+	}
+}
