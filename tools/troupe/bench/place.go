@@ -25,7 +25,8 @@ type PlaceOptions struct {
 	FilterWorkers int
 }
 
-// Place is what a run has shown: the first size of cell, the curve over all of them, and what was asked for beside.
+// Place is what a run has shown: the first size of cell, the curve over all of them if there are several, and what was
+// asked for beside.
 type Place struct {
 	PlaceRun
 	Curve    []PlaceRun  `json:"curve,omitempty"`
@@ -71,7 +72,7 @@ const (
 	// packedAt is how many tasks are placed for each one refused when a cell counts as packed, but at least leastRefused
 	// are refused.
 	packedAt     = 100
-	leastRefused = 10
+	leastRefused = 100
 	// ablationLimit bounds a phase of an ablation: what was placed by then counts.
 	ablationLimit = 10 * time.Second
 )
@@ -90,7 +91,9 @@ func RunPlace(ctx context.Context, o PlaceOptions) (*Place, error) {
 		if i == 0 {
 			p.PlaceRun = *r
 		}
-		p.Curve = append(p.Curve, *r)
+		if len(o.Nodes) > 1 {
+			p.Curve = append(p.Curve, *r)
+		}
 	}
 	if o.Ablate {
 		for _, a := range ablations() {

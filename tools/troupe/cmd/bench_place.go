@@ -40,7 +40,11 @@ task a decision, no actors, one goroutine. Several sizes of cell show how the co
 }
 
 func showPlace(p *view.Page, r *bench.Place) {
-	for _, c := range r.Curve {
+	runs := r.Curve
+	if len(runs) == 0 {
+		runs = []bench.PlaceRun{r.PlaceRun}
+	}
+	for _, c := range runs {
 		p.Line("%d nodes, %d classes, score %s: %.0f placements/s, %.0f a second of processor time, p50 %.2f us, p99 %.2f us, %.0f bytes a node",
 			c.Nodes, c.Classes, c.Score, c.PlacementsPerS, c.PlacementsPerCPUS, c.P50Us, c.P99Us, c.BytesPerNode)
 		p.Line("  fill to %.1f %%: %.0f/s; churn there: %.0f/s; packed until %.1f %%",
