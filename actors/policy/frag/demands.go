@@ -13,8 +13,8 @@ const (
 	MaxLearned = 1024
 	// unit is what a slot weighs when it is asked for, so that rare shapes outlast some halvings.
 	unit = 1 << 4
-	// firstDue is the number of slots from which there is something to learn from.
-	firstDue = 64
+	// firstDue is the number of slots from which there is something to learn from: even one says more than none.
+	firstDue = 1
 )
 
 // Demands learns a workload from what is asked for: the most common shapes, where what was asked long ago counts less.

@@ -87,7 +87,7 @@ func TestB23_DemandsAreDueAsTheyDouble(t *testing.T) {
 			due = append(due, i+1)
 		}
 	}
-	want := []int64{64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 49152, 65536}
+	want := []int64{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 49152, 65536}
 	if !reflect.DeepEqual(due, want) {
 		t.Errorf("due at %v, want %v", due, want)
 	}
