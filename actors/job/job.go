@@ -373,6 +373,13 @@ func (a *Actor) useful(st *stage) uint64 {
 	return min(st.plan.Parallel, a.hard.Counts(st.number).Open()-st.accepted)
 }
 
+// says reports whether the queue must hear of a target: when it is more, when slots are to be given back, and when it is
+// less by much. Less by little is no news as long as the stage has use for all that it holds: else a job of many
+// instances would say so with each that ends.
+func (s *stage) says(target uint64) bool {
+	return target > s.target || target < min(s.held, s.target) || target < s.target-s.target/8
+}
+
 // want tells the queue how many slots the job wants if that has changed, or in any case if force is set, and gives
 // idle slots beyond that back, after it has said that it does not want them any more.
 func (a *Actor) want(ctx *kit.Context, force bool) {
@@ -381,13 +388,15 @@ func (a *Actor) want(ctx *kit.Context, force bool) {
 	}
 	change, avoided := false, false
 	for _, st := range a.stages {
-		if t := a.useful(st); t != st.target {
-			st.target = t
-			change = true
-		}
+		change = st.says(a.useful(st)) || change
 		avoided = st.avoid.Refresh(ctx.Now()) || avoided
 		if _, stale := st.avoid.Said(); stale {
 			a.note(ctx) // then it is said
+		}
+	}
+	if change || avoided || force {
+		for _, st := range a.stages {
+			st.target = a.useful(st)
 		}
 	}
 	if (change || avoided || force) && a.mode != ended {

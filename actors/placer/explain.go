@@ -93,9 +93,9 @@ func (a *Actor) explainHeld(e *v1.StageExplain, d *demand) {
 		e.Held = append(e.Held, &v1.NodeSlots{Node: string(a.fleet.ID(i)), Slots: uint64(d.slots.Held(i))})
 	}
 	for _, s := range a.fleet.Scores(d.slots, nodes) {
-		score := &v1.NodeScore{Node: string(a.fleet.ID(s.Node)), Parts: map[string]int64{}, Total: s.Total}
+		score := &v1.NodeScore{Node: string(a.fleet.ID(s.Node)), Parts: map[string]int64{}, Total: max(s.Total, 0)}
 		for _, p := range s.Parts {
-			score.Parts[p.Name] = p.Score
+			score.Parts[p.Name] = max(p.Score, 0) // what speaks against a node is nothing
 		}
 		e.Scores = append(e.Scores, score)
 	}
