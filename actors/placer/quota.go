@@ -101,6 +101,7 @@ func (a *Actor) share(ctx *kit.Context, m *msg.QueueShare) {
 			a.settle(ctx, d)
 		}
 	}
+	q.told, a.accounts.stale = nil, true // what is promised is another, or who was told has restarted
 	a.dropQueue(q)
 	a.usesSoon(ctx)
 	a.gain(ctx)
@@ -160,6 +161,7 @@ func (a *Actor) resize(nd *node, info *v1.NodeInfo) {
 	}
 	nd.capacity, nd.info = now, info
 	a.accounts.SetCapacity(a.total)
+	a.accounts.stale = true
 }
 
 // dropQueue forgets a queue of which nothing is known but its name.

@@ -39,6 +39,13 @@ func (w *world) heal() {
 	w.part, w.faulty = healing, false
 	w.say("world", "heals after %d steps", w.st.Steps())
 	w.mend()
+	w.undo()
+	w.after(2*callWait, w.undo) // what clients have asked for may still be on its way
+	w.watchOwed()
+}
+
+// undo takes back what clients have done that keeps jobs from ending.
+func (w *world) undo() {
 	for _, q := range queues {
 		w.say("world", "queue %s: %v", q, w.load.final[q])
 		w.insist(w.load.final[q])
@@ -50,7 +57,6 @@ func (w *world) heal() {
 		}
 		m.restore()
 	}
-	w.watchOwed()
 }
 
 // insist asks until the answer is yes.

@@ -90,7 +90,7 @@ func (w *world) roomy() bool {
 			for range plan.Stages[i].Instances {
 				need = need.Add(plan.Stages[i].Resources)
 			}
-			if len(plan.Stages[i].Constraints) > 0 {
+			if !plain(&plan.Stages[i]) || !w.everywhere(&plan.Stages[i]) {
 				return false
 			}
 		}

@@ -223,7 +223,7 @@ func (w *world) waiting(q string) (each model.Resources, waits bool) {
 		}
 		for i := range j.plan.Stages {
 			st := &j.plan.Stages[i]
-			if st.Gang || len(st.After)+len(st.Constraints)+len(st.Spreads)+len(st.AntiAffinity)+len(st.Affinity) > 0 || st.Extra != nil || !w.everywhere(st) {
+			if !plain(st) || len(st.After) > 0 || !w.everywhere(st) {
 				continue
 			}
 			if w.liveOf(uid, uint32(i)) < min(st.Parallel, st.Instances-uint64(len(j.stages[i].done)+len(j.stages[i].dead))) &&
@@ -233,6 +233,11 @@ func (w *world) waiting(q string) (each model.Resources, waits bool) {
 		}
 	}
 	return each, false
+}
+
+// plain reports whether nothing but resources says where slots of a stage may go.
+func plain(st *model.StagePlan) bool {
+	return !st.Gang && len(st.Constraints)+len(st.Spreads)+len(st.AntiAffinity)+len(st.Affinity) == 0 && st.Extra == nil
 }
 
 // mayLose reports whether a stage misses so little that its limit lets more be evicted. One that never got what it wants may

@@ -36,6 +36,7 @@ func Scenarios() []Scenario {
 		list[i].Focus += "/" + Plain // they are older than the other themes
 	}
 	return append(list,
+		Scenario{459537276984, Actors + "/" + Gang, "a queue that used nothing any more was never told so by a placer that had restarted"},
 		Scenario{1004302992565, "", "a slot whose launch was refused was taken for one evicted, and another was evicted beyond the limit"},
 		Scenario{774260991419, Calm + "/" + Mixed, "what no node can hold was promised all that no quota claims, for ever"},
 		Scenario{107942727782, Calm + "/" + Rules, "room was kept at once and for ever for work that lacked what no calendar knows"},
