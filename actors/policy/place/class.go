@@ -1,6 +1,7 @@
 package place
 
 import (
+	"cmp"
 	"math/bits"
 	"slices"
 
@@ -27,6 +28,7 @@ type class struct {
 	count         int      // of maybe
 	read          uint64   // changes taken in
 	known         bool     // all nodes were looked at since changes were missed
+	used          uint64   // when it was used last, by the clock of the classes
 	best          []scored
 	cache         []scored // by node, of classes that look at all nodes
 	domains       []*domains
@@ -51,7 +53,15 @@ type domains struct {
 type classes struct {
 	byKey  map[string]*class
 	lastID int32
+	// known are the classes that know nodes; clock counts their uses, budget bounds the bytes of what they know.
+	known  []*class
+	clock  uint64
+	budget int
 }
+
+// maxKnown is the budget: beyond it the class that was used longest ago forgets, and looks at all nodes again when it is
+// asked.
+const maxKnown = 256 << 20
 
 // join finds or makes the class of a shape. It is undone by leave.
 func (cs *classes) join(f *Fleet, shape *Shape) *class {
@@ -83,6 +93,51 @@ func (cs *classes) leave(f *Fleet, c *class) {
 	}
 	if cs.byKey[c.key] == c {
 		delete(cs.byKey, c.key)
+	}
+	cs.known = slices.DeleteFunc(cs.known, func(o *class) bool { return o == c })
+}
+
+// learn makes a class the last of those that know nodes, and lets others forget beyond the budget.
+func (cs *classes) learn(c *class) {
+	if cs.use(c); !slices.Contains(cs.known, c) {
+		cs.known = append(cs.known, c)
+	}
+	bytes := 0
+	for _, o := range cs.known {
+		bytes += o.bytes()
+	}
+	if bytes <= cs.budget {
+		return
+	}
+	slices.SortFunc(cs.known, func(a, b *class) int { return cmp.Compare(b.used, a.used) })
+	for last := len(cs.known) - 1; last > 0 && bytes > cs.budget; last-- {
+		bytes -= cs.known[last].bytes()
+		cs.known[last].unlearn()
+		cs.known = cs.known[:last]
+	}
+}
+
+func (cs *classes) use(c *class) {
+	cs.clock++
+	c.used = cs.clock
+}
+
+// bytes is about what a class takes for what it knows.
+func (c *class) bytes() int {
+	n := 24*len(c.passes) + 16*len(c.cache)
+	for _, d := range c.domains {
+		n += 4*len(d.of) + 8*len(d.passes)
+	}
+	return n
+}
+
+// unlearn forgets all nodes.
+func (c *class) unlearn() {
+	c.passes, c.maybe, c.liked, c.best, c.cache, c.count, c.known = nil, nil, nil, nil, nil, 0, false
+	for _, d := range c.domains {
+		d.of, d.passes, d.room = nil, nil, nil
+		d.changes++
+		d.regained++
 	}
 }
 
@@ -143,6 +198,7 @@ func (c *class) gather(f *Fleet) {
 		}
 	}
 	c.read, c.known = f.changes.end(), true
+	f.classes.learn(c)
 }
 
 // sifter is a filter that asks all nodes at once.

@@ -80,7 +80,7 @@ type Fleet struct {
 // NewFleet is a fleet without nodes.
 func NewFleet(o Options) *Fleet {
 	f := &Fleet{
-		options: o, index: map[model.NodeID]NodeIndex{}, classes: classes{byKey: map[string]*class{}},
+		options: o, index: map[model.NodeID]NodeIndex{}, classes: classes{byKey: map[string]*class{}, budget: maxKnown},
 		attributes: attributeColumns{map[string]*attribute{}}, drivers: newColumn(joined), taints: newColumn(taintsKey), sizes: newColumn(sizeKey),
 		holds: map[NodeIndex][]hold{}, chance: o.Seed*0x9e3779b97f4a7c15 + 0x1234567,
 		scanned: scanned, scannedFew: scannedFew, fewDomains: fewDomains, devices: devices{learned: frag.NewDemands()},
@@ -145,6 +145,9 @@ func (f *Fleet) classify(n NodeIndex) {
 // recount moves a node to other domains, with the slots of all stages that it holds.
 func (f *Fleet) recount(n NodeIndex, moved []*attribute) {
 	shift := func(sign int) {
+		if f.rows[n].bands == [2]int32{} {
+			return // holds nothing
+		}
 		for _, s := range f.stages {
 			if count := s.held[n]; count > 0 {
 				f.tally(s, n, sign*count)
@@ -208,11 +211,13 @@ func (f *Fleet) Remove(id model.NodeID) bool {
 	if !known {
 		return false
 	}
-	for _, s := range f.stages {
-		if count := s.held[n]; count > 0 {
-			f.tally(s, n, -count)
-			delete(s.held, n)
-			s.total -= count
+	if f.rows[n].bands != [2]int32{} {
+		for _, s := range f.stages {
+			if count := s.held[n]; count > 0 {
+				f.tally(s, n, -count)
+				delete(s.held, n)
+				s.total -= count
+			}
 		}
 	}
 	delete(f.index, id)

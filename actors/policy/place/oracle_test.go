@@ -28,7 +28,7 @@ func newWorld(o Options) *world {
 // chancy is a world of one fleet that draws.
 func chancy(o Options, few int) *world {
 	f := NewFleet(o)
-	f.scanned, f.scannedFew, f.fewDomains = 0, 2, few
+	f.scanned, f.scannedFew, f.fewDomains, f.classes.budget = 0, 2, few, 100
 	return &world{fleets: []*Fleet{f}}
 }
 

@@ -57,6 +57,7 @@ func (f *Fleet) Place(s *Stage, ask Ask, out []Assignment) []Assignment {
 	}
 	c.extend(f)
 	f.rescore(c)
+	f.classes.use(c)
 	for len(f.scratch.placed) < len(f.ids) {
 		f.scratch.placed = append(f.scratch.placed, 0)
 	}

@@ -170,6 +170,31 @@ func TestClassesAndColumnsGo(t *testing.T) {
 	}
 }
 
+// TestClassesForgetBeyondTheBudget: what classes know of nodes is bounded, and what was forgotten is found again.
+func TestClassesForgetBeyondTheBudget(t *testing.T) {
+	f := fleetOf(1000)
+	f.classes.budget = 20_000
+	var stages []*Stage
+	for i := range 100 {
+		shape := core([]string{"", "rack"}[i%2])
+		shape.Resources[model.CPU] += int64(i)
+		stages = append(stages, f.Stage(shape))
+	}
+	for i := range 500 {
+		s := stages[i*37%len(stages)]
+		if got := f.Place(s, Ask{Slots: 3}, nil); len(got) == 0 {
+			t.Fatalf("step %d: no room", i)
+		}
+		bytes := 0
+		for _, o := range f.classes.known {
+			bytes += o.bytes()
+		}
+		if bytes > f.classes.budget || i > 100 && len(f.classes.known) < 2 || !slices.Contains(f.classes.known, s.class) {
+			t.Fatalf("step %d: %d classes know %d bytes", i, len(f.classes.known), bytes)
+		}
+	}
+}
+
 func TestPutKeepsWhatANodeHolds(t *testing.T) {
 	f := NewFleet(Options{})
 	n := put(f, "n0", 4000)
