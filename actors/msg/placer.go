@@ -55,7 +55,7 @@ type NodeView struct {
 	Through uint64
 }
 
-// HeldStage is how many slots a node holds for a stage.
+// HeldStage is how many slots of one size a node holds for a stage: all of them, unless the stage was changed meanwhile.
 type HeldStage struct {
 	Stage model.StageID
 	Each  model.Resources

@@ -95,13 +95,17 @@ func (a *Actor) view(ctx *kit.Context) *msg.NodeView {
 	}
 	v.Info, v.Open, v.Taints = a.hard.Info, a.open(), a.taints()
 	v.Maintenance, v.Evict = a.hard.Maintenance, a.hard.Evict
-	at := map[model.StageID]int{}
+	type kind struct {
+		stage model.StageID
+		each  model.Resources
+	}
+	at := map[kind]int{}
 	for _, id := range a.sorted() {
 		sl := a.slots[id]
-		i, known := at[sl.stage]
+		i, known := at[kind{sl.stage, sl.each}]
 		if !known {
 			i = len(v.Held)
-			at[sl.stage] = i
+			at[kind{sl.stage, sl.each}] = i
 			v.Held = append(v.Held, msg.HeldStage{Stage: sl.stage, Each: sl.each, Extra: sl.need})
 		}
 		h := &v.Held[i]

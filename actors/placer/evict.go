@@ -85,7 +85,7 @@ func (a *Actor) evict(ctx *kit.Context, nd *node, victim *demand, m msg.Evict, c
 // than may be down at once; but no more can be on their way out than are left.
 func (a *Actor) vacated(ctx *kit.Context, nd *node, stage model.StageID, n int) {
 	if h := nd.held[stage]; h != nil {
-		n = max(n, h.leaving-h.slots.Count)
+		n = max(n, h.leaving-h.count)
 	} else {
 		n = math.MaxInt
 	}
@@ -181,7 +181,7 @@ func (a *Actor) empty(ctx *kit.Context, nd *node, budget int) (left int) {
 			continue // its job has not been heard of since this actor began
 		}
 		m, moves := nd.moves(d)
-		if m.Count = min(h.slots.Count-h.leaving, d.evictable(), budget); moves && m.Count > 0 {
+		if m.Count = min(h.count-h.leaving, d.evictable(), budget); moves && m.Count > 0 {
 			a.evict(ctx, nd, d, m, nil)
 			budget -= m.Count
 		}

@@ -20,8 +20,9 @@ type bench struct {
 	sys     *kit.System
 	placer  kit.Ref
 	env     *msg.Env
-	granted map[string]int // by node/job
-	order   []string       // jobs in the order of their grants
+	granted map[string]int             // by node/job
+	order   []string                   // jobs in the order of their grants
+	taken   map[string]model.Resources // what the slots of each job took in all
 	refuse  map[string]bool
 	nodes   map[string]kit.Ref
 	crash   bool
@@ -30,7 +31,7 @@ type bench struct {
 
 func newBench(t *testing.T) *bench {
 	b := &bench{
-		t: t, step: kit.NewStepper(1, time.Unix(0, 0)), granted: map[string]int{}, refuse: map[string]bool{}, nodes: map[string]kit.Ref{},
+		t: t, step: kit.NewStepper(1, time.Unix(0, 0)), granted: map[string]int{}, taken: map[string]model.Resources{}, refuse: map[string]bool{}, nodes: map[string]kit.Ref{},
 	}
 	b.sys = kit.New(kit.Config{Name: "test", Stepper: b.step})
 	b.env = &msg.Env{Cell: "test", Epoch: 1, IDs: msg.NewIDs(1, 1), Limits: msg.DefaultLimits()}
@@ -100,6 +101,9 @@ func (b *bench) node(id string, slots int64, held ...msg.HeldStage) {
 			}
 			b.granted[id+"/"+m.ID.Name] += len(m.Slots)
 			b.order = append(b.order, m.ID.Name)
+			for range m.Slots {
+				b.taken[m.ID.Name] = b.taken[m.ID.Name].Add(m.Each)
+			}
 			held = append(held, msg.HeldStage{Stage: m.Stage, Each: m.Each, Count: len(m.Slots)})
 			b.sys.Tell(b.placer, &msg.Reserved{Node: model.NodeID(id), Serial: m.Serial})
 		case *msg.ViewRequest:

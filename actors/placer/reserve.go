@@ -289,9 +289,11 @@ func (p *pass) refresh(nd *node) {
 	nd.ends, nd.next = true, backfill.Never
 	for _, e := range list {
 		nd.next = min(nd.next, e.at)
-		for range e.h.slots.Count {
-			id++
-			p.waits.timeline.Add(n, id, backfill.Of(e.h.slots.Each), e.at)
+		for _, slots := range e.h.sizes {
+			for range slots.Count {
+				id++
+				p.waits.timeline.Add(n, id, backfill.Of(slots.Each), e.at)
+			}
 		}
 	}
 }

@@ -90,14 +90,14 @@ func (a *Actor) indexSlots(nd *node, stage model.StageID) {
 		return
 	}
 	if d.victim < 0 {
-		s := preempt.Stage{Priority: model.Priority{Band: model.Production}, Queue: -1, Each: v.vector(h.slots.Each, h.slots.Extra)}
+		s := preempt.Stage{Priority: model.Priority{Band: model.Production}, Queue: -1, Each: v.vector(h.sizes[0].Each, h.sizes[0].Extra)}
 		if d.Plan != nil {
 			s.Priority, s.Queue, s.Evictable = d.Priority, int32(d.queue.part), d.evictable()
 		}
 		d.victim = v.AddStage(s)
 		v.stages[d.victim] = stage
 	}
-	if now := max(h.slots.Count-h.leaving, 0); now != h.indexed && v.Put(preempt.NodeIndex(nd.index), d.victim, now-h.indexed, h.serial) {
+	if now := max(h.count-h.leaving, 0); now != h.indexed && v.Put(preempt.NodeIndex(nd.index), d.victim, now-h.indexed, h.serial) {
 		h.indexed = now
 	}
 }

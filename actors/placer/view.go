@@ -41,7 +41,11 @@ type node struct {
 
 // held is the slots of one stage on one node.
 type held struct {
-	slots place.Slots // what they take; Count of them
+	// sizes are the slots by what each takes: of one size, unless the stage was changed while it held some. count is the
+	// number of all.
+	sizes []place.Slots
+	one   [1]place.Slots // what sizes lies in while it is one
+	count int
 	// serial grows from grant to grant.
 	serial uint64
 	// leaving are those that the job was asked to give up, indexed those that preemption knows of.
@@ -66,13 +70,11 @@ func (a *Actor) take(ctx *kit.Context, nd *node, d *demand, slots place.Slots, s
 func (a *Actor) add(ctx *kit.Context, nd *node, d *demand, slots place.Slots, since int64) {
 	h := nd.held[d.Stage]
 	if h == nil {
-		h = &held{slots: slots, span: span{end: backfill.Never}}
-		h.slots.Devices = slices.Clone(slots.Devices)
+		h = &held{span: span{end: backfill.Never}}
+		h.sizes = h.one[:0]
 		nd.held[d.Stage] = h
-	} else {
-		h.slots.Count += slots.Count
-		h.slots.Devices = append(h.slots.Devices, slots.Devices...)
 	}
+	h.add(slots)
 	a.serial++
 	h.serial = a.serial
 	d.held += uint64(slots.Count)
@@ -84,9 +86,10 @@ func (a *Actor) add(ctx *kit.Context, nd *node, d *demand, slots place.Slots, si
 	a.settle(ctx, d)
 }
 
-// give takes slots off a node, with these devices if it is known which. Up to so many of them may have been evicted.
-func (a *Actor) give(ctx *kit.Context, nd *node, stage model.StageID, n int, devices [][]model.DeviceShare, evicted int) {
-	if d := a.sub(nd, stage, n, devices); d != nil {
+// give takes slots of one size off a node, with their devices if it is known which. Up to so many of them may have been
+// evicted.
+func (a *Actor) give(ctx *kit.Context, nd *node, stage model.StageID, slots place.Slots, evicted int) {
+	if d := a.sub(nd, stage, slots); d != nil {
 		a.vacated(ctx, nd, stage, evicted)
 		a.settle(ctx, d)
 		a.gain(ctx)
@@ -94,38 +97,69 @@ func (a *Actor) give(ctx *kit.Context, nd *node, stage model.StageID, n int, dev
 }
 
 // sub is the opposite of take; it returns the demand, or nil if the node holds nothing of the stage.
-func (a *Actor) sub(nd *node, stage model.StageID, n int, devices [][]model.DeviceShare) *demand {
+func (a *Actor) sub(nd *node, stage model.StageID, slots place.Slots) *demand {
 	h, d := nd.held[stage], a.demands[stage]
 	if h == nil || d == nil {
 		return nil
 	}
-	gone := h.slots
-	gone.Count = min(n, h.slots.Count)
-	gone.Devices = h.without(devices, gone.Count)
-	h.slots.Count -= gone.Count
+	gone := h.sub(slots)
 	d.held -= uint64(gone.Count)
 	nd.ends = false
 	a.fleet.Give(d.slots, nd.index, gone)
 	a.indexSlots(nd, stage)
-	if h.slots.Count == 0 {
+	if h.count == 0 {
 		delete(nd.held, stage)
 		a.waits.count(&h.span, -1)
 	}
 	return d
 }
 
+// size finds the slots that take so much each; -1 if there are none.
+func (h *held) size(each model.Resources) int {
+	return slices.IndexFunc(h.sizes, func(s place.Slots) bool { return s.Each == each })
+}
+
+func (h *held) add(slots place.Slots) {
+	h.count += slots.Count
+	i := h.size(slots.Each)
+	if i < 0 {
+		slots.Devices = slices.Clone(slots.Devices)
+		h.sizes = append(h.sizes, slots)
+		return
+	}
+	h.sizes[i].Count += slots.Count
+	h.sizes[i].Devices = append(h.sizes[i].Devices, slots.Devices...)
+}
+
+// sub takes slots of one size away, as many as there are, and returns them.
+func (h *held) sub(slots place.Slots) (gone place.Slots) {
+	i := h.size(slots.Each)
+	if i < 0 {
+		return place.Slots{}
+	}
+	s := &h.sizes[i]
+	gone = *s
+	gone.Count = min(slots.Count, s.Count)
+	gone.Devices = without(s, slots.Devices, gone.Count)
+	h.count -= gone.Count
+	if s.Count -= gone.Count; s.Count == 0 {
+		h.sizes = slices.Delete(h.sizes, i, i+1)
+	}
+	return gone
+}
+
 // without takes the devices of n slots out of what is held: those that are named, else the last.
-func (h *held) without(named [][]model.DeviceShare, n int) (gone [][]model.DeviceShare) {
+func without(s *place.Slots, named [][]model.DeviceShare, n int) (gone [][]model.DeviceShare) {
 	for _, devices := range named {
-		if i := slices.IndexFunc(h.slots.Devices, func(o []model.DeviceShare) bool { return slices.Equal(o, devices) }); i >= 0 && n > 0 {
-			gone = append(gone, h.slots.Devices[i])
-			h.slots.Devices = slices.Delete(h.slots.Devices, i, i+1)
+		if i := slices.IndexFunc(s.Devices, func(o []model.DeviceShare) bool { return slices.Equal(o, devices) }); i >= 0 && n > 0 {
+			gone = append(gone, s.Devices[i])
+			s.Devices = slices.Delete(s.Devices, i, i+1)
 			n--
 		}
 	}
-	last := max(len(h.slots.Devices)-n, 0)
-	gone = append(gone, h.slots.Devices[last:]...)
-	h.slots.Devices = h.slots.Devices[:last]
+	last := max(len(s.Devices)-n, 0)
+	gone = append(gone, s.Devices[last:]...)
+	s.Devices = s.Devices[:last]
 	return gone
 }
 
@@ -149,12 +183,12 @@ func (a *Actor) reserved(ctx *kit.Context, m *msg.Reserved) {
 	p, lost := nd.pending[i], nd.pending[:i]
 	nd.pending = slices.Clone(nd.pending[i+1:])
 	for _, p := range lost { // a node answers in order, unless it failed over one
-		a.give(ctx, nd, p.stage, p.slots.Count, p.slots.Devices, 0)
+		a.give(ctx, nd, p.stage, p.slots, 0)
 	}
 	if m.Refused == 0 {
 		return
 	}
-	a.give(ctx, nd, p.stage, m.Refused, nil, 0)
+	a.give(ctx, nd, p.stage, place.Slots{Each: p.slots.Each, Count: m.Refused}, 0)
 	nd.doubted = true
 	a.fleet.SetSchedulable(nd.id, false)
 	a.askView(ctx, nd)
@@ -180,7 +214,7 @@ func (a *Actor) freed(ctx *kit.Context, m *msg.Freed) {
 		kept := d.held - min(d.held, uint64(m.Count))
 		d.Target = max(d.Target-min(d.Target, uint64(m.Unused)), min(d.Target, kept))
 	}
-	a.give(ctx, nd, m.Stage, m.Count, m.Devices, m.Yielded)
+	a.give(ctx, nd, m.Stage, place.Slots{Each: m.Each, Count: m.Count, Devices: m.Devices}, m.Yielded)
 }
 
 // view replaces what the placer thought of a node by what the node says, and adds the reserves it had not seen yet.
@@ -192,8 +226,11 @@ func (a *Actor) view(ctx *kit.Context, m *msg.NodeView) {
 	before := map[model.StageID]int{}
 	if nd != nil {
 		for _, stage := range sortedStages(nd.held) {
-			before[stage] = nd.held[stage].slots.Count
-			a.sub(nd, stage, before[stage], nil)
+			before[stage] = nd.held[stage].count
+			for _, slots := range slices.Clone(nd.held[stage].sizes) {
+				slots.Devices = nil
+				a.sub(nd, stage, slots)
+			}
 		}
 		nd.pending = slices.DeleteFunc(nd.pending, func(p pending) bool { return m.Gone || p.serial <= m.Through })
 	}
@@ -250,7 +287,7 @@ func (a *Actor) compare(ctx *kit.Context, nd *node, before map[model.StageID]int
 	for stage, n := range before { //order: each for itself
 		now := 0
 		if h := nd.held[stage]; h != nil {
-			now = h.slots.Count
+			now = h.count
 		}
 		if n > now {
 			a.vacated(ctx, nd, stage, n-now)
