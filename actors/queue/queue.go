@@ -41,7 +41,7 @@ type Actor struct {
 	live    int
 	counts  tally               // of the live jobs
 	jobs    map[string]*entry   // newest job of each name
-	owners  map[string][]*entry // live jobs that have said what they want, by owner and uid
+	owners  map[string][]*entry // jobs that wait for their first slots, by owner and uid
 	keys    map[string]*v1.JobKey
 	dirty   bool
 	told    time.Time // when the supervisor was last told
@@ -57,9 +57,9 @@ type entry struct {
 	want    *msg.Want
 	sorted  []model.Label     // of the job
 	allowed map[uint32]uint64 // what the placer was last told, by stage
-	// predicted is what it was told of how long an attempt runs; owner is where the job stands in owners, "" if nowhere.
+	// predicted is what it was told of how long an attempt runs; waits says that the job stands in owners.
 	predicted map[uint32]time.Duration
-	owner     string
+	waits     bool
 }
 
 // untold is no target: what the placer was told must be said again.
@@ -109,6 +109,7 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 			a.counts.sub(e.summary.GetCounts())
 			e.summary = m.Summary
 			a.counts.add(e.summary.GetCounts())
+			a.stand(e)
 			a.changed(ctx)
 		}
 	case *msg.JobEnded:
@@ -270,9 +271,9 @@ func (a *Actor) jobEnded(ctx *kit.Context, m *msg.JobEnded) {
 	e.summary = m.Summary
 	if e.live {
 		a.counts.sub(old.GetCounts())
-		a.disown(e)
-		a.learn(ctx, e, m.Runs)
 		e.live = false
+		a.stand(e)
+		a.learn(ctx, e, m.Runs)
 		a.live--
 		e.want = nil
 		a.demand(ctx, e, 0)
@@ -296,7 +297,7 @@ func (a *Actor) want(ctx *kit.Context, m *msg.Want) {
 		}
 	}
 	e.want = m
-	a.owned(e)
+	a.stand(e)
 	if a.spec.GetMaxSlots() > 0 {
 		a.allot(ctx)
 		return

@@ -13,27 +13,25 @@ import (
 // renewMax bounds the jobs of one owner that are predicted anew when a run of that owner has ended: those that came first.
 const renewMax = 256
 
-// owned puts a job among those of its owner, when it says for the first time what it wants.
-func (a *Actor) owned(e *entry) {
-	if plan := e.want.Plan; e.owner == "" && plan != nil && !plan.Service {
-		e.owner = plan.Owner
-		list := a.owners[e.owner]
-		i, _ := slices.BinarySearchFunc(list, e.uid, func(o *entry, uid model.UID) int { return cmp.Compare(o.uid, uid) })
-		a.owners[e.owner] = slices.Insert(list, i, e)
-	}
-}
-
-// disown takes a job that has ended out again.
-func (a *Actor) disown(e *entry) {
-	list := a.owners[e.owner]
-	if i := slices.Index(list, e); i >= 0 {
-		list = slices.Delete(list, i, i+1)
-	}
-	if len(list) == 0 {
-		delete(a.owners, e.owner)
+// stand puts a job among those of its owner that wait, or takes it out when it holds slots, has ended, or wants nothing: as
+// its queue knows, which hears of it soon.
+func (a *Actor) stand(e *entry) {
+	waits := e.live && e.want != nil && e.want.Plan != nil && !e.want.Plan.Service && e.summary.GetCounts().GetSlots() == 0
+	if waits == e.waits || e.want == nil || e.want.Plan == nil {
 		return
 	}
-	a.owners[e.owner] = list
+	e.waits = waits
+	owner := e.want.Plan.Owner
+	list := a.owners[owner]
+	i, _ := slices.BinarySearchFunc(list, e.uid, func(o *entry, uid model.UID) int { return cmp.Compare(o.uid, uid) })
+	if waits {
+		list = slices.Insert(list, i, e)
+	} else {
+		list = slices.Delete(list, i, i+1)
+	}
+	if a.owners[owner] = list; len(list) == 0 {
+		delete(a.owners, owner)
+	}
 }
 
 // renew tells the placer what is expected now of an owner's jobs that are like one of which a run has ended: that what is
