@@ -25,10 +25,10 @@ type fleet struct {
 	agents map[string]*agent
 	list   []*agent // in the order in which they joined
 	ends   ends
-	serial uint64
-	// quiet keeps agents from saying anything until speak.
-	quiet bool
-	wrong error // the first thing that must never happen
+	// slow keeps agents from giving slots back until hurry.
+	slow  bool
+	late  []*agent // those that have slots to give back
+	wrong error    // the first thing that must never happen
 }
 
 // agent is one machine and its ledger.
@@ -46,7 +46,7 @@ type agent struct {
 	templates map[model.StageID]*v1.Template
 	gone      bool // the machine is no part of the cell any more
 	changes   []*v1.Change
-	waits     bool // something is held back
+	freed     []*v1.Change // slots that are given back later
 }
 
 // slot is what one slot holds: at most one attempt that runs.
@@ -62,8 +62,10 @@ type slot struct {
 type end struct {
 	at time.Time
 	// limit says that its user has stated just this time: nobody is surprised by it. Such ends come first.
-	limit  bool
-	serial uint64
+	limit bool
+	// since is when it began; of those that began at one moment the slot that was granted first comes first.
+	since  time.Time
+	number uint64
 	agent  *agent
 	slot   *slot
 	fence  uint64
@@ -79,7 +81,10 @@ func (e ends) Less(i, j int) bool {
 	if e[i].limit != e[j].limit {
 		return e[i].limit
 	}
-	return e[i].serial < e[j].serial
+	if !e[i].since.Equal(e[j].since) {
+		return e[i].since.Before(e[j].since)
+	}
+	return e[i].number < e[j].number
 }
 func (e ends) Swap(i, j int) { e[i], e[j] = e[j], e[i] }
 func (e *ends) Push(v any)   { *e = append(*e, v.(end)) }
@@ -158,11 +163,6 @@ func (f *fleet) flush(a *agent, always bool) {
 	if len(a.changes) == 0 && !always {
 		return
 	}
-	if f.quiet {
-		a.waits = true
-		return
-	}
-	a.waits = false
 	m := &v1.FromAgent{Node: a.info.GetId(), Epoch: a.epoch, Session: a.session, Ack: a.taken, Changes: a.changes}
 	if len(a.changes) > 0 {
 		m.First = a.pushed + 1
@@ -213,9 +213,10 @@ func (f *fleet) launch(a *agent, l *v1.Launch) {
 	f.say(a, s, v1.AttemptPhase_ATTEMPT_PHASE_RUNNING, "")
 	f.began(a, s)
 	if d := f.length(t, l); d >= 0 {
-		f.serial++
 		stated, err := time.ParseDuration(t.GetSpec().GetDuration())
-		heap.Push(&f.ends, end{s.since.Add(d), err == nil && d >= stated, f.serial, a, s, l.GetFence()})
+		heap.Push(&f.ends, end{
+			at: s.since.Add(d), limit: err == nil && d >= stated, since: s.since, number: l.GetSlot(), agent: a, slot: s, fence: l.GetFence(),
+		})
 	}
 }
 
@@ -245,7 +246,15 @@ func (f *fleet) release(a *agent, r *v1.ReleaseSlot) {
 			}
 		}
 	}
-	a.changes = append(a.changes, &v1.Change{Kind: &v1.Change_Released{Released: &v1.SlotReleased{Slot: r.GetSlot()}}})
+	change := &v1.Change{Kind: &v1.Change_Released{Released: &v1.SlotReleased{Slot: r.GetSlot()}}}
+	if !f.slow {
+		a.changes = append(a.changes, change)
+		return
+	}
+	if a.freed == nil {
+		f.late = append(f.late, a)
+	}
+	a.freed = append(a.freed, change)
 }
 
 // stop ends an attempt; a program that is asked to stop is taken to do so at once.
@@ -271,14 +280,15 @@ func (f *fleet) say(a *agent, s *slot, phase v1.AttemptPhase, reason string) {
 	a.changes = append(a.changes, &v1.Change{Kind: &v1.Change_Attempt{Attempt: state}})
 }
 
-// speak lets agents say what they have held back: each all of it at once.
-func (f *fleet) speak() {
-	f.quiet = false
-	for _, a := range f.list {
-		if a.waits {
-			f.flush(a, true)
-		}
+// hurry lets agents give back the slots that they have not given back yet: each all of them at once.
+func (f *fleet) hurry() {
+	f.slow = false
+	for _, a := range f.late {
+		a.changes = append(a.changes, a.freed...)
+		a.freed = nil
+		f.flush(a, false)
 	}
+	f.late = f.late[:0]
 }
 
 // next is when the next attempt ends; false if none will.

@@ -130,31 +130,34 @@ func (p *player) inTime(ctx context.Context) error {
 	}
 }
 
-// limits lets the attempts end together that end now at their stated limit: their slots are free at one time.
+// limits lets the attempts end that end now at their stated limit: their slots are free at one time.
 func (p *player) limits(now time.Time) error {
 	f := p.world.fleet
 	for at, more := f.next(); more && !at.After(now) && f.ends[0].limit; at, more = f.next() {
-		f.endNext()
+		if err := p.end(); err != nil {
+			return err
+		}
 	}
-	return p.release()
+	f.hurry()
+	return p.world.settle()
 }
 
-// release lets everything happen that follows from ends. The machines are slower than the master here: slots come back
-// when all know of the ends.
-func (p *player) release() error {
-	p.world.fleet.quiet = true
-	if err := p.world.settle(); err != nil {
-		return err
-	}
-	p.world.fleet.speak()
+// end lets one attempt end. The machines are slower than the master here: its slot comes back when all know of the end.
+func (p *player) end() error {
+	p.world.fleet.slow = true
+	p.world.fleet.endNext()
 	return p.world.settle()
 }
 
 // ends lets the attempts end that end by now, one by one.
 func (p *player) ends(ctx context.Context, now time.Time) error {
-	for at, more := p.world.fleet.next(); more && !at.After(now); at, more = p.world.fleet.next() {
-		p.world.fleet.endNext()
-		if err := p.release(); err != nil {
+	f := p.world.fleet
+	for at, more := f.next(); more && !at.After(now); at, more = f.next() {
+		if err := p.end(); err != nil {
+			return err
+		}
+		f.hurry()
+		if err := p.world.settle(); err != nil {
 			return err
 		}
 		if err := p.step(ctx); err != nil {
