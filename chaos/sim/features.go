@@ -61,7 +61,7 @@ func (m *machine) alter() {
 		info.Attributes["zone"] = fmt.Sprintf("z%d", w.more.IntN(3))
 		info.Packages = nil
 	}
-	m.info = info
+	m.info, m.altered = info, true
 	w.say("agent", "%s comes back with devices %v, custom %v, ports %d to %d, zone %s", m.id, info.Devices, info.Custom, info.PortFrom, info.PortTo, info.Attributes["zone"])
 }
 

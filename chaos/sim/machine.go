@@ -20,6 +20,7 @@ type machine struct {
 	boots    int
 	info     *v1.NodeInfo
 	home     *v1.NodeInfo // what it is at first, and when the world has healed
+	altered  bool         // it has been something else
 	capacity model.Resources
 	slots    map[uint64]*slot
 	ledger   platter

@@ -48,6 +48,9 @@ func (m *machine) checkExtra(s *slot) {
 			w.fail(PortsUnique, "port %d of %s is held by %d slots, one of them of job %d stage %d", n, m.id, ports[n], s.task.JobUID, s.task.Stage)
 		}
 	}
+	if m.altered {
+		return // what was admitted before is held, and may begin now
+	}
 	for _, name := range sortedKeys(x.Custom) {
 		w.did(DevicesHeld)
 		if has := m.info.Custom[name]; units[name] > has {

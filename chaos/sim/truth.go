@@ -367,6 +367,8 @@ func (t *truth) heard(tr kit.Trace) {
 	switch m := tr.Message.(type) {
 	case kit.Started:
 		t.lives[tr.Actor] = m.Incarnation
+	case kit.Stopping:
+		delete(t.lives, tr.Actor) // its supervisor makes others
 	case kit.Crash:
 		t.crashed(tr, m)
 	case *msg.Granted:
