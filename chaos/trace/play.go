@@ -257,6 +257,6 @@ func (p *player) report() (*Report, error) {
 		}
 	}
 	r.Packing = p.rec.packing(p.world.fleet.list)
-	r.Seed, r.Nodes, r.Steps = p.o.Seed, len(p.w.Nodes), p.world.step.Steps()
+	r.Seed, r.Nodes, r.Left, r.Steps = p.o.Seed, len(p.w.Nodes), p.w.Left, p.world.step.Steps()
 	return r, nil
 }

@@ -14,6 +14,8 @@ type Report struct {
 	Policy string `json:"policy,omitempty"`
 	Seed   uint64 `json:"seed"`
 	Nodes  int    `json:"nodes"`
+	// Left is how many jobs of the source cannot be played: they have no run time, or ask for more than there is.
+	Left int `json:"left_out"`
 	// SpanS is the time from the first arrival to the last end, or to when nothing more happened.
 	SpanS float64 `json:"span_s"`
 	// Resources that the machines have.

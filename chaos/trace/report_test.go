@@ -56,6 +56,25 @@ func TestS27_WaitsAreThoseOfAQueueInFrontOfOneMachine(t *testing.T) {
 	}
 }
 
+// Work of a higher priority takes the room of lower work, which waits again; both is told, with the rule.
+func TestB39_EvictionsAreCountedByRuleAndByQueue(t *testing.T) {
+	w := &Workload{Nodes: []*v1.NodeInfo{{Id: "n", CpuMilli: 4000, MemoryBytes: 8 << 30, Drivers: []string{"process"}}}}
+	low, high := batch("low", 4, "10m"), batch("high", 3, "10m")
+	low.Band, high.Band, high.Queue = "free", "production", "web"
+	w.Jobs = []Job{{At: 0, Run: 10 * time.Minute, Spec: low}, {At: time.Minute, Run: 10 * time.Minute, Spec: high}}
+	r := play(t, w, Options{})
+	if r.Evictions["priority"] != 3 || r.All.Evicted != 3 || r.All.Ended != 7 || r.All.Waiting != 0 {
+		t.Errorf("evictions %v, all %+v", r.Evictions, r.All)
+	}
+	if q := r.Queues[0]; q.Queue != "default" || q.Evicted != 3 {
+		t.Errorf("%+v", q)
+	}
+	// Three of the low ones begin anew when the high ones have ended after eleven minutes, and take ten more.
+	if q := r.Queues[1]; q.Queue != "web" || q.Wait.Max > 1 || r.SpanS < 1260 || r.SpanS > 1275 {
+		t.Errorf("%+v over %v s", q, r.SpanS)
+	}
+}
+
 // drawMachines draws machines and what they hold, so that nothing holds too much.
 func drawMachines(rng *rand.Rand) ([]machine, []shape, []placed) {
 	shapes := make([]shape, 2+rng.IntN(4))

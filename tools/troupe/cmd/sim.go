@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -74,6 +75,9 @@ several joined by a comma say more than one thing: easy,bestfit.
 	return c
 }
 
+// gcPercent lets a play, which leaves much behind and holds little, collect garbage less often.
+const gcPercent = 400
+
 // traceAnswer is what troupe sim trace shows to programs.
 type traceAnswer struct {
 	Format string `json:"format"`
@@ -104,6 +108,7 @@ func (a *App) simTrace(cmd *cobra.Command, f traceFlags) error {
 	}
 	options.Seed = f.seed
 	done := a.simProgress(&options.Progress)
+	defer debug.SetGCPercent(debug.SetGCPercent(gcPercent))
 	began := time.Now()
 	r, err := trace.Play(cmd.Context(), w, options)
 	done()
@@ -158,6 +163,9 @@ func drawTrace(p *view.Page, a traceAnswer) {
 		[2]string{"nodes", view.Count(r.Nodes)}, [2]string{"time", view.Span(time.Duration(r.SpanS * float64(time.Second)))},
 		[2]string{"played in", fmt.Sprintf("%s, %s messages", view.Span(time.Duration(a.WallS*float64(time.Second))), view.Count(r.Steps))},
 	)
+	if r.Left > 0 {
+		p.Line("%s jobs of the log cannot be played: they have no run time, or ask for more than there is", view.Count(r.Left))
+	}
 	p.Line("")
 	t := view.NewTable("resource", ">used on average", ">at most", ">at the end", ">stranded")
 	for _, x := range r.Resources {
