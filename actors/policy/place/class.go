@@ -259,6 +259,7 @@ func (c *class) forget(n NodeIndex) {
 	c.drop(n)
 	c.passes[n>>6] &^= 1 << (n & 63)
 	c.liked[n>>6] &^= 1 << (n & 63)
+	c.best = slices.DeleteFunc(c.best, func(b scored) bool { return b.node == n })
 	for _, d := range c.domains {
 		d.passes[d.of[n]]--
 		d.changes++

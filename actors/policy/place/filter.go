@@ -197,7 +197,7 @@ func (r roomFilter) short(f *Fleet, n NodeIndex) int64 { return r.need - f.rows[
 func (r roomFilter) refusal(f *Fleet, _ *Stage, nodes []NodeIndex) string {
 	small, most := 0, int64(0)
 	for _, n := range nodes {
-		if f.capacity[n][r.dimension] < r.need {
+		if f.Capacity(n)[r.dimension] < r.need {
 			small++
 		}
 		most = max(most, f.rows[n].free[r.dimension])
@@ -214,7 +214,7 @@ func (r roomFilter) remedy(f *Fleet, _ *Stage, n NodeIndex) string {
 	switch {
 	case short < r.need:
 		return fmt.Sprintf("with %s less %s", r.amount(short), r.name())
-	case f.capacity[n][r.dimension] >= r.need:
+	case f.Capacity(n)[r.dimension] >= r.need:
 		return fmt.Sprintf("with %s of %s freed there", r.amount(short), r.name())
 	}
 	return fmt.Sprintf("with %s more %s there", r.amount(short), r.name())

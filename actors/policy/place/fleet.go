@@ -49,15 +49,14 @@ type Options struct {
 type Fleet struct {
 	options Options
 	// Columns, by NodeIndex.
-	ids      []model.NodeID
-	rows     []row
-	capacity []model.Resources
-	extras   []*extra
-	nodes    []node
-	sizes    *column[model.Resources]
-	scales   []scale // by number of the size
-	drivers  *column[[]string]
-	taints   *column[[]Taint]
+	ids     []model.NodeID
+	rows    []row
+	extras  []*extra
+	nodes   []node
+	sizes   *column[model.Resources]
+	scales  []scale // by number of the size
+	drivers *column[[]string]
+	taints  *column[[]Taint]
 
 	attributes attributeColumns
 	index      map[model.NodeID]NodeIndex
@@ -104,7 +103,6 @@ func (f *Fleet) Put(id model.NodeID, what Node) NodeIndex {
 	for i, amount := range what.Capacity {
 		what.Capacity[i] = min(max(amount, 0), model.MaxAmount)
 	}
-	f.capacity[n] = what.Capacity
 	f.rows[n].free = what.Capacity.Sub(held)
 	f.setSize(n, what.Capacity)
 	fresh := extraOf(&what)
@@ -194,7 +192,7 @@ func (f *Fleet) vacancy() NodeIndex {
 	if n == MaxNodes {
 		return NoNode
 	}
-	f.ids, f.rows, f.capacity = append(f.ids, ""), append(f.rows, row{}), append(f.capacity, model.Resources{})
+	f.ids, f.rows = append(f.ids, ""), append(f.rows, row{})
 	f.extras, f.nodes = append(f.extras, nil), append(f.nodes, node{})
 	f.setSize(NodeIndex(n), model.Resources{})
 	f.drivers.set(NodeIndex(n), nil, false)
@@ -223,7 +221,7 @@ func (f *Fleet) Remove(id model.NodeID) bool {
 	delete(f.index, id)
 	delete(f.holds, n)
 	f.ids[n], f.nodes[n], f.extras[n] = "", node{}, nil
-	f.capacity[n], f.rows[n] = model.Resources{}, row{version: f.rows[n].version}
+	f.rows[n] = row{version: f.rows[n].version, size: f.rows[n].size}
 	f.setSize(n, model.Resources{})
 	f.classify(n)
 	f.vacant = append(f.vacant, n)
@@ -248,12 +246,12 @@ func (f *Fleet) Take(s *Stage, n NodeIndex, slots Slots) {
 	}
 	free := &f.rows[n].free
 	for i, each := range slots.Each {
-		free[i] = max(free[i]-times(each, slots.Count), f.capacity[n][i]-maxHeld)
+		free[i] = max(free[i]-times(each, slots.Count), -maxHeld)
 	}
-	if f.extras[n] == nil && slots.Extra != nil {
-		f.extras[n] = &extra{}
-	}
-	if f.extras[n] != nil {
+	if slots.Extra != nil || slots.Devices != nil {
+		if f.extras[n] == nil {
+			f.extras[n] = &extra{}
+		}
 		f.extras[n].shift(&slots, 1)
 	}
 	f.rows[n].version++
@@ -269,11 +267,11 @@ func (f *Fleet) Give(s *Stage, n NodeIndex, slots Slots) {
 	if !f.live(n) || slots.Count <= 0 {
 		return
 	}
-	free := &f.rows[n].free
+	free, capacity := &f.rows[n].free, f.Capacity(n)
 	for i, each := range slots.Each {
-		free[i] = min(free[i]+times(each, slots.Count), f.capacity[n][i])
+		free[i] = min(free[i]+times(each, slots.Count), capacity[i])
 	}
-	if f.extras[n] != nil {
+	if (slots.Extra != nil || slots.Devices != nil) && f.extras[n] != nil {
 		f.extras[n].shift(&slots, -1)
 	}
 	f.note(n, false)
@@ -312,10 +310,10 @@ func (f *Fleet) Node(n NodeIndex) *Node { return &f.nodes[n].Node }
 func (f *Fleet) Schedulable(n NodeIndex) bool { return f.rows[n].up }
 
 // Capacity is all that a node has.
-func (f *Fleet) Capacity(n NodeIndex) model.Resources { return f.capacity[n] }
+func (f *Fleet) Capacity(n NodeIndex) model.Resources { return f.sizes.values[f.rows[n].size] }
 
 // Held is what slots hold on a node.
-func (f *Fleet) Held(n NodeIndex) model.Resources { return f.capacity[n].Sub(f.rows[n].free) }
+func (f *Fleet) Held(n NodeIndex) model.Resources { return f.Capacity(n).Sub(f.rows[n].free) }
 
 // Free is what a node has left; negative where it holds more than it has.
 func (f *Fleet) Free(n NodeIndex) model.Resources { return f.rows[n].free }

@@ -139,7 +139,7 @@ func (f *Fleet) piles() (high, low []pile) {
 func (f *Fleet) kinds() []nodes {
 	counts := map[model.Resources]int64{}
 	for n := range f.Nodes() {
-		counts[f.capacity[n]]++
+		counts[f.Capacity(n)]++
 	}
 	var list []nodes
 	for capacity, count := range counts { //order: sorted below

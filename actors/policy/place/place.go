@@ -201,7 +201,7 @@ func (f *Fleet) keepScores(c *class) {
 func (f *Fleet) draw(s *Stage, c *class, short bool, k *choice) {
 	for i := 0; i < len(c.best); {
 		b := &c.best[i]
-		if c.passed(b.node) && f.feasible(s, c, b.node, short) {
+		if f.feasible(s, c, b.node, short) {
 			if b.version != f.rows[b.node].version || f.options.NoCache {
 				*b = scored{b.node, f.rows[b.node].version, f.score(c, b.node)}
 			}

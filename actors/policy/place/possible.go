@@ -29,7 +29,7 @@ func (f *Fleet) emptyRoom(c *class, n NodeIndex) int64 {
 	most := int64(model.MaxInstances)
 	for i, need := range c.need {
 		if need > 0 {
-			most = min(most, f.capacity[n][i]/need)
+			most = min(most, f.Capacity(n)[i]/need)
 		}
 	}
 	if c.extra == nil {

@@ -17,7 +17,7 @@ func (f *Fleet) Totals() Totals {
 		}
 		held := f.Held(n)
 		for i := range t.Capacity {
-			t.Capacity[i] = addSaturating(t.Capacity[i], f.capacity[n][i])
+			t.Capacity[i] = addSaturating(t.Capacity[i], f.Capacity(n)[i])
 			t.Held[i] = addSaturating(t.Held[i], held[i])
 		}
 	}
