@@ -27,6 +27,7 @@ type demand struct {
 	// victim is its number where preemption knows it, -1 else; ran what was counted as running of it.
 	victim preempt.StageIndex
 	ran    int64
+	spared bool // nothing more of it may be evicted now
 
 	// As long as it waits: its line and its place there, how it is ordered, since when it waits.
 	line  *line
@@ -81,7 +82,7 @@ func (a *Actor) settle(ctx *kit.Context, d *demand) {
 	}
 	a.trim(ctx, d)
 	a.account(d)
-	a.limitVictim(d)
+	a.limitVictim(ctx, d)
 	waits := d.classed && d.outstanding() > 0
 	switch {
 	case waits && d.line == nil:

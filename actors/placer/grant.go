@@ -46,6 +46,9 @@ func (a *Actor) grant(ctx *kit.Context) {
 	}
 	p.unpark()
 	a.levels = slices.DeleteFunc(a.levels, func(l *level) bool { return len(l.lines) == 0 })
+	if p.firmWaits && p.budget < grantsMax {
+		a.gain(ctx)
+	}
 	if !p.open() || p.beside && p.budget < grantsMax {
 		a.wake(ctx) // the rest when this actor has answered those who wait
 	}
@@ -102,7 +105,9 @@ func (p *pass) try(l *level, d *demand, n int) (got int) {
 		}
 	}
 	if got < n && room.Yielded > 0 {
-		got += p.preempt(d, n-got)
+		if got += p.preempt(d, n-got); got < n {
+			p.firmWaits = true
+		}
 	}
 	return got
 }

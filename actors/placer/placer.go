@@ -33,7 +33,12 @@ type Actor struct {
 	total    []int64
 	telling  bool // queues will hear what they use
 
-	victims *victims // nil until somebody has to be evicted
+	// quiet is until when nobody is evicted, because not all queues may have said yet what they demand; victims is nil
+	// until somebody has to be.
+	quiet int64
+	// firmWaits says that firm work has waited for loose work of its own queue to be evicted: what is granted may be that.
+	firmWaits bool
+	victims   *victims
 	// running is how many slots are held at each priority.
 	running map[model.Priority]int64
 	// unrest are the nodes with evictions, claims, or to be emptied; ready those whose claims may be redeemed.
@@ -83,13 +88,14 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 			ctx.Tell(a.env.Refs.Nodes, &msg.ViewRequest{})
 			ctx.Tell(a.env.Refs.Queues, &msg.DemandRequest{})
 			ctx.After("views", viewsWait, viewsOver{})
+			a.quiet = ctx.Now().Add(viewsWait).UnixMilli()
 		}
 	case *msg.ViewsComing:
 		a.views += m.Nodes + 1
 		a.wake(ctx)
 	case viewsOver:
 		a.views = 0
-		a.wake(ctx)
+		a.gain(ctx)
 	case *msg.Demand:
 		a.demand(ctx, m)
 	case *msg.QueueReset:

@@ -25,7 +25,7 @@ type claim struct {
 // preempt makes room for slots of a demand that fit nowhere, and returns for how many. Its rights are asked in the order
 // in which policy preempt shows that evictions come to an end.
 func (p *pass) preempt(d *demand, n int) (claimed int) {
-	if n = min(n, p.evictions); n <= 0 || d.Job == nil || d.picky() && len(d.claims) > 0 {
+	if n = min(n, p.evictions); n <= 0 || p.now < p.quiet || d.Job == nil || d.picky() && len(d.claims) > 0 {
 		return 0
 	}
 	if d.picky() && !d.Plan.Gang {

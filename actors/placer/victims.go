@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/policy/place"
 	"github.com/troupe-sched/troupe/actors/policy/preempt"
@@ -102,11 +103,18 @@ func (a *Actor) indexSlots(nd *node, stage model.StageID) {
 	}
 }
 
-// limitVictim tells preemption how many slots of a stage may be evicted.
-func (a *Actor) limitVictim(d *demand) {
-	if a.victims != nil && d.victim >= 0 {
-		a.victims.SetEvictable(d.victim, d.evictable())
+// limitVictim tells preemption how many slots of a stage may be evicted. If some may that might not before, others may
+// have waited for it.
+func (a *Actor) limitVictim(ctx *kit.Context, d *demand) {
+	if a.victims == nil || d.victim < 0 {
+		return
 	}
+	may := d.evictable()
+	a.victims.SetEvictable(d.victim, may)
+	if may > 0 && d.spared {
+		a.gain(ctx)
+	}
+	d.spared = may == 0
 }
 
 // dropVictim forgets a stage that holds nothing any more.
