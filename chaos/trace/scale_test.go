@@ -34,3 +34,24 @@ func TestB38_F44_TenThousandNodesAndJobsAtOnce(t *testing.T) {
 		t.Errorf("%v of the CPU was held at one time, not 0.75", cpu.Peak)
 	}
 }
+
+// A release of one in a hundred of a million instances is ten thousand in one rollout: one job, all begun at once. -short
+// plays a tenth.
+func TestS3_OneRolloutOfTenThousandInstances(t *testing.T) {
+	n := 1000
+	if testing.Short() {
+		n /= 10
+	}
+	w := &Workload{Jobs: []Job{{Run: Forever, Spec: service("release", int64(10*n))}}}
+	for i := range n {
+		w.Nodes = append(w.Nodes, &v1.NodeInfo{
+			Id: fmt.Sprintf("node-%05d", i), CpuMilli: 16_000, MemoryBytes: 64 << 30, Drivers: []string{"process"},
+			Attributes: map[string]string{"rack": fmt.Sprint(i / 40)},
+		})
+	}
+	w.Jobs[0].Spec.Stages[0].Spread = "rack"
+	r := play(t, w, Options{Seed: 1})
+	if a := r.All; a.Begun != uint64(10*n) || a.Waiting != 0 || a.Wait.Max != 0 {
+		t.Errorf("%+v", a)
+	}
+}
