@@ -20,8 +20,10 @@
 // have room (equivalence classes); a class remembers its best candidates with their scores (score cache); and it looks
 // at a few nodes drawn by chance instead of all (relaxed randomisation). Remembering the best of the last draw makes the
 // next draw much better than its size says (Mitzenmacher, Prabhakar, Shah, "Load Balancing with Memory", FOCS 2002).
-// Of many nodes, the chance that the chosen one is not among the best q is at most (1-q)^8; of few (scanned), and in Exact
-// fleets, it is the best. A node is dropped from a class when it is met without room, and comes back when it gains some, so that a class that
+// Of many nodes, the chance that the chosen one is not among the best q is at most (1-q)^8, if neighbours are unlike, for
+// neighbours are drawn together: they lie side by side in memory. Of few nodes (scanned), and in Exact fleets, it is the
+// best. With several rules of full weight about spread, the sum of what they count is the least among the nodes looked at.
+// A node is dropped from a class when it is met without room, and comes back when it gains some, so that a class that
 // finds nothing has nothing: before it says so it has looked at every node.
 //
 // It is pure: no clock, no order of a map, and chance from the Fleet's own seed. Equal calls in equal order give equal

@@ -36,7 +36,7 @@ const (
 	// drawn is how many nodes are drawn by chance for a slot, and remembered how many of the best are kept.
 	drawn, remembered = 8, 4
 	// inARow is how many neighbours are drawn at once: they lie side by side in memory.
-	inARow = 4
+	inARow = 8
 	// drawnMost bounds the draws while drawn nodes turn out to have no room.
 	drawnMost = 4 * drawn
 )
