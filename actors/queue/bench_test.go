@@ -29,6 +29,8 @@ type bench struct {
 	started []*msg.StartJob
 	jobs    map[model.UID]*msg.Want // live jobs say this when they are asked
 	jobRef  kit.Ref
+	shares  map[string]*model.QueuePlan // as the placer was told; nil for a queue that is removed
+	last    map[model.StageID]*msg.Demand
 }
 
 // slowLog holds appends back while slow is set.
@@ -63,6 +65,7 @@ func newBench(t *testing.T, change ...func(*msg.Limits)) *bench {
 	b := &bench{
 		t: t, step: kit.NewStepper(1, time.Unix(1000, 0)), log: &slowLog{Log: memlog.New(memlog.Options{})},
 		targets: map[model.StageID]uint64{}, queues: map[model.StageID]string{}, jobs: map[model.UID]*msg.Want{},
+		shares: map[string]*model.QueuePlan{}, last: map[model.StageID]*msg.Demand{},
 	}
 	state, err := journal.Recover(context.Background(), b.log.Log, nil)
 	if err == nil {
@@ -107,8 +110,11 @@ func newBench(t *testing.T, change ...func(*msg.Limits)) *bench {
 
 func (b *bench) placer(m any, _ kit.Ref) {
 	switch m := m.(type) {
+	case *msg.QueueShare:
+		b.shares[m.Queue] = m.Plan
 	case *msg.Demand:
 		b.demands++
+		b.last[m.Stage] = m
 		b.queues[m.Stage] = m.ID.Queue
 		if b.targets[m.Stage] = m.Target; m.Target == 0 {
 			delete(b.targets, m.Stage)
