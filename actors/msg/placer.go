@@ -55,6 +55,10 @@ type NodeView struct {
 	Through uint64
 }
 
+// NodesAwaited tells the placer, after a master has begun, how many known nodes have yet to say what they hold; none when
+// all have, or their time is over.
+type NodesAwaited struct{ Nodes int }
+
 // HeldStage is how many slots of one size a node holds for a stage: all of them, unless the stage was changed meanwhile.
 type HeldStage struct {
 	Stage model.StageID

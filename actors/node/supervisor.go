@@ -83,6 +83,7 @@ func (s *Supervisor) restore(ctx *kit.Context, m *msg.CellRead) {
 	for _, id := range m.Drained {
 		s.out[id] = outing{until: ctx.Now().Add(outingMax)} // it will say so itself
 	}
+	ctx.Tell(s.env.Refs.Placer, &msg.NodesAwaited{Nodes: len(s.unsynced)})
 	// The nodes give up after Settle; this one is for a node actor that crashes just then.
 	ctx.After("settle", s.env.Settle+s.env.Lost, settleOver{})
 	s.settle(ctx)
@@ -162,6 +163,7 @@ func (s *Supervisor) settle(ctx *kit.Context) {
 	}
 	s.settled = true
 	ctx.Cancel("settle")
+	ctx.Tell(s.env.Refs.Placer, &msg.NodesAwaited{})
 	ctx.Log().Info("all nodes have said what they hold", "nodes", s.children.Len())
 	for _, m := range s.claims {
 		s.claim(ctx, m)

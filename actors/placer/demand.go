@@ -18,6 +18,7 @@ type demand struct {
 	slots   *place.Stage // what and where its slots are
 	classed bool         // slots has the shape that the plan says
 	held    uint64
+	strange bool // it holds slots, and no queue has said yet whose
 	// leaving are slots that its job was asked to give up, claims the room that is being made for it, claimed the slots
 	// in them.
 	leaving, claimed int
@@ -81,6 +82,7 @@ func (a *Actor) settle(ctx *kit.Context, d *demand) {
 		return // it was forgotten
 	}
 	a.trim(ctx, d)
+	a.wonder(ctx, d, d.held > 0 && d.queue == nil)
 	a.account(d)
 	a.limitVictim(ctx, d)
 	waits := d.classed && d.outstanding() > 0

@@ -132,7 +132,7 @@ func (d *demand) before(o *demand) bool {
 // waitsFor says why a demand has not got what its job wants.
 func (a *Actor) waitsFor(e *v1.StageExplain, d *demand, x *place.Explanation) string {
 	switch {
-	case d == nil || a.views != 0:
+	case d == nil || a.views != 0 || a.unsure():
 		return waitsStarting
 	case d.missing() == 0:
 		return waitsMaxSlots

@@ -28,6 +28,9 @@ type pass struct {
 // grant gives out what fits now.
 func (a *Actor) grant(ctx *kit.Context) {
 	a.divide(ctx)
+	if a.unsure() {
+		return
+	}
 	a.passes++
 	p := &pass{
 		Actor: a, ctx: ctx, now: ctx.Now().UnixMilli(), number: a.passes,

@@ -57,6 +57,11 @@ type Actor struct {
 	woken bool // a grant is on its way to this actor itself
 	views int  // views still to come after a restart
 	found []place.Assignment
+
+	// awaited is how many known nodes have yet to say what they hold since the master began, strange how many stages hold
+	// slots of which no queue has said yet that they are its own; patient until this has taken too long.
+	awaited, strange int
+	patient          bool
 }
 
 // grant is the actor's message to itself to go on granting; it travels behind everything else.
@@ -64,6 +69,9 @@ type grant struct{}
 
 // Lane implements kit.Laned.
 func (grant) Lane() kit.Lane { return kit.Bulk }
+
+// patienceOver is the timer that ends the waiting for queues whose work holds slots.
+type patienceOver struct{}
 
 // viewsOver is the timer that ends the waiting for views.
 type viewsOver struct{}
@@ -95,6 +103,12 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.wake(ctx)
 	case viewsOver:
 		a.views = 0
+		a.gain(ctx)
+	case *msg.NodesAwaited:
+		a.awaited = m.Nodes
+		a.gain(ctx)
+	case patienceOver:
+		a.patient = false
 		a.gain(ctx)
 	case *msg.Demand:
 		a.demand(ctx, m)

@@ -221,6 +221,32 @@ func (a *Actor) account(d *demand) {
 	a.accounts.stale = true
 }
 
+// wonder notes whether a stage holds slots without any queue having said that they are its own, as after a restart.
+func (a *Actor) wonder(ctx *kit.Context, d *demand, strange bool) {
+	switch {
+	case d.strange == strange:
+		return
+	case strange:
+		if a.strange++; a.strange == 1 {
+			a.patient = true
+			ctx.After("patience", viewsWait, patienceOver{})
+		}
+	default:
+		if a.strange--; a.strange == 0 {
+			a.patient = false
+			ctx.Cancel("patience")
+			a.gain(ctx)
+		}
+	}
+	d.strange = strange
+}
+
+// unsure reports whether it is not known yet what queues hold, though it matters: then nothing is granted, or a queue would
+// get again what it has. It ends when the nodes and the queues have spoken, and at the latest when their time is over.
+func (a *Actor) unsure() bool {
+	return a.accounts.Limited() && (a.awaited > 0 || a.patient && a.strange > 0)
+}
+
 // inVain reports whether a demand could not be held even in an empty cell. It matters only where something is limited.
 func (a *Actor) inVain(d *demand) bool {
 	if !a.accounts.Limited() || !d.classed {
