@@ -175,14 +175,17 @@ func bump[K comparable, V int | int32 | int64](m map[K]V, k K, by V) {
 	}
 }
 
-// Held is what all slots hold: custom units by name, devices in thousandths by their kind, and PortUnit; nil if nothing.
+// Held is what all slots hold: custom units by name, devices that are still there in thousandths by their kind, and
+// PortUnit; nil if nothing.
 func (h *Holding) Held() map[string]int64 {
 	if h == nil || len(h.custom)+len(h.milli)+len(h.ports) == 0 {
 		return nil
 	}
 	held := maps.Clone(h.custom)
 	for i, n := range h.milli { //order: sums
-		held[h.device(i).GetKind()] += int64(n)
+		if d := h.device(i); d != nil { // else it was taken out under its slot
+			held[d.GetKind()] += int64(n)
+		}
 	}
 	if n := len(h.ports); n > 0 {
 		held[PortUnit] = int64(n)

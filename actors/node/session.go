@@ -236,8 +236,7 @@ func (a *Actor) change(ctx *kit.Context, c *v1.Change) {
 	case *v1.Change_Refused:
 		if sl := a.slots[model.SlotID(k.Refused.GetSlot())]; sl != nil && uint64(sl.fence) == k.Refused.GetFence() {
 			a.batch.refused(sl, k.Refused)
-			a.push(ctx, releaseCommand(sl.id, "launch refused")) // whatever is left of it there
-			a.remove(ctx, sl)
+			a.release(ctx, sl, "launch refused") // an earlier attempt may have brought it to life there
 		}
 	}
 }

@@ -146,8 +146,17 @@ func TestB34_ARefusedLaunchFreesItsSlot(t *testing.T) {
 		Refused: &v1.LaunchRefused{Slot: uint64(slots[0]), Fence: uint64(f), Reason: "short of memory"},
 	}}}})
 	r, ok := find[*msg.Reported](b.news())
-	if !ok || len(r.Refused) != 1 || r.Refused[0].Reason != "short of memory" || b.status().Slots != 0 {
-		t.Errorf("the job hears %+v, the node is %v", r, b.status())
+	if !ok || len(r.Refused) != 1 || r.Refused[0].Reason != "short of memory" {
+		t.Errorf("the job hears %+v", r)
+	}
+	if n := b.status().Slots; n != 1 {
+		t.Errorf("the node holds %d slots before the agent has said that nothing is left of the one", n)
+	}
+	b.from(&v1.FromAgent{Session: 1, Ack: 3, First: 2, Changes: []*v1.Change{{Kind: &v1.Change_Released{
+		Released: &v1.SlotReleased{Slot: uint64(slots[0])},
+	}}}})
+	if n := b.status().Slots; n != 0 {
+		t.Errorf("the node still holds %d slots", n)
 	}
 }
 

@@ -163,7 +163,9 @@ func (m *machine) unitsHeld() map[string]int64 {
 			held[name] += n
 		}
 		for _, d := range s.extra.Devices {
-			held[d.Kind] += int64(d.Milli)
+			if int(d.Index) < len(m.info.Devices) { // else it was taken out
+				held[m.info.Devices[d.Index].Kind] += int64(d.Milli)
+			}
 		}
 		if n := len(s.extra.Ports); n > 0 {
 			held[model.PortUnit] += int64(n)

@@ -92,8 +92,12 @@ func (s *slot) amount(name string) (n int64) {
 }
 
 // checkMax looks whether a queue that gets a slot is within its maximum. What its jobs were asked to give up does not count:
-// the placer takes it for gone when it asks.
+// the placer takes it for gone when it asks. Nor does it look where firm work of a queue evicts loose work of the same: it
+// makes room on a node, and may take more of another resource than its victims leave.
 func (w *world) checkMax(j *job) {
+	if w.truth.within[j.queue] {
+		return
+	}
 	var lists [][]model.Amount
 	for _, p := range w.truth.lately(j.queue) {
 		lists = append(lists, p.Max)

@@ -36,6 +36,8 @@ func Scenarios() []Scenario {
 		list[i].Focus += "/" + Plain // they are older than the other themes
 	}
 	return append(list,
+		Scenario{233271258599, Calm, "a slot whose launch was refused was granted elsewhere before its machine had given it up"},
+		Scenario{662067871629, All + "/" + Mixed, "a slot on a device that was taken out was held of nothing"},
 		Scenario{459537276984, Actors + "/" + Gang, "a queue that used nothing any more was never told so by a placer that had restarted"},
 		Scenario{1004302992565, "", "a slot whose launch was refused was taken for one evicted, and another was evicted beyond the limit"},
 		Scenario{774260991419, Calm + "/" + Mixed, "what no node can hold was promised all that no quota claims, for ever"},

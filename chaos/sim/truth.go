@@ -35,6 +35,7 @@ type truth struct {
 	out            map[uint64]bool    // fences that were evicted
 	asked          map[asked]int      // slots that jobs were asked to give up, by where
 	beaten         map[pair]bool      // who has evicted whom by priority
+	within         map[string]bool    // queues in which work has evicted other work of the same
 	granted        map[stageOf]uint64 // slots that jobs were told of
 	gangs          []*gang            // that have begun at this moment
 }
@@ -102,7 +103,7 @@ func newTruth(w *world) *truth {
 		w: w, shadow: model.NewState(), behind: model.NewState(), jobs: map[uint64]*job{}, keys: map[string]uint64{},
 		names: map[string]uint64{}, queues: map[string]bool{}, attempts: map[uint64]*attempt{},
 		launched: map[place]launch{}, lives: map[string]int{}, called: map[string][]*job{}, limits: map[string][]limits{},
-		nodes: map[string]*emptied{}, out: map[uint64]bool{}, asked: map[asked]int{}, granted: map[stageOf]uint64{}, beaten: map[pair]bool{},
+		nodes: map[string]*emptied{}, out: map[uint64]bool{}, asked: map[asked]int{}, granted: map[stageOf]uint64{}, within: map[string]bool{}, beaten: map[pair]bool{},
 	}
 }
 
@@ -374,6 +375,9 @@ func (t *truth) heard(tr kit.Trace) {
 	case *msg.Granted:
 		t.granted[stageOf{uint64(m.Stage.Job), m.Stage.Stage}] += uint64(len(m.Slots))
 	case *msg.Evict:
+		if j := t.jobs[uint64(m.Stage.Job)]; j != nil && j.queue == m.For.Queue {
+			t.within[j.queue] = true
+		}
 		t.asked[asked{uint64(m.Stage.Job), m.Stage.Stage, string(m.Node)}] += m.Count
 	case *msg.Work:
 		for _, l := range m.Launch {
