@@ -2,6 +2,7 @@ package placer_test
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 	"time"
@@ -25,8 +26,10 @@ type cell struct {
 	uses    map[string]*msg.QueueUse
 	views   map[model.NodeID]func(func(*msg.NodeView))
 	refused int
-	last    map[model.StageID]*msg.Demand // as it was said last
-	shares  []*msg.QueueShare
+	// stubborn lets nodes refuse a third of what they are asked for.
+	stubborn *rand.Rand
+	last     map[model.StageID]*msg.Demand // as it was said last
+	shares   []*msg.QueueShare
 }
 
 func newCell(t *testing.T) *cell {
@@ -62,9 +65,12 @@ func (c *cell) machine(id model.NodeID, cores int64) {
 		switch m := m.(type) {
 		case *msg.Reserve:
 			c.serials[id] = m.Serial
-			fit := 0
-			for ; fit < len(m.Slots) && m.Each[model.CPU] <= c.free[id]; fit++ {
-				c.free[id] -= m.Each[model.CPU]
+			fit, need := 0, m.Each[model.CPU]
+			if c.stubborn != nil && c.stubborn.IntN(3) == 0 {
+				need = 1 << 60 // as if somebody else had come first
+			}
+			for ; fit < len(m.Slots) && need <= c.free[id]; fit++ {
+				c.free[id] -= need
 			}
 			c.held[id][m.Stage] += fit
 			c.refused += len(m.Slots) - fit

@@ -59,6 +59,38 @@ func TestF35_F36_B6_B33_StepByStepIsAsGoodAsAllAtOnce(t *testing.T) {
 	}
 }
 
+// Nodes that refuse what they could take cost time and nothing else: in the end everything is where it would be.
+func TestB34_B33_RefusalsLoseNothing(t *testing.T) {
+	for seed := range uint64(40) {
+		c := newCell(t)
+		rng := rand.New(rand.NewPCG(seed, 34))
+		for i := range 3 {
+			c.machine(model.NodeID(fmt.Sprintf("n%d", i)), 6)
+		}
+		c.stubborn = rng
+		for range 40 {
+			c.happen(rng, []string{"p", "q", "r"})
+			c.pass(time.Duration(rng.IntN(2000)) * time.Millisecond)
+		}
+		c.stubborn = nil
+		c.pass(10 * time.Minute)
+		refused := c.refused
+		c.refused = 0
+		c.sound(seed)
+		wanted, held, left := int64(0), int64(0), int64(0)
+		for id, d := range c.last {
+			wanted += int64(d.Target) * d.Plan.Resources[model.CPU]
+			held += int64(c.of(id.Job)) * d.Plan.Resources[model.CPU]
+		}
+		for _, free := range c.free {
+			left = max(left, free)
+		}
+		if refused == 0 || held < wanted && left >= 3000 {
+			t.Fatalf("seed %d: %d refused; of %d wanted %d are held, and a node has %d free", seed, refused, wanted, held, left)
+		}
+	}
+}
+
 // happen lets a stage want more, less, or something end.
 func (c *cell) happen(rng *rand.Rand, queues []string) {
 	uid := model.UID(1 + rng.IntN(12))
