@@ -88,7 +88,7 @@ func TestX3_B23_PodsGoWhereTheyGoByTheBook(t *testing.T) {
 // The default score gives away at least as much of the devices as best fit, in the mean over workloads that it was not made
 // for, whether it was told what will come or has to learn it on the way.
 func TestB23_HybridGivesAtLeastWhatBestFitGives(t *testing.T) {
-	const seeds = 10
+	const seeds = 6
 	learns := func(c *tree.Config) { c.Place.Workload = nil }
 	told, learned, bestfit := 0.0, 0.0, 0.0
 	for seed := range uint64(seeds) {

@@ -880,7 +880,8 @@ func (x *Gang) GetHold() string {
 // Score says how nodes are chosen among those that would do.
 type Score struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "hybrid" (default), "bestfit", "epvm", "fragmentation", or another that the cell knows.
+	// "hybrid" (default), "bestfit", "epvm", "fragmentation", "packing", or another that the cell knows. Where nodes have
+	// devices, "hybrid" decides as "packing" does and leaves them to those who need them.
 	By string `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
 	// Weights 0 to 100 of what else counts: "packages", "locality", "spread", "mix"; those not named keep their defaults.
 	Weights       map[string]int32 `protobuf:"bytes,2,rep,name=weights,proto3" json:"weights,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`

@@ -80,3 +80,53 @@ func TestB23_HybridLetsDevicesDecide(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkDevices is one slot at a time in a cell of nodes with eight devices, of shapes that differ in all: each slot that
+// ends is followed by one of another shape.
+func BenchmarkDevices(b *testing.B) {
+	for _, score := range []string{Hybrid, BestFit, Fragmentation} {
+		for _, nodes := range []int{100, 10_000} {
+			b.Run(fmt.Sprintf("%s/nodes=%d", score, nodes), func(b *testing.B) {
+				f := NewFleet(Options{Score: score})
+				gpus := make([]Device, 8)
+				for i := range gpus {
+					gpus[i] = Device{"gpu", "A"}
+				}
+				for i := range nodes {
+					f.Put(model.NodeID(fmt.Sprint("n", i)), Node{Capacity: model.Resources{96_000, 768 * gi, 0, 0}, Devices: gpus})
+				}
+				r := rand.New(rand.NewPCG(1, 2))
+				var stages []*Stage
+				for range 50 {
+					stages = append(stages, f.Stage(drawSlot(r)))
+				}
+				type held struct {
+					stage *Stage
+					at    Assignment
+				}
+				var all []held
+				for full := 0; full < 20; {
+					s := stages[r.IntN(len(stages))]
+					if out := f.Place(s, Ask{Slots: 1}, nil); len(out) == 1 {
+						all = append(all, held{s, out[0]})
+					} else {
+						full++
+					}
+				}
+				for b.Loop() {
+					i := r.IntN(len(all))
+					f.Give(all[i].stage, all[i].at.Node, all[i].stage.Slots(all[i].at))
+					all[i] = all[len(all)-1]
+					all = all[:len(all)-1]
+					s := stages[r.IntN(len(stages))]
+					for _, a := range f.Place(s, Ask{Slots: 1}, nil) {
+						all = append(all, held{s, a})
+					}
+					if len(all) == 0 {
+						b.Fatal("nothing is left")
+					}
+				}
+			})
+		}
+	}
+}

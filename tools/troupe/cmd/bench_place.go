@@ -32,7 +32,7 @@ task a decision, no actors, one goroutine. Several sizes of cell show how the co
 	}
 	c.Flags().IntSliceVar(&o.Nodes, "nodes", []int{10_000}, "nodes of the cell; several sizes are measured one after the other")
 	c.Flags().IntVar(&o.Tasks, "tasks", 0, "tasks placed in each of the two phases; 0 means ten a node")
-	c.Flags().StringVar(&o.Score, "score", "", "how nodes are chosen: hybrid, bestfit, epvm or fragmentation; hybrid if empty")
+	c.Flags().StringVar(&o.Score, "score", "", "how nodes are chosen: hybrid, bestfit, epvm, fragmentation or packing; hybrid if empty")
 	c.Flags().Uint64Var(&o.Seed, "seed", 1, "seed of cell, demand and draws")
 	c.Flags().BoolVar(&o.Ablate, "ablate", false, "measure the first size also without score cache, equivalence classes and randomisation")
 	c.Flags().IntVar(&o.FilterWorkers, "filter-workers", 0, "measure filtering of all nodes by that many workers, nodes or filters shared out; at least 2")
