@@ -14,6 +14,9 @@ const (
 	MaxNodePackages = 4096
 )
 
+// MaxSlots is the most slots of one node: it takes no more, and its agent admits no more.
+const MaxSlots = 2048
+
 // CheckNodeInfo checks what an agent says of its machine; nil means that it may be believed. Amounts are bounded, so
 // that no agent can make the cell's sums overflow.
 func CheckNodeInfo(info *v1.NodeInfo) []*v1.FieldError {

@@ -24,9 +24,7 @@ const (
 	// outboxMax bounds the commands that an agent has not acknowledged.
 	outboxMax = 65_536
 	// batchMax bounds the commands in one message.
-	batchMax = 1024
-	// slotsMax bounds the slots of one node; agents admit as many.
-	slotsMax    = 2048
+	batchMax    = 1024
 	tickEvery   = time.Second
 	ackAfter    = 20 * time.Millisecond
 	resendAfter = time.Second
@@ -276,7 +274,7 @@ func (a *Actor) reserve(ctx *kit.Context, m *msg.Reserve) {
 	a.through = m.Serial
 	granted := &msg.Granted{Node: a.id, NodeRef: ctx.Self(), Stage: m.Stage, Order: a.env.IDs.Order()}
 	for i, id := range m.Slots {
-		if !a.open() || len(a.slots) >= slotsMax || !m.Each.Fits(a.capacity.Sub(a.held)) {
+		if !a.open() || len(a.slots) >= model.MaxSlots || !m.Each.Fits(a.capacity.Sub(a.held)) {
 			break
 		}
 		sl := &slot{id: id, stage: m.Stage, job: m.ID, ref: m.Job, each: m.Each, since: ctx.Now()}

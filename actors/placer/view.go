@@ -26,6 +26,7 @@ type node struct {
 	// capacity is what the division was told that it has.
 	capacity []int64
 	held     map[model.StageID]*held
+	slots    int       // how many it holds
 	pending  []pending // reserves not answered yet, oldest first
 
 	// evict says that all it holds is to be moved away, taints that what does not tolerate them is.
@@ -75,6 +76,7 @@ func (a *Actor) add(ctx *kit.Context, nd *node, d *demand, slots place.Slots, si
 		nd.held[d.Stage] = h
 	}
 	h.add(slots)
+	a.crowd(nd, slots.Count)
 	a.serial++
 	h.serial = a.serial
 	d.held += uint64(slots.Count)
@@ -96,6 +98,15 @@ func (a *Actor) give(ctx *kit.Context, nd *node, stage model.StageID, slots plac
 	}
 }
 
+// crowd counts the slots of a node. One that holds as many as it may gets no more: it would refuse them again, and again.
+func (a *Actor) crowd(nd *node, by int) {
+	before := nd.slots
+	nd.slots += by
+	if full := nd.slots >= model.MaxSlots; full != (before >= model.MaxSlots) {
+		a.fleet.SetSchedulable(nd.id, nd.open && !nd.doubted && !full)
+	}
+}
+
 // sub is the opposite of take; it returns the demand, or nil if the node holds nothing of the stage.
 func (a *Actor) sub(nd *node, stage model.StageID, slots place.Slots) *demand {
 	h, d := nd.held[stage], a.demands[stage]
@@ -103,6 +114,7 @@ func (a *Actor) sub(nd *node, stage model.StageID, slots place.Slots) *demand {
 		return nil
 	}
 	gone := h.sub(slots)
+	a.crowd(nd, -gone.Count)
 	d.held -= uint64(gone.Count)
 	nd.ends = false
 	a.fleet.Give(d.slots, nd.index, gone)
