@@ -44,7 +44,8 @@ func SWF(jobs []swf.Rigid, procs int64) *Workload {
 			Name: stageName, Command: []string{"job"}, Resources: &v1.Resources{Cpu: fmt.Sprint(j.Procs), Memory: "1Mi"},
 		}
 		if j.Stated > 0 {
-			stage.Duration = model.FormatDuration(time.Duration(j.Stated) * time.Second)
+			// Some logs state centuries for no limit at all.
+			stage.Duration = model.FormatDuration(time.Duration(min(j.Stated, int64(model.MaxDuration/time.Second))) * time.Second)
 		}
 		w.Jobs = append(w.Jobs, Job{
 			At: time.Duration(j.Submit) * time.Second, Run: time.Duration(j.Run) * time.Second,
