@@ -6,7 +6,7 @@
 //
 //	fleet := place.NewFleet(place.Options{})
 //	n := fleet.Put("n1", place.Node{Capacity: …, Attributes: …, Devices: …})
-//	stage := fleet.Stage(place.ShapeOf(plan, id, labels))
+//	stage := fleet.Stage(place.ShapeOf(plan, queue, labels, band))
 //	for _, a := range fleet.Place(stage, place.Ask{Slots: 10}, nil) { … } // booked
 //	fleet.Give(stage, n, place.Slots{Each: …, Count: 2})                    // two of them have ended
 //	fleet.End(stage)

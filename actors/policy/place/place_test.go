@@ -121,16 +121,21 @@ func TestB25_EqualShapesShareAClass(t *testing.T) {
 // TestB25_LinesAreApartWhereSlotsMatter: stages of one class share a line unless where slots are decides for each.
 func TestB25_LinesAreApartWhereSlotsMatter(t *testing.T) {
 	f := NewFleet(Options{Filters: []Filter{onlyEven{}}})
-	plain, again, even := slot(1), slot(1), slot(1)
+	// together reports whether two stages of a shape share a line.
+	together := func(s Shape) bool {
+		first, second := f.Stage(s), f.Stage(s)
+		return first.Line() == second.Line()
+	}
+	plain, even := slot(1), slot(1)
 	even.Spread = "rack"
-	if f.Stage(plain).Line() != f.Stage(again).Line() || f.Stage(even).Line() != f.Stage(even).Line() {
+	if !together(plain) || !together(even) {
 		t.Error("stages that fit together are apart")
 	}
 	limited, apart := slot(1), slot(1)
 	limited.Spreads = []model.SpreadRule{{On: "rack", Max: 1}}
 	apart.Queue, apart.AntiAffinity = "q", []model.Affinity{{Labels: []model.Label{{Name: "app", Value: "x"}}}}
 	for _, s := range []Shape{limited, apart} {
-		if f.Stage(s).Line() == f.Stage(s).Line() {
+		if together(s) {
 			t.Errorf("%+v: stages that may not fit together share a line", s.Rules)
 		}
 	}
