@@ -95,6 +95,11 @@ func (a *App) simTrace(cmd *cobra.Command, f traceFlags) error {
 	if err := f.source.Check(); err != nil {
 		return usagef("%v", err)
 	}
+	if f.plot != "" { // a play can take long: what is wrong with the file is told before
+		if err := writeFile(f.plot, func(*os.File) error { return nil }); err != nil {
+			return err
+		}
+	}
 	w, options, err := f.source.Load(policy)
 	if err != nil {
 		return err
@@ -135,8 +140,11 @@ func (a *App) simProgress(hook *func(trace.Progress)) func() {
 	*hook = func(p trace.Progress) {
 		if now := time.Now(); now.Sub(told) > 100*time.Millisecond {
 			told = now
-			fmt.Fprintf(a.Err, "\r\x1b[K%s of %s jobs have come, %s instances run, %s wait, at %s", view.Count(p.Arrived), view.Count(p.Jobs),
-				view.Count(p.Running), view.Count(p.Waiting), view.Span(p.At))
+			come := ""
+			if p.Jobs > 0 {
+				come = fmt.Sprintf("%s of %s jobs have come, ", view.Count(p.Arrived), view.Count(p.Jobs))
+			}
+			fmt.Fprintf(a.Err, "\r\x1b[K%s%s instances run, %s wait, at %s", come, view.Count(p.Running), view.Count(p.Waiting), view.Span(p.At))
 		}
 	}
 	return func() {

@@ -64,6 +64,9 @@ func TestS27_SimSaysWhatIsWrongWithACommandLine(t *testing.T) {
 			t.Errorf("%s: exit %d, %s", line, code, stderr)
 		}
 	}
+	if code, _, stderr := h.run("sim", "trace", "--work", "w", "--nodes-count", "1", "--plot", h.home+"/no/out.svg"); code != 1 || !strings.Contains(stderr, "out.svg") {
+		t.Errorf("a picture in a directory that is not there: %d %s", code, stderr)
+	}
 	if code, _, stderr := h.run("sim", "trace", "--work", "nowhere", "--nodes-count", "1"); code != 1 || !strings.Contains(stderr, "nowhere") {
 		t.Errorf("a file that is not there: %d %s", code, stderr)
 	}
