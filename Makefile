@@ -52,7 +52,7 @@ race: ## run the tests of the actors, the cluster and the node under the race de
 	$(GO) test -race -timeout 12m $(RACY)
 
 .PHONY: sim
-sim: ## run the seeded world: SEEDS fresh ones and all kept ones, or SEED=n again (FOCUS=family, V=1 for every message)
+sim: ## run the seeded world: SEEDS fresh ones and all kept ones, or SEED=n again (FOCUS=family/theme, V=1 for every message)
 	@$(GO) test ./chaos/sim -count=1 -timeout 20m -v -run Swarm -base=0 -seeds=$(SEEDS) \
 		$(if $(FOCUS),-focus=$(FOCUS)) $(if $(SEED),-seed=$(SEED)) $(if $(V),-messages)
 

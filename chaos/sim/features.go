@@ -31,6 +31,7 @@ func (m *machine) equip() {
 		drawExtras(r, m.info)
 	}
 	m.home = m.info
+	m.bad = p.theme != Plain && r.IntN(8) == 0
 }
 
 // drawExtras draws ports, devices and custom units of a machine.

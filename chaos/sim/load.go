@@ -171,6 +171,9 @@ func (l *load) plan(t driver.Task) planned {
 	if sc.doomed && t.Index == 0 {
 		p.fails = true
 	}
+	if w.part == faults && j.isService() && w.machineOf(t.Node).bad {
+		p.takes, p.fails = w.upTo(100*time.Millisecond), true // a service is tried again for ever, so it ends as it must
+	}
 	if j.isService() && p.fails {
 		p.forever = false
 	}

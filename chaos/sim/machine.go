@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
@@ -21,6 +22,7 @@ type machine struct {
 	info     *v1.NodeInfo
 	home     *v1.NodeInfo // what it is at first, and when the world has healed
 	altered  bool         // it has been something else
+	bad      bool         // services fail there, until the world heals
 	capacity model.Resources
 	slots    map[uint64]*slot
 	ledger   platter
@@ -61,6 +63,10 @@ func newMachine(w *world, number int) *machine {
 	m.equip()
 	m.ledger = platter{m: m, mem: ledger.Memory(), ends: map[uint64]bool{}}
 	return m
+}
+
+func (w *world) machineOf(id string) *machine {
+	return w.machines[slices.IndexFunc(w.machines, func(m *machine) bool { return m.id == id })]
 }
 
 // start begins a life of the agent. It is called between two steps.

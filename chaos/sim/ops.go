@@ -48,7 +48,7 @@ func (c *clients) act(done func()) {
 			return
 		}
 		done()
-	case n < 54, n >= 96 && chanceOf(w.more, w.p.upset):
+	case n < 54, n >= 94 && chanceOf(w.more, w.p.upset):
 		c.node(done)
 	case n < 57, n >= 90 && chanceOf(w.more, w.p.quotas):
 		spec := &v1.QueueSpec{Name: pick(w.rng, queues...), MaxJobs: pick(w.rng, int64(0), 3, 20), MaxSlots: pick(w.rng, int64(0), 2, 10)}
