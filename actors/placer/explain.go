@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
@@ -62,9 +63,10 @@ func (a *Actor) explainStage(e *v1.StageExplain, id model.StageID, plan *model.S
 			e.WaitsFor = a.waitsFor(e, d, &x)
 		}
 		e.Remedies = a.remedies(e, d, &x)
-		if len(e.Remedies) > 0 {
-			e.Remedy = e.Remedies[0]
+		if x.Remedy = ""; len(e.Remedies) > 0 {
+			x.Remedy = e.Remedies[0]
 		}
+		e.Remedy = x.Remedy
 		if k := a.waits.kept; k != nil && d != nil && k.demand == d && k.at < backfill.Never {
 			e.ExpectedUnixMs = k.at
 		}
@@ -93,9 +95,11 @@ func (a *Actor) explainHeld(e *v1.StageExplain, d *demand) {
 		e.Held = append(e.Held, &v1.NodeSlots{Node: string(a.fleet.ID(i)), Slots: uint64(d.slots.Held(i))})
 	}
 	for _, s := range a.fleet.Scores(d.slots, nodes) {
-		score := &v1.NodeScore{Node: string(a.fleet.ID(s.Node)), Parts: map[string]int64{}, Total: max(s.Total, 0)}
+		score := &v1.NodeScore{Node: string(a.fleet.ID(s.Node)), Parts: map[string]int64{}}
 		for _, p := range s.Parts {
-			score.Parts[p.Name] = max(p.Score, 0) // what speaks against a node is nothing
+			part := p.Score * p.Weight / 100
+			score.Parts[p.Name] += part
+			score.Total += part
 		}
 		e.Scores = append(e.Scores, score)
 	}
@@ -138,12 +142,12 @@ func (a *Actor) waitsFor(e *v1.StageExplain, d *demand, x *place.Explanation) st
 		return waitsMaxSlots
 	}
 	room := a.allowed(d)
-	switch {
-	case room.Own+room.Borrowed+room.Yielded == 0 && a.atMax(d):
+	switch short := room.Own+room.Borrowed+room.Yielded < a.atOnce(d); {
+	case short && a.atMax(d):
 		return waitsMax
-	case room.Own+room.Borrowed+room.Yielded == 0:
+	case short:
 		return waitsQuota
-	case d.Plan.Gang && x.Fit > 0:
+	case d.Plan.Gang:
 		return waitsGang
 	case slices.ContainsFunc(x.Refusals, func(r place.Refusal) bool { return r.Filter == "withheld" }):
 		return waitsReservation
@@ -151,61 +155,22 @@ func (a *Actor) waitsFor(e *v1.StageExplain, d *demand, x *place.Explanation) st
 	return waitsRoom
 }
 
+// atOnce is how many slots a demand gets at least, if it gets any: one, or all of a gang.
+func (a *Actor) atOnce(d *demand) int64 {
+	if d.Plan.Gang {
+		return int64(max(min(d.outstanding(), model.MaxInstances), 1))
+	}
+	return 1
+}
+
 // atMax reports whether a queue's own maximum is what stops a demand.
 func (a *Actor) atMax(d *demand) bool {
 	for i, each := range d.counted.each {
-		if x := a.accounts.Account(d.queue.part, i); each > 0 && x.Max != share.Unset && x.Held+each > x.Max {
+		if x := a.accounts.Account(d.queue.part, i); each > 0 && x.Max != share.Unset && x.Held+each*a.atOnce(d) > x.Max {
 			return true
 		}
 	}
 	return false
-}
-
-// remedies are changes that would each place one more slot.
-func (a *Actor) remedies(e *v1.StageExplain, d *demand, x *place.Explanation) []string {
-	list := x.Remedies
-	switch e.GetWaitsFor() {
-	case waitsQuota, waitsMax:
-		list = slices.Concat(a.returns(d), list)
-	case waitsMaxSlots:
-		list = []string{fmt.Sprintf("queue %s gets a limit of more than %d slots", d.ID.Queue, d.queue.slots())}
-	}
-	return list[:min(len(list), place.MaxRemedies)]
-}
-
-func (q *queue) slots() uint64 {
-	if q.plan == nil {
-		return 0
-	}
-	return q.plan.MaxSlots
-}
-
-// returns says what others would have to give back, or the queue to be promised, for one more slot.
-func (a *Actor) returns(d *demand) (list []string) {
-	for i, each := range d.counted.each {
-		x := a.accounts.Account(d.queue.part, i)
-		if each == 0 || x.Allowed == share.Unset || x.Held+each <= x.Allowed {
-			continue
-		}
-		lack, name := x.Held+each-x.Allowed, a.dimension(i)
-		if x.Max != share.Unset && x.Held+each > x.Max {
-			list = append(list, fmt.Sprintf("the maximum of queue %s is %s higher", d.ID.Queue, amount(i, x.Held+each-x.Max, name)))
-			continue
-		}
-		most, lender := int64(0), ""
-		for _, q := range slices.Sorted(maps.Keys(a.queues)) { //order: sorted
-			if other := a.queues[q]; other != d.queue && other.part != share.NoQueue {
-				if b := a.accounts.Account(other.part, i).Borrowed; b > most {
-					most, lender = b, q
-				}
-			}
-		}
-		if lender != "" {
-			list = append(list, fmt.Sprintf("queue %s returns %s", lender, amount(i, min(lack, most), name)))
-		}
-		list = append(list, fmt.Sprintf("the quota of queue %s is %s higher", d.ID.Queue, amount(i, lack, name)))
-	}
-	return list
 }
 
 // dimension is the name of a dimension of the accounts.
@@ -220,7 +185,7 @@ func (a *Actor) dimension(i int) string {
 func amount(i int, n int64, name string) string {
 	switch {
 	case i == model.CPU && n%1000 == 0:
-		return fmt.Sprintf("%d cores", n/1000)
+		return number(uint64(n/1000), "core")
 	case i < int(model.NumResources):
 		return model.FormatAmount(i, n) + " " + name
 	}
@@ -234,28 +199,36 @@ func (a *Actor) summary(e *v1.StageExplain, d *demand, x *place.Explanation) str
 	case wanted == 0:
 		return "wants nothing"
 	case wanted <= held:
-		return fmt.Sprintf("holds all %d slots it wants", held)
+		return "holds all slots it wants, " + strconv.FormatUint(held, 10)
 	}
-	more := wanted - held
+	more := number(wanted-held, "more slot")
 	switch e.GetWaitsFor() {
 	case waitsQuota, waitsMax, waitsMaxSlots:
-		text := fmt.Sprintf("waits for %d more slots: its queue holds all it may", more)
+		text := fmt.Sprintf("waits for %s: its queue holds all it may", more)
 		if e.Remedy != "" {
 			text += "; it would go on if " + e.Remedy
 		}
 		return text
 	case waitsGang:
-		return fmt.Sprintf("waits for %d slots at one time: %v", more, *x)
+		return fmt.Sprintf("waits for %s at one time: %v", number(wanted-held, "slot"), *x)
 	}
 	switch {
 	case d != nil && d.claimed > 0:
-		return fmt.Sprintf("waits for %d more slots; room for %d of them is being made", more, d.claimed)
+		return fmt.Sprintf("waits for %s; room for %d of them is being made", more, d.claimed)
 	case x.Fit > 0 && e.Ahead > 0:
-		return fmt.Sprintf("waits for %d more slots; %d slots of others go first", more, e.Ahead)
+		return fmt.Sprintf("waits for %s; %s of others go first", more, number(e.Ahead, "slot"))
 	case x.Fit > 0:
-		return fmt.Sprintf("%d more slots are being granted", more)
+		return more + " will be granted at once"
 	}
-	return fmt.Sprintf("waits for %d more slots: %v", more, *x)
+	return fmt.Sprintf("waits for %s: %v", more, *x)
+}
+
+// number is an amount of what is counted.
+func number(n uint64, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // facts adds what the placer knows of the cell.

@@ -1,0 +1,83 @@
+package placer_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+func gang(d *msg.Demand) { d.Plan.Gang = true }
+
+// says checks why something waits and what it is told would help.
+func says(t *testing.T, e *v1.StageExplain, why string, remedies ...string) {
+	t.Helper()
+	if e.WaitsFor != why || !slices.Equal(e.Remedies, remedies) {
+		t.Fatalf("waits for %q, told %q; want %q, %q", e.WaitsFor, e.Remedies, why, remedies)
+	}
+}
+
+func TestX4_F25_WhatIsToldToHelpAgainstALimitHelps(t *testing.T) {
+	c := newCell(t)
+	c.machine("a", 8)
+	c.share("web", model.QueuePlan{Quota: cores(5)})
+	c.share("ml", model.QueuePlan{Quota: cores(3)})
+	c.ask("web", 1, production, 4, 1, nil)
+	c.pass(time.Second)
+	c.ask("web", 2, production, 3, 1, gang)
+	c.ask("etl", 3, production, 1, 1, nil)
+	c.pass(time.Second)
+	says(t, c.explain(2), "quota", "the quota of queue web is 2 cores higher")
+	says(t, c.explain(3), "quota", "queue etl gets a quota of 1 core")
+	c.share("ml", model.QueuePlan{})
+	c.share("web", model.QueuePlan{Quota: cores(7)})
+	c.share("etl", model.QueuePlan{Quota: cores(1)})
+	c.pass(time.Second)
+	if c.of(2) != 3 || c.of(3) != 1 {
+		t.Fatalf("as told, and %d and %d slots are held", c.of(2), c.of(3))
+	}
+}
+
+func TestX4_F26_WhatOthersWouldHaveToReturnIsToldToThoseWhoWouldGetIt(t *testing.T) {
+	c := newCell(t)
+	c.machine("a", 8)
+	c.share("web", model.QueuePlan{Quota: cores(5), Max: cores(5)})
+	c.share("ml", model.QueuePlan{Quota: cores(3)})
+	c.ask("ml", 1, batch, 8, 1, nil)
+	c.pass(time.Second)
+	c.ask("etl", 2, production, 1, 1, nil) // it has no quota: what ml returns would be lent again, and not to it
+	c.pass(time.Second)
+	says(t, c.explain(2), "quota", "queue etl gets a quota of 1 core, and for room: it would fit on node a with 1 of cpu freed there")
+	c.ask("web", 3, batch, 7, 1, nil)
+	c.pass(time.Minute)
+	says(t, c.explain(3), "max", "the maximum of queue web is 1 core higher, and for room: it would fit on node a with 1 of cpu freed there")
+}
+
+func TestX4_AGangIsToldWhatAllOfItLacks(t *testing.T) {
+	c := newCell(t)
+	c.machine("a", 4)
+	c.machine("b", 4)
+	c.ask("q", 1, production, 1, 2, nil)
+	c.pass(time.Second)
+	c.ask("q", 2, production, 2, 3, gang)
+	c.ask("q", 3, production, 3, 3, gang)
+	c.pass(time.Second)
+	says(t, c.explain(2), "gang", "room for 1 of its 2 slots is there now: it starts when there is room for 1 more at the same time")
+	says(t, c.explain(3), "gang",
+		"the nodes that it may use hold at most 2 of its 3 slots at one time even when nothing else is there: fewer or smaller instances, or more nodes")
+	c.machine("c", 4)
+	c.pass(time.Second)
+	if c.of(2) != 2 || c.of(3) != 0 {
+		t.Fatalf("with room for one more %d and %d slots are held", c.of(2), c.of(3))
+	}
+	c.machine("d", 4)
+	c.machine("e", 4)
+	c.machine("f", 4)
+	c.pass(time.Second)
+	if c.of(3) != 3 {
+		t.Fatalf("with enough nodes %d slots are held", c.of(3))
+	}
+}
