@@ -24,6 +24,8 @@ type level struct {
 	changesAt int64
 	// mixed says that queues of different orders meet.
 	mixed bool
+	// stale says that ranks in open may have fallen.
+	stale bool
 }
 
 // lineID tells lines apart: what fits one demand of a line fits all.
@@ -213,7 +215,10 @@ func (l *level) reopen(a *Actor, now int64) {
 	l.reheap(a)
 }
 
+// reheap puts the lines into order anew; after refill ranks may have fallen.
 func (l *level) reheap(a *Actor) {
+	l.stale = false
+	l.open = slices.DeleteFunc(l.open, func(ln *line) bool { return len(ln.waiting) == 0 })
 	for _, ln := range l.open {
 		ln.rank = l.rank(a, ln)
 	}
@@ -242,6 +247,7 @@ func (l *level) refill() (differs bool) {
 		}
 		heap.Init(ln)
 	}
+	l.stale = l.stale || differs
 	return differs
 }
 
@@ -262,6 +268,9 @@ func (l *level) shut() { heap.Pop(&l.open) }
 
 // next is the line whose turn it is; nil when none is left.
 func (l *level) next(a *Actor) *line {
+	if l.stale {
+		l.reheap(a)
+	}
 	for len(l.open) > 0 {
 		ln := l.open[0]
 		if len(ln.waiting) == 0 {
