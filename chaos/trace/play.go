@@ -70,7 +70,7 @@ func begin(w *Workload, o Options) (*player, error) {
 	if err := rec.compile(w); err != nil {
 		return nil, err
 	}
-	world, err := newWorld(o.Seed, birth, model.NewState(), len(w.Jobs), o.Change)
+	world, err := newWorld(o.Seed, birth, model.NewState(), len(w.Jobs), len(rec.tries), o.Change)
 	if err != nil {
 		return nil, err
 	}

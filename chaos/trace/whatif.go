@@ -94,7 +94,7 @@ func playOn(ctx context.Context, state *model.State, o WhatIfOptions, c Change) 
 		return nil, err
 	}
 	specs := queuesOf(state)
-	world, err := newWorld(o.Seed, birth, state, state.LiveJobs(), o.Configure)
+	world, err := newWorld(o.Seed, birth, state, state.LiveJobs(), len(rec.tries), o.Configure)
 	if err != nil {
 		return nil, err
 	}

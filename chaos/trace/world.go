@@ -16,7 +16,7 @@ import (
 
 const (
 	// restless is how many messages may be handled at one moment before something goes round and round, and restlessEach
-	// how many more for each node and job.
+	// how many more for each node and instance.
 	restless, restlessEach = 1_000_000, 100
 	// endedMax is how many jobs are remembered that have ended: nobody asks about them.
 	endedMax = 64
@@ -36,13 +36,13 @@ type world struct {
 	asker kit.Ref
 	// answer is what the request under way was answered; nil before.
 	answer any
-	// size bounds what may happen at one moment.
+	// size is the number of instances that may be about.
 	size uint64
 }
 
-// newWorld starts a master in state, which belongs to it from then on, with room for so many live jobs.
-func newWorld(seed uint64, now time.Time, state *model.State, jobs int, change func(*tree.Config)) (*world, error) {
-	w := &world{step: kit.NewStepper(seed, now), size: uint64(jobs)}
+// newWorld starts a master in state, which belongs to it from then on, with room for so many live jobs and instances.
+func newWorld(seed uint64, now time.Time, state *model.State, jobs, instances int, change func(*tree.Config)) (*world, error) {
+	w := &world{step: kit.NewStepper(seed, now), size: uint64(instances)}
 	w.fleet = &fleet{agents: map[string]*agent{}, now: w.step.Now, deliver: w.deliver}
 	log := &nowhere{last: state.Seq()}
 	if _, err := journal.Begin(context.Background(), log, state, "trace", now); err != nil {
@@ -86,7 +86,7 @@ func (w *world) until(at time.Time) error {
 		if now := w.step.Now(); !now.Equal(moment) {
 			moment, most = now, w.step.Steps()+w.most()
 		} else if w.step.Steps() > most {
-			return errors.New("trace: the actors do not come to rest")
+			return fmt.Errorf("trace: the actors do not come to rest, %v after the beginning", moment.Sub(birth))
 		}
 	}
 	if err := w.sys.Err(); err != nil {
