@@ -64,6 +64,7 @@ type jobRecord struct {
 type try struct {
 	begun, ended time.Duration
 	evicted      uint32
+	lost         time.Duration // that evicted attempts had run
 	running      bool
 	// settled: it had ended before the play began.
 	settled bool
@@ -260,6 +261,7 @@ func (r *recorder) ended(a *agent, s *slot, phase v1.AttemptPhase, now time.Time
 		t.ended = r.since(now)
 	case !j.gone:
 		t.evicted++
+		t.lost += now.Sub(s.since)
 		r.waiting++
 	}
 }

@@ -55,6 +55,8 @@ type Figures struct {
 	Waiting uint64 `json:"waiting"`
 	// Evicted counts attempts that were ended for somebody else.
 	Evicted uint64 `json:"evicted"`
+	// LostS is how long those had run, for nothing.
+	LostS float64 `json:"lost_s"`
 	// Wait is from the arrival to the first begin, Flow from the arrival to the end.
 	Wait Spread `json:"wait_s"`
 	Flow Spread `json:"flow_s"`
@@ -155,6 +157,7 @@ func (r *recorder) figures(queue string, counts func(*jobRecord) bool) Figures {
 			}
 			f.Instances++
 			f.Evicted += uint64(t.evicted)
+			f.LostS += t.lost.Seconds()
 			if t.ended < 0 && !t.running {
 				f.Waiting++
 			}

@@ -196,13 +196,13 @@ func drawTrace(p *view.Page, a traceAnswer) {
 	}
 	p.Facts(facts...)
 	p.Line("")
-	q := view.NewTable("queue", ">jobs", ">instances", ">begun", ">ended", ">no place", ">evicted", ">wait mean", ">p50", ">p95", ">p99", ">max", ">slowdown", ">p95", ">flow")
+	q := view.NewTable("queue", ">jobs", ">instances", ">begun", ">ended", ">no place", ">evicted", ">lost", ">wait mean", ">p50", ">p95", ">p99", ">max", ">slowdown", ">p95", ">flow")
 	for _, x := range append(slices.Clone(r.Queues), r.All) {
 		if x.Queue == "" {
 			x.Queue = "all"
 		}
 		s := func(v float64) string { return view.Span(time.Duration(v * float64(time.Second))) }
-		q.Row(x.Queue, view.Count(x.Jobs), view.Count(x.Instances), view.Count(x.Begun), view.Count(x.Ended), view.Count(x.Waiting), view.Count(x.Evicted),
+		q.Row(x.Queue, view.Count(x.Jobs), view.Count(x.Instances), view.Count(x.Begun), view.Count(x.Ended), view.Count(x.Waiting), view.Count(x.Evicted), s(x.LostS),
 			s(x.Wait.Mean), s(x.Wait.P50), s(x.Wait.P95), s(x.Wait.P99), s(x.Wait.Max),
 			fmt.Sprintf("%.2f", x.Slowdown.Mean), fmt.Sprintf("%.2f", x.Slowdown.P95), s(x.Flow.Mean))
 	}
