@@ -158,7 +158,9 @@ func (f *Fleet) remedy(s *Stage, filters []filter, kinds map[uint64]*alike, e *E
 		var changes []string
 		for i, x := range filters {
 			if !x.admits(f, s, k.best) {
-				changes = append(changes, filters[i].remedy(f, s, k.best))
+				if text := filters[i].remedy(f, s, k.best); text != "" {
+					changes = append(changes, text)
+				}
 			}
 		}
 		text := "it would fit on node " + string(f.ids[k.best]) + " " + strings.Join(changes, " and ")

@@ -70,7 +70,7 @@ func TestX4_ExplainSaysWhoRefusesAndWhatWouldHelp(t *testing.T) {
 		}, slot(500), "0 nodes of 1 can take one; 1 node refused by pool (not of pool default); it would fit on node n0 with pool gpu allowed"},
 		{"taint", func(f *Fleet) {
 			told(f, "n0", 4000, gi, "linux", func(n *Node) { n.Taints = []Taint{{"old", "", "avoid"}, {"team", "db", "no_place"}} })
-		}, slot(500), "0 nodes of 1 can take one; 1 node refused by taint (tainted team=db); it would fit on node n0 without its taint team=db"},
+		}, slot(500), "0 nodes of 1 can take one; 1 node refused by taint (tainted team=db); it would fit on node n0 with the taint team=db tolerated"},
 		{"model", func(f *Fleet) {
 			told(f, "n0", 4000, gi, "linux", func(n *Node) { n.Devices = []Device{{"gpu", "V100"}} })
 		}, Shape{Resources: model.Resources{1, 0, 0, 0}, Extra: &model.Extra{Devices: model.DeviceNeed{Kind: "gpu", Count: 1, Milli: 500, Models: []string{"T4"}}}},
@@ -116,6 +116,51 @@ func TestX4_RemediesGoFromSmallToLarge(t *testing.T) {
 	e := f.Explain(f.Stage(s))
 	if !slices.Equal(e.Remedies, want) || e.Remedy != want[0] || e.Closest != 0 || e.Fit != 0 || e.Nodes != 8 {
 		t.Errorf("got %q\n%+v", e.Remedies, e)
+	}
+}
+
+// TestX4_RemediesNameWhatIsThere: what is closed for maintenance is in maintenance; nobody is told to wait for devices that a
+// node has not, nor of its own slots twice.
+func TestX4_RemediesNameWhatIsThere(t *testing.T) {
+	gpu := func(need model.DeviceNeed) Shape {
+		return Shape{Resources: model.Resources{1, 0, 0, 0}, Extra: &model.Extra{Devices: need}}
+	}
+	self := slot(1)
+	self.Queue, self.Labels = "q", []model.Label{{Name: "app", Value: "db"}}
+	self.AntiAffinity = []model.Affinity{{Labels: self.Labels}}
+	for _, tt := range []struct {
+		name  string
+		shape Shape
+		take  Shape // held already
+		node  func(*Node)
+		want  string
+	}{
+		{"maintenance", slot(1), slot(0), func(n *Node) { n.Maintenance = true }, "when it leaves maintenance"},
+		{"other kind", gpu(model.DeviceNeed{Kind: "fpga", Count: 1, Milli: 1000}), slot(0), nil, "with 1 fpga there"},
+		{"too few", gpu(model.DeviceNeed{Kind: "gpu", Count: 3, Milli: 1000}), slot(0), nil, "with 1 more gpu there, all of one model"},
+		{"held", gpu(model.DeviceNeed{Kind: "gpu", Count: 2, Milli: 1000}), gpu(model.DeviceNeed{Kind: "gpu", Count: 1, Milli: 100}), nil, "when 2 gpu is free there"},
+		{"other model, held", gpu(model.DeviceNeed{Kind: "gpu", Count: 2, Milli: 1000, Models: []string{"T4"}}), gpu(model.DeviceNeed{Kind: "gpu", Count: 1, Milli: 100}), nil,
+			"with model V100 allowed when 2 gpu of model V100 is free there"},
+		{"self", self, self, nil, `if no job with app=db of queue "q" ran on the same node`},
+	} {
+		f := NewFleet(Options{})
+		told(f, "n0", 4000, gi, "linux", func(n *Node) {
+			n.Devices = []Device{{"gpu", "V100"}, {"gpu", "V100"}}
+			if tt.node != nil {
+				tt.node(n)
+			}
+		})
+		f.SetSchedulable("n0", tt.name != "maintenance")
+		held, stage := f.Stage(tt.take), f.Stage(tt.shape)
+		if tt.name == "self" {
+			held = stage
+		}
+		if got := f.Place(held, Ask{Slots: 1}, nil); len(got) == 0 && tt.node == nil {
+			t.Fatalf("%s: nothing held", tt.name)
+		}
+		if e := f.Explain(stage); e.Remedy != "it would fit on node n0 "+tt.want {
+			t.Errorf("%s: %q, want ... %q", tt.name, e.Remedy, tt.want)
+		}
 	}
 }
 

@@ -46,13 +46,17 @@ func (f *Fleet) standing(shape *Shape) ([]filter, []*attribute) {
 // alwaysUp is how many of the first filters a node passes that is up.
 const alwaysUp = 2
 
-// openFilter refuses nodes that take no new slots.
+// openFilter refuses nodes that take no new slots. That those in maintenance do not is told by the next filter.
 type openFilter struct{}
 
-func (openFilter) name() string                                { return "schedulable" }
-func (openFilter) admits(f *Fleet, _ *Stage, n NodeIndex) bool { return !f.nodes[n].closed }
-func (openFilter) refusal(*Fleet, *Stage, []NodeIndex) string  { return "drained, or not heard of" }
-func (openFilter) remedy(*Fleet, *Stage, NodeIndex) string     { return "if it took new work" }
+func (openFilter) name() string { return "schedulable" }
+func (openFilter) admits(f *Fleet, _ *Stage, n NodeIndex) bool {
+	return !f.nodes[n].closed || f.nodes[n].Maintenance
+}
+func (openFilter) refusal(*Fleet, *Stage, []NodeIndex) string { return "drained, or not heard of" }
+func (openFilter) remedy(*Fleet, *Stage, NodeIndex) string {
+	return "when it is heard of and not drained"
+}
 
 // upkeepFilter refuses nodes in maintenance.
 type upkeepFilter struct{}
@@ -116,7 +120,7 @@ func (t taintFilter) refusal(f *Fleet, _ *Stage, nodes []NodeIndex) string {
 	return "tainted " + taintText(kept(f.nodes[nodes[0]].Taints, t.tolerations))
 }
 func (t taintFilter) remedy(f *Fleet, _ *Stage, n NodeIndex) string {
-	return "without its taint " + taintText(kept(f.nodes[n].Taints, t.tolerations))
+	return "with the taint " + taintText(kept(f.nodes[n].Taints, t.tolerations)) + " tolerated"
 }
 
 // kept are the taints that keep slots away, but for those that are tolerated.
@@ -289,11 +293,11 @@ func (d dynamicFilter) refusal(f *Fleet, _ *Stage, nodes []NodeIndex) string {
 	for _, n := range nodes {
 		most = max(most, d.left(f, n))
 	}
-	return fmt.Sprintf("needs %d dynamic ports, at most %d free", d.need, most)
+	return fmt.Sprintf("needs %s, at most %d free", plural(int(d.need), "dynamic port"), most)
 }
 
 func (d dynamicFilter) remedy(f *Fleet, _ *Stage, n NodeIndex) string {
-	return fmt.Sprintf("with %d more dynamic ports there", d.need-max(d.left(f, n), 0))
+	return fmt.Sprintf("with %s there", plural(int(d.need-max(d.left(f, n), 0)), "more dynamic port"))
 }
 
 // deviceFilter refuses nodes without enough devices of one kind and model with so much left of each.
@@ -341,7 +345,28 @@ func (d deviceFilter) remedy(f *Fleet, _ *Stage, n NodeIndex) string {
 	if best := e.mostLeft(&d.DeviceNeed); d.Count == 1 && best > 0 {
 		return fmt.Sprintf("with %dm less of one %s", d.Milli-best, d.Kind)
 	}
-	return "when " + d.text() + " is free there"
+	has := e.largest(&d.DeviceNeed)
+	if i := slices.IndexFunc(e.groups, func(g group) bool { return admitsDevice(&any, g.Device) && len(g.members) >= int(d.Count) }); has == 0 && i >= 0 {
+		any.Models = []string{e.groups[i].Model}
+		return "with model " + e.groups[i].Model + " allowed when " + deviceFilter{any}.text() + " is free there"
+	}
+	switch {
+	case has >= int(d.Count):
+		return "when " + d.text() + " is free there"
+	case has > 0:
+		return fmt.Sprintf("with %d more %s there, all of one model", int(d.Count)-has, d.Kind)
+	}
+	return "with " + d.text() + " there"
+}
+
+// largest is the number of devices that would do in the group that has most of them, be they free or not.
+func (e *extra) largest(d *model.DeviceNeed) (most int) {
+	for _, g := range e.groups {
+		if admitsDevice(d, g.Device) {
+			most = max(most, len(g.members))
+		}
+	}
+	return most
 }
 
 func (d deviceFilter) text() string {

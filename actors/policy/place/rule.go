@@ -106,8 +106,18 @@ func (r repelledRule) refusal(*Fleet, *Stage, []NodeIndex) string {
 	return "a job there keeps jobs with " + r.p.text() + " from its " + r.p.on.name
 }
 
-func (r repelledRule) remedy(*Fleet, *Stage, NodeIndex) string {
+// remedy is nothing if what the stage wants none of beside it is all that keeps it away: apartRule tells that.
+func (r repelledRule) remedy(f *Fleet, s *Stage, _ NodeIndex) string {
+	strange := func(o *Stage) bool { return o.repels(r.p) && !r.p.selects(&o.shape) }
+	if s.repels(r.p) && !slices.ContainsFunc(f.stages, strange) {
+		return ""
+	}
 	return "if the job that keeps jobs with " + r.p.text() + " away had left the same " + r.p.on.name
+}
+
+// repels reports whether slots of a stage keep those away that a presence is about.
+func (s *Stage) repels(p *presence) bool {
+	return slices.ContainsFunc(s.wishes, func(w wish) bool { return w.presence == p && w.repels() })
 }
 
 // text is the selector as people read it.
