@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
@@ -199,7 +198,7 @@ func (a *Actor) summary(e *v1.StageExplain, d *demand, x *place.Explanation) str
 	case wanted == 0:
 		return "wants nothing"
 	case wanted <= held:
-		return "holds all slots it wants, " + strconv.FormatUint(held, 10)
+		return "holds all that it wants: " + number(held, "slot")
 	}
 	more := number(wanted-held, "more slot")
 	switch e.GetWaitsFor() {

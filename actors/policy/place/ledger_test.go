@@ -91,10 +91,10 @@ func (l *ledger) holds(c model.Constraint, value string, has bool) bool {
 func (l *ledger) refuses(s *ledgerStage, n *ledgerNode) string {
 	h := &s.shape
 	switch pool, _ := l.attribute(n, "pool"); {
-	case n.closed:
-		return "schedulable"
 	case n.what.Maintenance:
 		return "maintenance"
+	case n.closed:
+		return "schedulable"
 	case h.Pool != "*" && cmp.Or(h.Pool, "default") != pool:
 		return "pool"
 	case h.Driver != "" && !slices.Contains(n.what.Drivers, h.Driver):
