@@ -173,7 +173,7 @@ func (a *Actor) explain(ctx *kit.Context, m *msg.ExplainJob) {
 			e.Summary = a.explainInstance(ctx, st, m.Request.GetIndex())
 		case st.gang.explain(st, ctx.Now()) != "":
 			e.Summary, e.WaitsFor = st.gang.explain(st, ctx.Now()), "gang"
-		case len(st.retries) > 0 && len(st.running) == 0:
+		case len(st.retries) > 0 && len(st.running) == 0 && st.retries[0].due.After(ctx.Now()): // all are later
 			e.Summary = fmt.Sprintf("%d instances wait to be tried again, the first in %s", len(st.retries), st.retries[0].due.Sub(ctx.Now()).Round(1e6))
 		}
 		reply.Stages = append(reply.Stages, e)

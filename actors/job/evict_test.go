@@ -268,3 +268,19 @@ func TestTheQueueHearsHowLongStagesRan(t *testing.T) {
 		t.Fatalf("%v", b.runs)
 	}
 }
+
+// What is evicted has no failure to wait for: it waits for room at once, and that is for the placer to explain.
+func TestX4_B39_WhatIsEvictedDoesNotWaitToBeTriedAgain(t *testing.T) {
+	b := newBench(t)
+	b.submit(stages(stage("s", 1)))
+	n := b.on("n")
+	n.grant(0, 1)
+	l := n.launched[0]
+	n.evict(1)
+	n.report(stopped, l)
+	n.freed(l.Slot)
+	b.pass(5 * time.Second)
+	if e := b.ask(&msg.ExplainJob{Request: &v1.ExplainRequest{}}).(*v1.ExplainReply).Stages[0]; e.Summary != "" {
+		t.Errorf("the job says %q", e.Summary)
+	}
+}
