@@ -55,9 +55,11 @@ func (a *Actor) explainStage(e *v1.StageExplain, id model.StageID, plan *model.S
 	}
 	if d != nil {
 		a.explainHeld(e, d)
-		a.explainAhead(e, d)
 	}
 	if e.GetWantedSlots() > e.GetHeldSlots() {
+		if d != nil {
+			a.explainAhead(e, d)
+		}
 		if e.WaitsFor == "" {
 			e.WaitsFor = a.waitsFor(e, d, &x)
 		}
