@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/backfill"
@@ -110,7 +111,9 @@ func (a *Actor) forget(d *demand) {
 		a.dropQueue(d.queue)
 	}
 	a.dropVictim(d)
-	a.fleet.End(d.slots)
+	if !plant.Is(plant.ClaimNeverEnds) {
+		a.fleet.End(d.slots)
+	}
 	d.classed = false
 }
 
