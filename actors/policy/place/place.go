@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/policy/spread"
 )
 
 // Ask is what Place is asked for.
@@ -45,6 +46,8 @@ const (
 type scratch struct {
 	placed []int32  // by node: 1 + place among the answers of this call
 	set    []uint64 // of nodes
+	list   spread.List
+	nodes  []spread.Node
 }
 
 // Place chooses nodes for slots of a stage, books them, and appends its choice to out: as many as fit, or all or none if
@@ -63,17 +66,17 @@ func (f *Fleet) Place(s *Stage, ask Ask, out []Assignment) []Assignment {
 	}
 	// Where nothing depends on where the slots are, a node stays the best until the second best is better.
 	alone := len(s.rules)+len(s.even)+len(s.raters) == 0
+	if f.listed(s, c, left) {
+		out, left = f.placeList(s, c, ask.Short, left, first, out)
+	}
 	for left > 0 {
 		k := f.choose(s, c, ask.Short)
 		n := k.best.node
 		if n == NoNode {
 			break
 		}
-		if f.scratch.placed[n] == 0 {
-			out = append(out, Assignment{Node: n})
-			f.scratch.placed[n] = int32(len(out) - first)
-		}
-		a := &out[first+int(f.scratch.placed[n])-1]
+		var a *Assignment
+		out, a = f.answer(out, first, n)
 		for {
 			f.book(s, n, a)
 			left--
@@ -92,6 +95,15 @@ func (f *Fleet) Place(s *Stage, ask Ask, out []Assignment) []Assignment {
 		out = out[:first]
 	}
 	return out
+}
+
+// answer is the assignment of a node among the answers of one call, made if need be.
+func (f *Fleet) answer(out []Assignment, first int, n NodeIndex) ([]Assignment, *Assignment) {
+	if f.scratch.placed[n] == 0 {
+		out = append(out, Assignment{Node: n})
+		f.scratch.placed[n] = int32(len(out) - first)
+	}
+	return out, &out[first+int(f.scratch.placed[n])-1]
 }
 
 // book takes one slot on a node.
@@ -152,7 +164,7 @@ func (k *choice) see(x candidate) {
 // if there is none.
 func (f *Fleet) choose(s *Stage, c *class, short bool) choice {
 	k := nothing()
-	small := f.options.Exact || f.options.NoChance || len(f.ids) <= f.scanned
+	small := f.small()
 	if small || c.count <= f.scannedFew || len(c.domains) > 0 || c.read < f.deep {
 		c.catchUp(f)
 	}
@@ -172,6 +184,11 @@ func (f *Fleet) choose(s *Stage, c *class, short bool) choice {
 		f.scan(s, c, short, &k)
 	}
 	return k
+}
+
+// small reports whether all nodes are looked at for each slot.
+func (f *Fleet) small() bool {
+	return f.options.Exact || f.options.NoChance || len(f.ids) <= f.scanned
 }
 
 // maxCached bounds the scores that classes keep of all nodes, together.

@@ -1,6 +1,11 @@
 package place
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+
+	"github.com/troupe-sched/troupe/actors/policy/spread"
+)
 
 // least is the count of slots in the domain that has the fewest, of domains where some node passes the standing filters.
 func (f *Fleet) least(s *Stage, t *tally) int32 {
@@ -108,4 +113,46 @@ func (f *Fleet) within(s *Stage, c *class, domain int32, d *domains, short bool,
 			}
 		}
 	}
+}
+
+// listed reports whether slots are placed by the spread list: the first ones of a stage that is spread by one rule and by
+// nothing else, when all nodes are looked at anyway, or so many are asked for that it pays.
+func (f *Fleet) listed(s *Stage, c *class, slots int) bool {
+	return slots > 1 && s.total == 0 && len(s.even) == 1 && len(s.rules)+len(s.raters) == 0 &&
+		(f.small() || slots*drawn >= c.count)
+}
+
+// placeList places slots by the spread list (package spread): a domain is a pod, and a node that can take more is put back
+// into its pod. It looks at each node once, and chooses as if one slot after another went to the best node of the emptiest
+// domain. What is left then fits nowhere.
+func (f *Fleet) placeList(s *Stage, c *class, short bool, slots, first int, out []Assignment) ([]Assignment, int) {
+	c.catchUp(f)
+	domain := s.even[0].attribute.ids
+	nodes, list := f.scratch.nodes[:0], &f.scratch.list
+	for w := range c.maybe {
+		for word := c.maybe[w]; word != 0; word &= word - 1 {
+			n := NodeIndex(w<<6 + bits.TrailingZeros64(word))
+			if f.feasible(s, c, n, short) {
+				nodes = append(nodes, spread.Node{Score: f.score(c, n), Pod: domain[n], Index: int32(n)})
+			}
+		}
+	}
+	f.scratch.nodes = nodes
+	list.Reset(nodes)
+	for slots > 0 {
+		next, more := list.Next()
+		if !more {
+			break
+		}
+		n := NodeIndex(next.Index)
+		var a *Assignment
+		out, a = f.answer(out, first, n)
+		f.book(s, n, a)
+		slots--
+		if f.feasible(s, c, n, short) {
+			next.Score = f.score(c, n)
+			list.Back(next)
+		}
+	}
+	return out, slots
 }

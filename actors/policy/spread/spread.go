@@ -100,6 +100,18 @@ func (l *List) round() bool {
 	return len(l.heads) > 0
 }
 
+// Back puts a node that Next has given back into its pod, with the score that it has now: it may be a head again from the
+// next round on. So a list can go on over nodes that have room for more than one.
+func (l *List) Back(n Node) {
+	first, end := l.first[n.Pod], l.ends[n.Pod]
+	if end == first {
+		l.pods = append(l.pods, n.Pod)
+	}
+	l.nodes[end] = n // Next has left a place
+	l.ends[n.Pod]++
+	up(l.nodes[first : end+1])
+}
+
 // Take appends the first k nodes of the spread list of some nodes to out.
 func (l *List) Take(nodes []Node, k int, out []Node) []Node {
 	l.Reset(nodes)
@@ -192,6 +204,18 @@ func pop(heap []Node) []Node {
 	heap[0], heap[last] = heap[last], heap[0]
 	down(heap[:last], 0)
 	return heap[:last]
+}
+
+// up moves the last of a heap to where it belongs.
+func up(heap []Node) {
+	for i := len(heap) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if !before(heap[i], heap[parent]) {
+			return
+		}
+		heap[i], heap[parent] = heap[parent], heap[i]
+		i = parent
+	}
 }
 
 func down(heap []Node, i int) {
