@@ -126,8 +126,9 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 	case *applySpec:
 		a.setSpec(ctx, m.spec)
 		a.allot(ctx)
+		// A list that is asked for after the answer must show what was set.
+		ctx.Tell(a.env.Refs.Queues, &msg.QueueChanged{Status: a.status()})
 		ctx.Reply(a.status())
-		a.changed(ctx)
 	case *msg.QueueUse:
 		a.use = m
 		a.changed(ctx)

@@ -375,3 +375,16 @@ func TestB12_ALateReportDoesNotBringAJobBack(t *testing.T) {
 		t.Errorf("listed %v", l)
 	}
 }
+
+// Who has set a queue sees in the list what was set, however short the time since the last change.
+func TestF25_AListShowsWhatWasSetBefore(t *testing.T) {
+	b := newBench(t)
+	for i := range int64(3) {
+		b.set(&v1.QueueSpec{Name: "q", MaxJobs: i + 1})
+		for _, s := range b.ask(&msg.ListQueues{}).(*v1.ListQueuesReply).Queues {
+			if s.Spec.Name == "q" && s.Spec.MaxJobs != i+1 {
+				t.Errorf("set to %d, listed %v", i+1, s.Spec)
+			}
+		}
+	}
+}
