@@ -380,8 +380,15 @@ func TestB12_ALateReportDoesNotBringAJobBack(t *testing.T) {
 func TestF25_AListShowsWhatWasSetBefore(t *testing.T) {
 	b := newBench(t)
 	for i := range int64(3) {
-		b.set(&v1.QueueSpec{Name: "q", MaxJobs: i + 1})
-		for _, s := range b.ask(&msg.ListQueues{}).(*v1.ListQueuesReply).Queues {
+		b.answers = nil
+		b.sys.TellFrom(b.asker, b.env.Refs.Queues, &msg.SetQueue{Spec: &v1.QueueSpec{Name: "q", MaxJobs: i + 1}})
+		b.settle()
+		b.sys.TellFrom(b.asker, b.env.Refs.Queues, &msg.ListQueues{})
+		b.settle()
+		if len(b.answers) != 2 {
+			t.Fatalf("answers: %v", b.answers)
+		}
+		for _, s := range b.answers[1].(*v1.ListQueuesReply).Queues {
 			if s.Spec.Name == "q" && s.Spec.MaxJobs != i+1 {
 				t.Errorf("set to %d, listed %v", i+1, s.Spec)
 			}
