@@ -138,9 +138,9 @@ func TestX4_RemediesNameWhatIsThere(t *testing.T) {
 		{"maintenance", slot(1), slot(0), func(n *Node) { n.Maintenance = true }, "when it leaves maintenance"},
 		{"other kind", gpu(model.DeviceNeed{Kind: "fpga", Count: 1, Milli: 1000}), slot(0), nil, "with 1 fpga there"},
 		{"too few", gpu(model.DeviceNeed{Kind: "gpu", Count: 3, Milli: 1000}), slot(0), nil, "with 1 more gpu there, all of one model"},
-		{"held", gpu(model.DeviceNeed{Kind: "gpu", Count: 2, Milli: 1000}), gpu(model.DeviceNeed{Kind: "gpu", Count: 1, Milli: 100}), nil, "when 2 gpu is free there"},
+		{"held", gpu(model.DeviceNeed{Kind: "gpu", Count: 2, Milli: 1000}), gpu(model.DeviceNeed{Kind: "gpu", Count: 1, Milli: 100}), nil, "when 2 gpu are free there"},
 		{"other model, held", gpu(model.DeviceNeed{Kind: "gpu", Count: 2, Milli: 1000, Models: []string{"T4"}}), gpu(model.DeviceNeed{Kind: "gpu", Count: 1, Milli: 100}), nil,
-			"with model V100 allowed when 2 gpu of model V100 is free there"},
+			"with model V100 allowed when 2 gpu of model V100 are free there"},
 		{"self", self, self, nil, `if no job with app=db of queue "q" ran on the same node`},
 	} {
 		f := NewFleet(Options{})

@@ -315,19 +315,25 @@ func (d deviceFilter) refusal(f *Fleet, _ *Stage, nodes []NodeIndex) string {
 
 // nearest says what the nodes have that comes closest.
 func (d deviceFilter) nearest(f *Fleet, nodes []NodeIndex) string {
-	devices, most := 0, int32(0)
+	devices, whole, most := 0, 0, int32(0)
 	for _, n := range nodes {
 		if e := f.extras[n]; e != nil {
 			for i, x := range e.devices {
 				if admitsDevice(&d.DeviceNeed, x) {
 					devices++
 					most = max(most, e.free[i])
+					if e.free[i] == model.WholeDevice {
+						whole++
+					}
 				}
 			}
 		}
 	}
-	if devices == 0 {
+	switch {
+	case devices == 0:
 		return "none there"
+	case d.Milli == model.WholeDevice:
+		return fmt.Sprintf("%d there, %d free", devices, whole)
 	}
 	return fmt.Sprintf("%d there, at most %dm of one free", devices, most)
 }
@@ -348,11 +354,11 @@ func (d deviceFilter) remedy(f *Fleet, _ *Stage, n NodeIndex) string {
 	has := e.largest(&d.DeviceNeed)
 	if i := slices.IndexFunc(e.groups, func(g group) bool { return admitsDevice(&any, g.Device) && len(g.members) >= int(d.Count) }); has == 0 && i >= 0 {
 		any.Models = []string{e.groups[i].Model}
-		return "with model " + e.groups[i].Model + " allowed when " + deviceFilter{any}.text() + " is free there"
+		return "with model " + e.groups[i].Model + " allowed when " + deviceFilter{any}.text() + d.are() + " free there"
 	}
 	switch {
 	case has >= int(d.Count):
-		return "when " + d.text() + " is free there"
+		return "when " + d.text() + d.are() + " free there"
 	case has > 0:
 		return fmt.Sprintf("with %d more %s there, all of one model", int(d.Count)-has, d.Kind)
 	}
@@ -367,6 +373,13 @@ func (e *extra) largest(d *model.DeviceNeed) (most int) {
 		}
 	}
 	return most
+}
+
+func (d deviceFilter) are() string {
+	if d.Count == 1 {
+		return " is"
+	}
+	return " are"
 }
 
 func (d deviceFilter) text() string {
