@@ -28,7 +28,7 @@ func (p *pass) preempt(d *demand, n int) (claimed int) {
 	if n = min(n, p.evictions); n <= 0 || p.now < p.quiet || d.Job == nil || d.picky() && len(d.claims) > 0 {
 		return 0
 	}
-	if d.picky() && !d.Plan.Gang {
+	if (d.picky() || d.needsDevices()) && !d.Plan.Gang {
 		n = 1 // where the next may go depends on where this one went
 	}
 	whole := d.Plan.Gang
@@ -92,16 +92,36 @@ func (p *pass) claim(d *demand, n int, room int64, rule string, c preempt.Claim)
 		if !whole && covers(v.Free(i), c.Need) {
 			return false // there is room, but not for this: nothing that is evicted would help
 		}
-		return p.now >= d.spurned[place.NodeIndex(i)] && p.fleet.Admits(d.slots, place.NodeIndex(i))
+		n := place.NodeIndex(i)
+		return p.now >= d.spurned[n] && p.fleet.Admits(d.slots, n) && p.devicesUnclaimed(d, n)
 	}
-	p.choices = v.Find(&c, p.choices[:0])
-	if !slices.ContainsFunc(p.choices, func(c preempt.Choice) bool { return len(c.Victims) > 0 }) {
+	if p.choices = p.find(d, &c); len(p.choices) == 0 {
 		return 0
 	}
 	for _, choice := range p.choices {
 		p.carryOut(d, choice, rule)
 	}
 	return len(p.choices)
+}
+
+// findMax bounds how often victims are looked for again because the devices that they hold would not do.
+const findMax = 8
+
+// find looks for victims, and again without the nodes whose devices would not do: the index knows sums, and devices do not
+// add up. It finds all or nothing for a gang, and nothing if nobody has to go.
+func (p *pass) find(d *demand, c *preempt.Claim) []preempt.Choice {
+	for range findMax {
+		choices := p.victims.Find(c, p.choices[:0])
+		if !slices.ContainsFunc(choices, func(c preempt.Choice) bool { return len(c.Victims) > 0 }) {
+			return nil
+		}
+		useless := slices.IndexFunc(choices, func(c preempt.Choice) bool { return !p.freesDevices(d, c) })
+		if useless < 0 {
+			return choices
+		}
+		d.spurn(place.NodeIndex(choices[useless].Node), p.now+evictWait.Milliseconds())
+	}
+	return nil
 }
 
 // spurn keeps a demand from evicting on a node until a time.
