@@ -112,7 +112,7 @@ func (c *checker) devices(at string, d *v1.Devices) DeviceNeed {
 		case err != nil:
 			c.add(at+".share", Quote(d.Share)+" is not a share", hint)
 		case milli < 1 || milli > WholeDevice:
-			c.addf(at+".share", "at most "+fmt.Sprint(WholeDevice)+"m; ask for whole devices by count", "%s is not a share of one device", Quote(d.Share))
+			c.addf(at+".share", "at least 1m and at most "+fmt.Sprint(WholeDevice)+"m; ask for whole devices by count", "%s is not a share of one device", Quote(d.Share))
 		case milli < WholeDevice && d.Count > 1:
 			c.addf(at+".share", "remove it, or set count: 1", "only a single device can be shared, not %d", d.Count)
 		}
