@@ -419,7 +419,11 @@ func (a *Actor) watch(ctx *kit.Context) {
 func (a *Actor) lose(ctx *kit.Context) {
 	a.move(lifecycle.NodeGone)
 	a.session = session{} // also its number: an agent that has lost its ledger numbers anew
-	ctx.Log().Warn("node lost", "slots", len(a.slots), "silent", ctx.Now().Sub(a.heard).Round(time.Millisecond))
+	if a.heard.IsZero() {
+		ctx.Log().Warn("node lost: it has said nothing since the master began", "slots", len(a.slots))
+	} else {
+		ctx.Log().Warn("node lost", "slots", len(a.slots), "silent", ctx.Now().Sub(a.heard).Round(time.Millisecond))
+	}
 	for _, j := range a.sortedJobs() {
 		a.tellJob(ctx, &jobBatch{id: j.id, uid: j.uid, ref: j.ref}, &msg.SlotsLost{ID: j.id, UID: j.uid, Node: a.id, Slots: j.slots, Reason: "node lost"})
 	}
