@@ -204,6 +204,8 @@ func (a *Actor) summary(e *v1.StageExplain, d *demand, x *place.Explanation) str
 	}
 	more := number(wanted-held, "more slot")
 	switch e.GetWaitsFor() {
+	case waitsStarting:
+		return fmt.Sprintf("waits for %s: the master has begun lately, and nodes or queues have yet to say what they hold", more)
 	case waitsQuota, waitsMax, waitsMaxSlots:
 		text := fmt.Sprintf("waits for %s: its queue holds all it may", more)
 		if e.Remedy != "" {

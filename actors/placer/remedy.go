@@ -66,11 +66,12 @@ func (a *Actor) gather(d *demand) []string {
 	return []string{fmt.Sprintf("room for %d of its %d slots is there now: it starts when there is room for %d more at the same time", now, all, all-now)}
 }
 
-// returns says what others would have to give back, or the queue to be promised, for what a demand gets next.
+// returns says what others would have to give back, or the queue to be promised, for what a demand gets next: what is
+// needed together in one.
 func (a *Actor) returns(d *demand) (list []string) {
 	firm := share.TenureOf(d.Priority.Band) == share.Firm
-	var lenders, quotas []string // each what is needed together
-	lent := true                 // what others have borrowed would do
+	var ceiling, lenders, quota, more []string
+	lent := true // what others have borrowed would do
 	for i, each := range d.counted.each {
 		x := a.accounts.Account(d.queue.part, i)
 		allowed, need := x.Allowed, x.Held+each*a.atOnce(d)
@@ -82,28 +83,34 @@ func (a *Actor) returns(d *demand) (list []string) {
 		}
 		name := a.dimension(i)
 		if x.Max != share.Unset && need > x.Max {
-			text := fmt.Sprintf("the maximum of queue %s is %s higher", d.ID.Queue, amount(i, need-x.Max, name))
-			lenders, quotas = append(lenders, text), append(quotas, text)
+			ceiling = append(ceiling, amount(i, need-x.Max, name))
 			if allowed >= x.Max {
 				continue
 			}
 		}
-		lack := need - allowed
 		most, who := a.mostBorrowed(d.queue, i)
-		if lent = lent && most >= lack && (!firm || x.Quota != share.Unset && need <= x.Quota); lent {
-			lenders = append(lenders, fmt.Sprintf("queue %s returns %s", who, amount(i, lack, name)))
+		if lent = lent && most >= need-allowed && (!firm || x.Quota != share.Unset && need <= x.Quota); lent {
+			lenders = append(lenders, fmt.Sprintf("queue %s returns %s", who, amount(i, need-allowed, name)))
 		}
 		if x.Quota == share.Unset {
-			quotas = append(quotas, fmt.Sprintf("queue %s gets a quota of %s", d.ID.Queue, amount(i, need, name)))
+			quota = append(quota, amount(i, need, name))
 		} else if need > x.Quota {
-			quotas = append(quotas, fmt.Sprintf("the quota of queue %s is %s higher", d.ID.Queue, amount(i, need-x.Quota, name)))
+			more = append(more, amount(i, need-x.Quota, name))
 		}
 	}
-	if lent && len(lenders) > 0 {
-		list = append(list, strings.Join(lenders, " and "))
+	say := func(format string, amounts []string) (parts []string) {
+		if len(amounts) > 0 {
+			parts = []string{fmt.Sprintf(format, d.ID.Queue, strings.Join(amounts, " and "))}
+		}
+		return parts
 	}
-	if text := strings.Join(quotas, " and "); text != "" && !slices.Contains(list, text) {
-		list = append(list, text)
+	raised := say("the maximum of queue %s is %s higher", ceiling)
+	promised := slices.Concat(say("queue %s gets a quota of %s", quota), say("the quota of queue %s is %s higher", more))
+	if lent && len(lenders) > 0 {
+		list = append(list, strings.Join(slices.Concat(raised, lenders), " and "))
+	}
+	if len(promised) > 0 || len(lenders) == 0 && len(raised) > 0 {
+		list = append(list, strings.Join(slices.Concat(raised, promised), " and "))
 	}
 	return list
 }

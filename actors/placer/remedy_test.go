@@ -2,6 +2,7 @@ package placer_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,6 +55,21 @@ func TestX4_F26_WhatOthersWouldHaveToReturnIsToldToThoseWhoWouldGetIt(t *testing
 	c.ask("web", 3, batch, 7, 1, nil)
 	c.pass(time.Minute)
 	says(t, c.explain(3), "max", "the maximum of queue web is 1 core higher, and for room: it would fit on node a with 1 of cpu freed there")
+}
+
+// What several resources lack is one remedy, and who waits for a master that has just begun needs none.
+func TestX4_F31_OneRemedyForAllThatLacks(t *testing.T) {
+	c := newCell(t)
+	c.machine("a", 8)
+	c.share("web", model.QueuePlan{Quota: []model.Amount{{Name: "cpu", N: 8000}, {Name: "memory", N: 1 << 30}}})
+	c.ask("etl", 1, production, 1, 2, func(d *msg.Demand) { d.Plan.Resources[model.Memory] = 1 << 20 })
+	c.pass(time.Second)
+	says(t, c.explain(1), "quota", "queue etl gets a quota of 2 cores and 1Mi memory, and for room: it would fit on node a with 1Mi more memory there")
+	c.sys.Tell(c.placer, &msg.NodesAwaited{Nodes: 1})
+	c.pass(time.Second)
+	if e := c.explain(1); e.WaitsFor != "starting" || len(e.Remedies) > 0 || !strings.Contains(e.Summary, "the master has begun lately") {
+		t.Fatalf("explained: %v", e)
+	}
 }
 
 func TestX4_AGangIsToldWhatAllOfItLacks(t *testing.T) {
