@@ -53,6 +53,14 @@ type scratch struct {
 // Place chooses nodes for slots of a stage, books them, and appends its choice to out: as many as fit, or all or none if
 // they are asked for together, each node once. One slot after another goes to the node that is best then.
 func (f *Fleet) Place(s *Stage, ask Ask, out []Assignment) []Assignment {
+	first := len(out)
+	if out = f.place(s, ask, out); ask.All && len(out) == first {
+		out = f.together(s, ask, out)
+	}
+	return out
+}
+
+func (f *Fleet) place(s *Stage, ask Ask, out []Assignment) []Assignment {
 	c := s.class
 	first, left := len(out), min(ask.Slots, model.MaxInstances)
 	if left <= 0 || len(f.ids) == 0 {

@@ -65,7 +65,7 @@ type besideRule struct{ w *wish }
 func (besideRule) rule()        {}
 func (besideRule) name() string { return "affinity" }
 func (r besideRule) admits(f *Fleet, s *Stage, n NodeIndex) bool {
-	return r.w.matching.on(n) > 0 || r.w.selects(&s.shape) && len(r.w.matching.some) == 0
+	return r.w.matching.on(n) > 0 || r.w.selects(&s.shape) && len(r.w.matching.some) == 0 && (s.start == 0 || s.start == r.w.on.ids[n])
 }
 
 func (r besideRule) refusal(*Fleet, *Stage, []NodeIndex) string {

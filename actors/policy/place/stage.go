@@ -18,6 +18,8 @@ type Stage struct {
 	tallies []*tally
 	// even are the tallies of rules that go before all scores.
 	even []*tally
+	// start is the domain in which the first of slots that go beside each other is to go; 0 for any.
+	start int32
 	// wishes are its own affinities; seen are the presences that its labels are part of.
 	wishes []wish
 	seen   []*presence
