@@ -128,11 +128,18 @@ func (l *load) enrich(spec *v1.JobSpec, st *v1.StageSpec, sc *script) {
 	if chanceOf(r, p.gangs) {
 		st.Gang, st.Parallel = &v1.Gang{Hold: pick(r, "1s", "3s", "10s")}, 0
 		st.Instances = int64(pick(r, 2, 2, 3, 4, 5))
-		st.Affinity = nil // all of them beside each other: whether that fits depends on where the first goes
+		if r.IntN(4) == 0 { // all of them beside each other: whether that fits depends on where the first goes
+			st.Affinity = []*v1.Affinity{{Labels: map[string]string{"app": spec.Labels["app"]}, On: pick(r, "node", "rack")}}
+		}
+		for _, a := range st.Affinity {
+			if a.On == "zone" {
+				a.On = "rack" // racks are made of nodes; how zones cut them is another matter
+			}
+		}
 		for _, rule := range st.Spreads {
 			rule.MaxSkew = 0
 			if rule.On == "zone" {
-				rule.On = "rack" // racks are made of nodes; how zones cut them is another matter
+				rule.On = "rack"
 			}
 		}
 	}

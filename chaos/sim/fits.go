@@ -47,13 +47,26 @@ func (l *load) fits(job *v1.JobSpec, st *v1.StageSpec) bool {
 			return false // it depends on others
 		}
 	}
-	byRack := map[string]int64{}
+	byRack, node := map[string]int64{}, int64(0)
 	for _, m := range l.w.machines {
-		byRack[m.info.Attributes["rack"]] += min(m.roomFor(s), most(s, job, "node"))
+		n := min(m.roomFor(s), most(s, job, "node"))
+		byRack[m.info.Attributes["rack"]] += n
+		node = max(node, min(n, most(s, job, "rack")))
 	}
-	var sum int64
+	var sum, rack int64
 	for _, n := range byRack { //order: sums
-		sum += min(n, most(s, job, "rack"))
+		n = min(n, most(s, job, "rack"))
+		sum += n
+		rack = max(rack, n)
+	}
+	for _, a := range s.Affinity {
+		switch {
+		case a.Weight != 0:
+		case a.On == model.NodeAttribute: // all beside each other
+			sum = min(sum, node)
+		default:
+			sum = min(sum, rack)
+		}
 	}
 	if !s.Gang {
 		return sum > 0

@@ -36,6 +36,7 @@ func Scenarios() []Scenario {
 		list[i].Focus += "/" + Plain // they are older than the other themes
 	}
 	return append(list,
+		Scenario{65568793434, Calm + "/" + Gang, "a gang that wants itself on one rack was never placed, because its first slot liked another one"},
 		Scenario{233271258599, Calm, "a slot whose launch was refused was granted elsewhere before its machine had given it up"},
 		Scenario{662067871629, All + "/" + Mixed, "a slot on a device that was taken out was held of nothing"},
 		Scenario{459537276984, Actors + "/" + Gang, "a queue that used nothing any more was never told so by a placer that had restarted"},
