@@ -148,7 +148,7 @@ func (a *Actor) waitsFor(e *v1.StageExplain, d *demand, x *place.Explanation) st
 		return waitsMax
 	case short:
 		return waitsQuota
-	case d.Plan.Gang:
+	case d.Plan.Gang && a.atOnce(d) > 1:
 		return waitsGang
 	case slices.ContainsFunc(x.Refusals, func(r place.Refusal) bool { return r.Filter == "withheld" }):
 		return waitsReservation
@@ -223,7 +223,25 @@ func (a *Actor) summary(e *v1.StageExplain, d *demand, x *place.Explanation) str
 	case x.Fit > 0:
 		return more + " will be granted at once"
 	}
-	return fmt.Sprintf("waits for %s: %v", more, *x)
+	text := fmt.Sprintf("waits for %s: %v", more, *x)
+	if other := a.sparedBelow(d); other != nil {
+		text += fmt.Sprintf("; stage %s of %s could make room, but may lose no more now (max_unavailable)", other.Plan.Name, other.ID)
+	}
+	return text
+}
+
+// sparedBelow is the first demand that work of a priority might evict if its limit allowed; nil if there is none.
+func (a *Actor) sparedBelow(d *demand) (first *demand) {
+	if d == nil {
+		return nil
+	}
+	for _, o := range a.demands { //order: the first by id
+		if o.held > 0 && o.Plan != nil && o.evictable() == 0 && d.Priority.Compare(o.Priority) < 0 && share.TenureOf(o.Priority.Band) == share.Loose &&
+			(first == nil || compareStages(o.Stage, first.Stage) < 0) {
+			first = o
+		}
+	}
+	return first
 }
 
 // number is an amount of what is counted.

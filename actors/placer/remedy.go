@@ -15,7 +15,7 @@ import (
 // remedies are changes that would each place one more slot, or a whole gang.
 func (a *Actor) remedies(e *v1.StageExplain, d *demand, x *place.Explanation) []string {
 	list := x.Remedies
-	if d != nil && d.Plan.Gang {
+	if d != nil && a.atOnce(d) > 1 {
 		list = a.gather(d)
 	}
 	switch e.GetWaitsFor() {

@@ -72,6 +72,27 @@ func TestX4_F31_OneRemedyForAllThatLacks(t *testing.T) {
 	}
 }
 
+func TestX4_B41_WhoWouldEvictHearsThatALimitForbidsIt(t *testing.T) {
+	c := newCell(t)
+	c.machine("a", 4)
+	c.ask("q", 1, batch, 5, 1, func(d *msg.Demand) { d.Plan.MaxUnavailable = 1 })
+	c.pass(time.Second)
+	c.ask("q", 2, production, 1, 1, nil)
+	c.pass(time.Second)
+	const why = "; stage s of q/j1 could make room, but may lose no more now (max_unavailable)"
+	if e := c.explain(2); !strings.HasSuffix(e.Summary, why) {
+		t.Fatalf("explained: %v", e)
+	}
+	if e := c.explain(1); strings.Contains(e.Summary, "max_unavailable") {
+		t.Fatalf("explained: %v", e)
+	}
+	c.ask("q", 1, batch, 5, 1, func(d *msg.Demand) { d.Plan.MaxUnavailable = 2 })
+	c.pass(time.Second)
+	if c.of(2) != 1 {
+		t.Fatalf("as told, and %d slots are held", c.of(2))
+	}
+}
+
 func TestX4_AGangIsToldWhatAllOfItLacks(t *testing.T) {
 	c := newCell(t)
 	c.machine("a", 4)
