@@ -53,6 +53,7 @@ func (a *Actor) sweep(ctx *kit.Context) {
 		budget = a.empty(ctx, nd, budget)
 		a.calm(nd)
 	}
+	a.usesSoon(ctx)
 	a.sweepSoon(ctx)
 }
 

@@ -36,6 +36,7 @@ func Scenarios() []Scenario {
 		list[i].Focus += "/" + Plain // they are older than the other themes
 	}
 	return append(list,
+		Scenario{472234027248, "", "a queue was not told that it still held what it had not given up in time"},
 		Scenario{65568793434, Calm + "/" + Gang, "a gang that wants itself on one rack was never placed, because its first slot liked another one"},
 		Scenario{233271258599, Calm, "a slot whose launch was refused was granted elsewhere before its machine had given it up"},
 		Scenario{662067871629, All + "/" + Mixed, "a slot on a device that was taken out was held of nothing"},
