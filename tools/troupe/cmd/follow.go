@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,8 @@ const (
 	pollPlain    = 500 * time.Millisecond
 	// silenceMax bounds how long a cell may be out of reach while its job is waited for.
 	silenceMax = 2 * time.Minute
+	// whyAfter is how long nothing may run before it is asked why, and whyEvery the pace of asking again.
+	whyAfter, whyEvery = 2 * time.Second, 5 * time.Second
 )
 
 // follower waits for the end of a job and draws its progress.
@@ -32,6 +35,8 @@ type follower struct {
 
 	progress view.Progress
 	heard    time.Time
+	// pace is the time between two looks, idle how long nothing has run, ask when it is asked next why.
+	pace, idle, ask time.Duration
 }
 
 // follow returns the status of the job when it has ended, or ctx's error.
@@ -42,11 +47,11 @@ func (f *follower) follow(ctx context.Context) (*v1.JobStatus, error) {
 	if err != nil {
 		events = nil // only the pace suffers
 	}
-	pace := pollPlain
+	f.pace = pollPlain
 	if f.app.Err.Terminal {
-		pace = pollTerminal
+		f.pace = pollTerminal
 	}
-	tick := time.NewTicker(pace)
+	tick := time.NewTicker(f.pace)
 	defer tick.Stop()
 	f.heard = f.app.Now()
 	for {
@@ -100,12 +105,38 @@ func (f *follower) look(ctx context.Context) (*v1.JobStatus, error) {
 	ended := terminal(status.GetPhase())
 	f.progress.Update(now, status)
 	if f.live != nil {
+		f.wonder(ctx, status)
 		f.live.Draw(now, f.progress.Lines(f.app.Err.width()), f.progress.Line(), ended)
 	}
 	if ended {
 		return status, nil
 	}
 	return nil, nil
+}
+
+// wonder finds out why nothing of a job runs, if that has lasted.
+func (f *follower) wonder(ctx context.Context, status *v1.JobStatus) {
+	c, phase := status.GetCounts(), status.GetPhase()
+	if c.GetWaiting() == 0 || c.GetRunning() > 0 || phase == "stopping" || terminal(phase) {
+		f.idle, f.ask, f.progress.Why = 0, 0, ""
+		return
+	}
+	if f.idle += f.pace; f.idle < max(f.ask, whyAfter) {
+		return
+	}
+	f.ask = f.idle + whyEvery
+	reply, err := bounded(ctx, f.app, func(ctx context.Context) (*v1.ExplainReply, error) {
+		return f.cell.Explain(ctx, &v1.ExplainRequest{Queue: f.queue, Name: f.name})
+	})
+	if err != nil {
+		return // it is a comfort only
+	}
+	for _, s := range reply.GetStages() {
+		if s.GetWantedSlots() > s.GetHeldSlots() {
+			f.progress.Why = cmp.Or(s.GetRemedy(), s.GetSummary(), reply.GetSummary())
+			return
+		}
+	}
 }
 
 // terminal reports whether a phase is final.

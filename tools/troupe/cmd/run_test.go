@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -47,6 +48,20 @@ func TestRunShowsProgressAndOutcome(t *testing.T) {
 			t.Errorf("%d cells opened, %d reached, closed %v; want one of its own, closed", h.opened, h.reached, h.cell.closed)
 		}
 	}
+}
+
+func TestX4_RunSaysWhyNothingRuns(t *testing.T) {
+	h, file := runHarness(t, "succeeded")
+	pending, rest := h.cell.next["default/hi"][0], h.cell.next["default/hi"][1:]
+	pending.Counts.Waiting = 4
+	h.cell.next["default/hi"] = append(slices.Repeat([]*v1.JobStatus{pending}, 20), rest...)
+	synctest.Test(t, func(t *testing.T) {
+		_, _, stderr := h.runIn(context.Background(), true, "run", file)
+		waits, runs, _ := strings.Cut(stderr, "2 running")
+		if strings.Count(waits, "waits: hi waits for memory") == 0 || strings.Contains(runs, "waits:") {
+			t.Errorf("progress %q", stderr)
+		}
+	})
 }
 
 func TestRunOnATerminalRedraws(t *testing.T) {

@@ -22,6 +22,8 @@ type Progress struct {
 	job   *v1.JobStatus
 	// part is the progress of running instances by stage, in thousandths of an instance.
 	part map[string]uint64
+	// Why says why nothing runs, or what would help; empty if something does.
+	Why string
 }
 
 // Update takes the newest status.
@@ -56,6 +58,9 @@ func (p *Progress) Lines(width int) []string {
 		lines = append(lines, fmt.Sprintf("… %s without work now", plural(uint64(hidden), "more stage")))
 	}
 	lines = append(lines, p.bar("total", name, p.job.GetCounts(), p.partial(), p.pace()))
+	if p.Why != "" {
+		lines = append(lines, "waits: "+Clean(p.Why))
+	}
 	if width > 0 {
 		for i := range lines {
 			lines[i] = Cut(lines[i], width-1) // the last column stays empty: some terminals wrap after it
@@ -170,6 +175,9 @@ func (p *Progress) Line() string {
 	}
 	if len(busy) > 0 {
 		line += "; stages: " + strings.Join(busy, ", ")
+	}
+	if p.Why != "" {
+		line += "; waits: " + p.Why
 	}
 	return Clean(line)
 }
