@@ -128,7 +128,11 @@ func (a *agent) receive(m *v1.ToAgent) {
 		a.open = true
 	}
 	a.out.Ack(m.GetAck())
-	if skip, ok := a.in.Take(m.GetFirst(), len(m.GetCommands())); ok {
+	skip, ok := a.in.Take(m.GetFirst(), len(m.GetCommands()))
+	if m.GetPing() || skip > 0 {
+		a.out.Rewind() // it has no clock: a ping, or what comes again, tells that the master may not have heard it
+	}
+	if ok {
 		for _, c := range m.GetCommands()[skip:] {
 			a.command(c)
 		}
