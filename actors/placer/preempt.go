@@ -157,16 +157,20 @@ func (p *pass) carryOut(d *demand, choice preempt.Choice, rule string) {
 	c := nd.claims[at]
 	for _, e := range choice.Victims {
 		victim := p.demands[p.victims.stages[e.Stage]]
-		p.evict(p.ctx, nd, victim, msg.Evict{Count: e.Count, For: d.ID, Rule: rule, Reason: reason(victim.Priority, d.Priority)}, c)
+		p.evict(p.ctx, nd, victim, msg.Evict{Count: e.Count, For: d.ID, Rule: rule, Reason: reason(rule, victim, d)}, c)
 		p.evictions -= e.Count
 	}
 	p.keep(c, 1)
 	p.settle(p.ctx, d)
 }
 
-// reason says why a victim had to go.
-func reason(victim, winner model.Priority) string {
-	return fmt.Sprintf("%v/%d < %v/%d", victim.Band, victim.Rank, winner.Band, winner.Rank)
+// reason says why slots of a victim had to go. What is taken back goes for its queue's sake, whatever its priority is.
+func reason(rule string, victim, winner *demand) string {
+	if rule == msg.RuleQuota {
+		return fmt.Sprintf("queue %s holds more than its own, and queue %s wants its quota", victim.ID.Queue, winner.ID.Queue)
+	}
+	v, w := victim.Priority, winner.Priority
+	return fmt.Sprintf("%v/%d < %v/%d", v.Band, v.Rank, w.Band, w.Rank)
 }
 
 // keep changes for how many slots a claim keeps room; without any it is over.

@@ -136,6 +136,9 @@ func TestF25_F26_F27_QuotaIsLentAndTakenBack(t *testing.T) {
 	byRule := map[string]int{}
 	for _, e := range c.evicts {
 		byRule[e.Rule] += e.Count
+		if e.Rule == msg.RuleQuota && e.Reason != "queue other holds more than its own, and queue owner wants its quota" {
+			t.Errorf("taken back because %s", e.Reason)
+		}
 	}
 	if byRule[msg.RuleQuota] != 8 || byRule[msg.RulePriority] != 4 {
 		t.Errorf("evicted: %v", byRule)
