@@ -166,7 +166,7 @@ func (a *Actor) explain(ctx *kit.Context, m *msg.ExplainJob) {
 		e := &v1.StageExplain{Stage: st.plan.Name, WantedSlots: st.target, HeldSlots: st.held}
 		switch c := a.counts(i); {
 		case a.hard.StageDone(i):
-			e.Summary = fmt.Sprintf("all %d instances are done", c.Wanted)
+			e.Summary = "all is done: " + instances(c.Wanted)
 		case !st.open:
 			e.Summary = "waits for " + strings.Join(a.blockers(i), ", ")
 		case m.Request.GetHasIndex():
@@ -174,7 +174,7 @@ func (a *Actor) explain(ctx *kit.Context, m *msg.ExplainJob) {
 		case st.gang.explain(st, ctx.Now()) != "":
 			e.Summary, e.WaitsFor = st.gang.explain(st, ctx.Now()), "gang"
 		case len(st.retries) > 0 && len(st.running) == 0 && st.retries[0].due.After(ctx.Now()): // all are later
-			e.Summary = fmt.Sprintf("%d instances wait to be tried again, the first in %s", len(st.retries), st.retries[0].due.Sub(ctx.Now()).Round(1e6))
+			e.Summary = fmt.Sprintf("%s to be tried again, the first in %s", instances(uint64(len(st.retries))), st.retries[0].due.Sub(ctx.Now()).Round(1e6))
 		}
 		reply.Stages = append(reply.Stages, e)
 		out.Stages = append(out.Stages, msg.StageWant{Stage: uint32(i), Target: st.target, Plan: st.plan})
@@ -218,6 +218,13 @@ func (a *Actor) explainInstance(ctx *kit.Context, st *stage, index uint64) strin
 		text += fmt.Sprintf("; it has failed on %s, and is tried elsewhere if there is another node", join(nodes))
 	}
 	return text
+}
+
+func instances(n uint64) string {
+	if n == 1 {
+		return "1 instance"
+	}
+	return fmt.Sprintf("%d instances", n)
 }
 
 func join(nodes []model.NodeID) string {
