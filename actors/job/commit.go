@@ -307,7 +307,7 @@ func (a *Actor) enterEnded(ctx *kit.Context) {
 			a.work.settle(s.node, s.ref, s.fence)
 		}
 	}
-	a.commit = commit{}
+	a.commit, a.wishes = commit{}, wishes{}
 	for _, st := range a.stages {
 		st.running, st.retries, st.idle = map[uint64]*attempt{}, nil, nil
 		st.settling, st.waiting = map[uint64]struct{}{}, map[uint64]struct{}{}

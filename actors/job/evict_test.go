@@ -12,11 +12,15 @@ import (
 )
 
 // evict asks for slots of stage 0 on a node, as the placer does.
-func (m *machine) evict(n int) {
-	m.b.tell(&msg.Evict{
+func (m *machine) evict(n int) { m.b.tell(m.asks(n)) }
+
+// asks is what the placer says: a grace of ten seconds, and thirty more, are waited for.
+func (m *machine) asks(n int) *msg.Evict {
+	return &msg.Evict{
 		Stage: model.StageID{Job: m.b.uid}, Node: m.id, Count: n, For: model.JobID{Queue: "web", Name: "api"},
 		Rule: msg.RulePriority, Reason: "batch/0 < production/0",
-	})
+		Serial: m.b.env.IDs.Slot(), Until: m.b.step.Now().Add(40 * time.Second),
+	}
 }
 
 // gone are the slots that the node has been given back since the last time.
@@ -185,7 +189,7 @@ func TestB39_B42_SlotsThatAreNotFreedAreNotAskedForInVain(t *testing.T) {
 	if got := n.gone(); len(got) != 0 {
 		t.Fatalf("asked again for what is not freed, gave back %v, too", got)
 	}
-	n.evict(3)
+	n.evict(1)
 	if got := n.gone(); len(got) != 1 {
 		t.Fatalf("one more was asked for, gave back %v", got)
 	}

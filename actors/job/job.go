@@ -54,6 +54,9 @@ type Actor struct {
 	claimed model.Fence             // mark of the Claim that was sent; 0 before
 	ending  *ending
 	places  places
+	// wishes are the evictions that it was asked for, began a number before that of any since it knows of them.
+	wishes  wishes
+	began   model.SlotID
 	changed bool
 	life    lifecycle.JobPhase
 	// doubtful are nodes that did not take a message: what they hold is asked again. There are no more than nodes.
@@ -177,6 +180,7 @@ func (a *Actor) timer(ctx *kit.Context, m any) {
 	switch m.(type) {
 	case heal:
 		a.patience(ctx)
+		a.wishes.prune(ctx.Now())
 		a.want(ctx, true)
 		ctx.After("heal", healBeats*a.env.Heartbeat, heal{})
 	case due:
@@ -272,6 +276,7 @@ func (a *Actor) granted(ctx *kit.Context, m *msg.Granted) {
 		st.held++
 		st.idle = append(st.idle, a.slots[id])
 	}
+	a.owed(ctx, m.Node)
 	a.assign(ctx, st)
 	a.want(ctx, false)
 	a.setDue(ctx)

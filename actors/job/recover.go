@@ -36,6 +36,7 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	a.byNode = map[model.NodeID][]*slot{}
 	a.heard, a.removed = map[model.NodeID]bool{}, map[model.NodeID]uint64{}
 	a.expect, a.claimed = -1, 0
+	a.wishes, a.began = wishes{}, a.env.IDs.Slot()
 	if a.missing {
 		a.mode = ended
 		ctx.After("retire", 0, retire{}) // whoever asks about jobs that are not there must leave nothing behind

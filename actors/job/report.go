@@ -260,14 +260,14 @@ func (a *Actor) found(ctx *kit.Context, m *msg.Inventory, h msg.HeldSlot) {
 			a.work.release(m.Node, m.NodeRef, h.Slot)
 		}
 		if a.slots[h.Slot] == nil && a.mode == stopping && int(h.Stage) < len(a.stages) {
-			a.keep(&slot{id: h.Slot, stage: a.stages[h.Stage], node: m.Node, ref: m.NodeRef, leaving: true, left: ctx.Now()})
+			a.keep(&slot{id: h.Slot, stage: a.stages[h.Stage], node: m.Node, ref: m.NodeRef, leaving: true, freeBy: a.stages[h.Stage].freeBy(ctx.Now())})
 		}
 		return
 	}
 	st := a.stages[h.Stage]
 	sl := a.slots[h.Slot]
 	if sl == nil {
-		sl = &slot{id: h.Slot, stage: st, node: m.Node, ref: m.NodeRef, leaving: h.Releasing, left: ctx.Now()}
+		sl = &slot{id: h.Slot, stage: st, node: m.Node, ref: m.NodeRef, leaving: h.Releasing, freeBy: st.freeBy(ctx.Now())}
 		a.keep(sl)
 		if !h.Releasing {
 			st.held++

@@ -33,7 +33,7 @@ func (a *Actor) leave(ctx *kit.Context, sl *slot) bool {
 	if sl.leaving || sl.gone {
 		return false
 	}
-	sl.leaving, sl.left = true, ctx.Now()
+	sl.leaving, sl.freeBy = true, sl.stage.freeBy(ctx.Now())
 	sl.stage.held--
 	return true
 }

@@ -21,9 +21,9 @@ type slot struct {
 	attempt *attempt
 	// granted is the order of the grant: an older Inventory does not know of it.
 	granted uint64
-	// leaving: being given back since left, and not yet reported as freed.
+	// leaving: being given back, and not yet reported as freed. If that is not so at freeBy, its node is out of reach.
 	leaving bool
-	left    time.Time
+	freeBy  time.Time
 	gone    bool
 }
 
@@ -71,6 +71,9 @@ func newStage(number int, plan *model.StagePlan, template *v1.Template) *stage {
 		outdated: map[uint64]model.Fence{},
 	}
 }
+
+// freeBy is when a slot is expected to be free at the latest that goes back now.
+func (s *stage) freeBy(now time.Time) time.Time { return now.Add(s.plan.Grace + overdueAfter) }
 
 // ready reports whether any instance may be launched now, in some slot.
 func (s *stage) ready(hard *model.JobState, now time.Time) bool {

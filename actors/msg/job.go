@@ -1,6 +1,8 @@
 package msg
 
 import (
+	"time"
+
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -69,10 +71,15 @@ type SlotsLost struct {
 	Reason string
 }
 
-// Evict asks a job to give up to Count slots of a stage on one node to somebody else. The job chooses them: idle ones
-// first, then the youngest attempts. It is answered by nothing: the node tells that they are free. Who asks and sees
-// them held for too long decides anew.
+// Evict asks a job to give up Count slots of a stage on one node to somebody else. The job chooses them: idle ones
+// first, then the youngest attempts. It is answered by nothing: the node tells that they are free. Until then it is said
+// again, and the job gives no more than Count for it however often it hears it. Of slots that are still on their way to
+// the job it gives what it owes when they come.
 type Evict struct {
+	// Serial is a number of the source of slots' own: it means slots with smaller ones, that were asked for before it.
+	Serial model.SlotID
+	// Until is when who asks waits no more and decides anew: from then on it means nothing.
+	Until time.Time
 	Stage model.StageID
 	Node  model.NodeID
 	Count int

@@ -27,8 +27,12 @@ const (
 // and kept for the claims that were made on it.
 type eviction struct {
 	victim   *demand
-	count    int
+	count    int // slots that are still to go
 	deadline int64
+	// said is the demand for them. It is said again at a time, and later after twice as long: a job that could not follow
+	// remembers what it owes, so what is left is to reach one that has not heard it, or was restarting.
+	said         *msg.Evict
+	again, pause int64
 }
 
 // sweep is the timer that looks after evictions and nodes that are to be emptied.
@@ -46,15 +50,29 @@ func (a *Actor) sweepSoon(ctx *kit.Context) {
 func (a *Actor) sweep(ctx *kit.Context) {
 	a.sweeping = false
 	now := ctx.Now().UnixMilli()
-	budget := evictionsMax
+	budget, reminders := evictionsMax, evictionsMax
 	for _, id := range slices.Sorted(maps.Keys(a.unrest)) { //order: sorted
 		nd := a.unrest[id]
 		a.expire(ctx, nd, now)
+		reminders = a.remind(ctx, nd, now, reminders)
 		budget = a.empty(ctx, nd, budget)
 		a.calm(nd)
 	}
 	a.usesSoon(ctx)
 	a.sweepSoon(ctx)
+}
+
+// remind says evictions of a node again, up to so many, and returns how many more may be.
+func (a *Actor) remind(ctx *kit.Context, nd *node, now int64, budget int) (left int) {
+	for _, e := range nd.evictions {
+		if now >= e.again && budget > 0 && e.victim.Job != nil {
+			e.pause *= 2
+			e.again = now + e.pause
+			ctx.Tell(e.victim.Job, e.said)
+			budget--
+		}
+	}
+	return budget
 }
 
 // calm forgets that there is anything to look after on a node, if there is nothing.
@@ -66,9 +84,12 @@ func (a *Actor) calm(nd *node) {
 
 // evict asks a job for slots of a stage on a node.
 func (a *Actor) evict(ctx *kit.Context, nd *node, victim *demand, m msg.Evict, c *claim) {
-	m.Stage, m.Node = victim.Stage, nd.id
 	deadline := ctx.Now().Add(victim.Plan.Grace + evictWait).UnixMilli()
-	nd.evictions = append(nd.evictions, &eviction{victim: victim, count: m.Count, deadline: deadline})
+	m.Stage, m.Node, m.Serial, m.Until = victim.Stage, nd.id, a.env.IDs.Slot(), time.UnixMilli(deadline)
+	pause := sweepEvery.Milliseconds()
+	nd.evictions = append(nd.evictions, &eviction{
+		victim: victim, count: m.Count, deadline: deadline, said: &m, again: ctx.Now().UnixMilli() + pause, pause: pause,
+	})
 	if c != nil {
 		c.deadline = max(c.deadline, deadline)
 	}
@@ -106,13 +127,13 @@ func (a *Actor) vacated(ctx *kit.Context, nd *node, stage model.StageID, n int) 
 	}
 }
 
-// unsaid takes back an eviction of which the job has not heard.
+// unsaid takes back an eviction of which the job has not heard, because its actor has ended.
 func (a *Actor) unsaid(ctx *kit.Context, m *msg.Evict) {
 	nd := a.nodes[m.Node]
 	if nd == nil {
 		return
 	}
-	if i := slices.IndexFunc(nd.evictions, func(e *eviction) bool { return e.victim.Stage == m.Stage && e.count == m.Count }); i >= 0 {
+	if i := slices.IndexFunc(nd.evictions, func(e *eviction) bool { return e.said == m && e.pause == sweepEvery.Milliseconds() }); i >= 0 {
 		e := nd.evictions[i]
 		nd.evictions = slices.Delete(nd.evictions, i, i+1)
 		a.over(nd, e, e.count)

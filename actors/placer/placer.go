@@ -142,7 +142,9 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.facts(m)
 		ctx.Forward(a.env.Refs.Journal, m)
 	case *kit.Busy:
-		a.undelivered(ctx, m.Message)
+		if _, evict := m.Message.(*msg.Evict); !evict { // that is said again
+			a.undelivered(ctx, m.Message)
+		}
 	case *kit.Lost:
 		a.undelivered(ctx, m.Message)
 	}

@@ -47,6 +47,7 @@ func playEvict(t *testing.T, name string, seed uint64, fate func(actor string, m
 			if n > 0 {
 				w.sys.Tell(w.env.Refs.Jobs, &msg.ToJob{ID: model.JobID{Queue: "default", Name: "j"}, UID: model.UID(uid), Message: &msg.Evict{
 					Stage: model.StageID{Job: model.UID(uid)}, Node: model.NodeID(node), Count: n, Rule: msg.RuleMaintenance, Reason: "test",
+					Serial: w.env.IDs.Slot(), Until: w.step.Now().Add(40 * time.Second),
 				}})
 			}
 		}
