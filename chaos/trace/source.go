@@ -134,9 +134,12 @@ func ParsePolicy(text string) (Policy, error) {
 }
 
 // ParseQueue reads what a queue is promised: "name:cpu=8,memory=16Gi,gpu=4000". What is no resource of the cell is a unit of
-// its own kind, counted whole, devices in thousandths. max_jobs and max_slots are limits.
+// its own kind, counted whole, devices in thousandths. max_jobs and max_slots are limits. "name:" promises nothing.
 func ParseQueue(text string) (*v1.QueueSpec, error) {
-	name, rest, _ := strings.Cut(text, ":")
+	name, rest, found := strings.Cut(text, ":")
+	if !found {
+		return nil, fmt.Errorf("it does not say what is promised; write %s:cpu=8, or %s: for nothing", name, name)
+	}
 	q := &v1.QueueSpec{Name: name, Quota: &v1.Quota{}}
 	for pair := range strings.SplitSeq(rest, ",") {
 		key, value, ok := strings.Cut(pair, "=")

@@ -69,7 +69,7 @@ several joined by a comma say more than one thing: easy,bestfit.
 	flags.IntVar(&f.source.NodesCount, "nodes-count", 0, "plain: so many machines of 32 cores and 128 GiB, instead of --nodes")
 	flags.IntVar(&f.source.Limit, "limit", 0, "only the first so many jobs; 0 for all")
 	flags.StringVar(&f.policy, "policy", "", "how to decide; as the cell does by default if empty")
-	flags.StringArrayVar(&f.quotas, "queue", nil, "what a queue is promised: name:cpu=8,memory=16Gi,gpu=4000; may be repeated")
+	flags.StringArrayVar(&f.quotas, "queue", nil, "what a queue is promised: name:cpu=8,memory=16Gi,gpu=4000, or name: for nothing; may be repeated")
 	flags.StringVar(&f.plot, "plot", "", "write a picture (SVG) to this file")
 	flags.Uint64Var(&f.seed, "seed", 1, "seed of everything that is drawn")
 	return c

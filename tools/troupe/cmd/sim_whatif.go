@@ -42,7 +42,7 @@ settled. How long attempts run is what their stages state, else --assume-duratio
 	flags.StringSliceVar(&f.without, "without-nodes", nil, "nodes that go: names, or attribute=value for all that have it")
 	flags.IntVar(&f.options.Change.Add, "add-nodes", 0, "so many nodes come")
 	flags.StringVar(&f.options.Change.Like, "like", "", "the node that they are like; the first if empty")
-	flags.StringArrayVar(&f.queues, "set-queue", nil, "a queue's promise: name:cpu=8,memory=16Gi,gpu=4000; may be repeated")
+	flags.StringArrayVar(&f.queues, "set-queue", nil, "a queue's promise: name:cpu=8,memory=16Gi,gpu=4000, or name: for nothing; may be repeated")
 	flags.StringVar(&f.policy, "policy", "", "how all queues decide: "+strings.Join(trace.PolicyNames(), ", "))
 	flags.DurationVar(&f.options.Horizon, "horizon", time.Hour, "how long to play on after the change")
 	flags.DurationVar(&f.options.Assume, "assume-duration", 0, "how long attempts run whose stages do not say; 0 for on and on")
