@@ -1597,13 +1597,14 @@ func (x *Ahead) GetWaitingSlots() uint64 {
 	return 0
 }
 
-// NodeScore is why a node was chosen: each score and its weighted part, and what the next best node would have had.
+// NodeScore is why a node was chosen: its score by part.
 type NodeScore struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	// "hybrid", and modifiers, each 0 to 1000, more is better.
-	Parts         map[string]int64 `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	Total         int64            `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	// "hybrid", 0 to 1000, and modifiers by their weight, more is better; what speaks against the node is below zero.
+	Parts map[string]int64 `protobuf:"bytes,2,rep,name=parts,proto3" json:"parts,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// The sum of the parts.
+	Total         int64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
