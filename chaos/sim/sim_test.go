@@ -37,7 +37,7 @@ func TestX1_S5_B16_B34_B39_B41_B42_B43_B44_B46_F13_F30_F31_Swarm(t *testing.T) {
 		t.Errorf("%d runs broke; base %d", len(s.Failed), base)
 	}
 	// Few runs may well give a rare check nothing to look at.
-	if idle := s.Idle(); len(idle) > 0 && s.Runs >= 500 && *focusFlag == "" {
+	if idle := s.Idle(); len(idle) > 0 && s.Runs >= 2000 && *focusFlag == "" {
 		t.Errorf("in %d runs nothing was shown by: %v", s.Runs, idle)
 	}
 }
