@@ -23,6 +23,7 @@ type cell struct {
 	serials map[model.NodeID]uint64
 	evicts  []*msg.Evict
 	deaf    bool // jobs do not hear what they are asked for
+	hears   func(*msg.Evict)
 	uses    map[string]*msg.QueueUse
 	views   map[model.NodeID]func(func(*msg.NodeView))
 	refused int
@@ -105,7 +106,11 @@ func (c *cell) ask(queue string, uid model.UID, p model.Priority, target uint64,
 	d := &msg.Demand{
 		Stage: stage, ID: model.JobID{Queue: queue, Name: fmt.Sprintf("j%d", uid)}, Priority: p, Target: target, Plan: plan,
 		Job: c.sys.Port(fmt.Sprintf("job-%d-%d", uid, len(c.plans)), func(m any, _ kit.Ref) {
-			if e, ok := m.(*msg.Evict); ok && !c.deaf {
+			e, ok := m.(*msg.Evict)
+			if ok && c.hears != nil {
+				c.hears(e)
+			}
+			if ok && !c.deaf {
 				c.evicts = append(c.evicts, e)
 				c.give(e.Node, e.Stage, e.Count, e.Count)
 			}
