@@ -131,6 +131,10 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 		a.reported(ctx, m)
 	case *msg.Inventory:
 		a.inventory(ctx, m)
+	case *msg.Leftovers:
+		if a.mode == ended {
+			a.handBack(m)
+		}
 	case *msg.SlotsLost:
 		a.slotsLost(ctx, m)
 	case *msg.Evict:
@@ -250,6 +254,8 @@ func (a *Actor) routed(ctx *kit.Context, m *routed) {
 		for _, h := range m.Slots {
 			a.work.release(m.Node, m.NodeRef, h.Slot)
 		}
+	case *msg.Leftovers:
+		a.handBack(m)
 	case *msg.Granted:
 		a.decline(ctx, m)
 	case *msg.Reported:
@@ -258,6 +264,13 @@ func (a *Actor) routed(ctx *kit.Context, m *routed) {
 		}
 	}
 	a.work.flush(ctx, msg.Work{ID: a.id, UID: m.uid, Reason: "the job has ended"})
+}
+
+// handBack gives back what is held of a job that has ended.
+func (a *Actor) handBack(m *msg.Leftovers) {
+	for _, slot := range m.Slots {
+		a.work.release(m.Node, m.NodeRef, slot)
+	}
 }
 
 // granted takes slots in; those that the job has no use for go back at once.

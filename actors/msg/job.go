@@ -119,6 +119,14 @@ type NodeReset struct {
 	Order uint64
 }
 
+// Leftovers tells a job what a node holds of it, in case that it has ended and nobody knows: told when the supervisor of
+// jobs has restarted, because an Inventory may have been lost on its way through it. A job that lives claims what it holds.
+type Leftovers struct {
+	Node    model.NodeID
+	NodeRef kit.Ref
+	Slots   []model.SlotID
+}
+
 // HeldSlot is one slot that a node holds for a job.
 type HeldSlot struct {
 	Slot  model.SlotID

@@ -69,7 +69,7 @@ type Claim struct {
 }
 
 // JobsReset tells all nodes that the supervisor of jobs has restarted, and all its children: ends that are not settled
-// must be told again, by name. Jobs that live ask for the rest themselves.
+// must be told again, by name, and what is held, in case its job has ended. Jobs that live ask for the rest themselves.
 type JobsReset struct{}
 
 // ViewRequest asks nodes to send their NodeView: all of them when the placer has restarted, or one.

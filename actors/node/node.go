@@ -185,6 +185,7 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 		a.claim(ctx, m)
 	case *msg.JobsReset:
 		a.tellEnds()
+		a.tellLeftovers(ctx)
 	case *msg.ViewRequest:
 		a.through = max(a.through, m.Through)
 		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
@@ -360,6 +361,14 @@ func (a *Actor) tellEnds() {
 	for _, fence := range slices.Sorted(maps.Keys(a.ends)) {
 		s := a.ends[fence]
 		a.batch.attempt(model.JobID{Queue: s.GetQueue(), Name: s.GetJob()}, nil, s)
+	}
+}
+
+// tellLeftovers tells all jobs what this node holds of them.
+func (a *Actor) tellLeftovers(ctx *kit.Context) {
+	for _, j := range a.sortedJobs() {
+		left := &msg.Leftovers{Node: a.id, NodeRef: ctx.Self(), Slots: j.slots}
+		ctx.Tell(a.env.Refs.Jobs, &msg.ToJob{ID: j.id, UID: j.uid, Message: left})
 	}
 }
 
