@@ -115,7 +115,11 @@ func (c *clients) observe(m *master, call, reply any) {
 	case *v1.StopReply:
 		ref := call.(*v1.StopRequest)
 		w.did(AckedIsDurable)
-		if j := w.truth.newest(ref.GetQueue(), ref.GetName()); j == nil || !j.stop && j.phase == "" && r.GetPhase() == "stopping" && !w.jobEnding(j) {
+		j := w.truth.newest(ref.GetQueue(), ref.GetName())
+		if m.zombie && w.truth.wasStopped(ref.GetQueue(), ref.GetName()) {
+			return // what a deposed master knows is old: it means the job that had that name before
+		}
+		if j == nil || !j.stop && j.phase == "" && r.GetPhase() == "stopping" && !w.jobEnding(j) {
 			w.fail(AckedIsDurable, "the stop of %s is acknowledged as %q, and no durable record tells of it", ref.GetName(), r.GetPhase())
 		}
 	case *v1.JobStatus:
@@ -135,6 +139,16 @@ func (w *world) jobEnding(j *job) bool {
 		}
 	}
 	return j.spec.GetTimeLimit() != ""
+}
+
+// wasStopped reports whether the stop of any job of a name is durable.
+func (t *truth) wasStopped(queue, name string) bool {
+	for _, uid := range t.uids {
+		if j := t.jobs[uid]; j.queue == queue && j.name == name && j.stop {
+			return true
+		}
+	}
+	return false
 }
 
 func (t *truth) newest(queue, name string) *job {
