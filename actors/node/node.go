@@ -87,6 +87,7 @@ type slot struct {
 // session is the numbered exchange with the agent.
 type session struct {
 	number    uint64
+	opening   uint64 // tells openings of one session apart
 	open      bool
 	out       *stream.Outbox[*v1.Command]
 	in        stream.Inbox

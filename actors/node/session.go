@@ -27,7 +27,7 @@ func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
 		return
 	}
 	s := &a.session
-	if !s.open || m.GetSession() != s.number {
+	if !s.open || m.GetSession() != s.number || m.GetOpening() != 0 && m.GetOpening() != s.opening {
 		a.askHello(ctx)
 		return
 	}
@@ -100,7 +100,7 @@ func (a *Actor) openSession(ctx *kit.Context, h *v1.Hello) {
 	}
 	before := a.session
 	a.session = session{
-		number: h.GetSession(), open: true, out: stream.NewOutbox[*v1.Command](outboxMax), templates: map[model.StageID]bool{},
+		number: h.GetSession(), opening: a.env.IDs.Order(), open: true, out: stream.NewOutbox[*v1.Command](outboxMax), templates: map[model.StageID]bool{},
 		ends: h.GetEnds(), lost: before.lost, strangers: before.strangers, // of a session that ended before they were told
 	}
 	a.size(h.GetInfo())
@@ -305,7 +305,7 @@ func (a *Actor) sendAck(ctx *kit.Context) {
 
 // send completes a message and hands it to the fabric.
 func (a *Actor) send(ctx *kit.Context, m *v1.ToAgent) {
-	m.Node, m.Epoch = string(a.id), a.env.Epoch
+	m.Node, m.Epoch, m.Opening = string(a.id), a.env.Epoch, a.session.opening
 	a.session.spoke = ctx.Now()
 	a.fabric.Send(m)
 }

@@ -39,6 +39,7 @@ func Scenarios() []Scenario {
 		Scenario{472234027248, "", "a queue was not told that it still held what it had not given up in time"},
 		Scenario{65568793434, Calm + "/" + Gang, "a gang that wants itself on one rack was never placed, because its first slot liked another one"},
 		Scenario{362241334260, Actors, "an inventory for an ended job was lost with the supervisor of jobs, and its slot was held for ever"},
+		Scenario{149, Quota, "a session was opened twice under one number, and commands of the first opening were taken for those of the second"},
 		Scenario{233271258599, Calm, "a slot whose launch was refused was granted elsewhere before its machine had given it up"},
 		Scenario{662067871629, All + "/" + Mixed, "a slot on a device that was taken out was held of nothing"},
 		Scenario{459537276984, Actors + "/" + Gang, "a queue that used nothing any more was never told so by a placer that had restarted"},

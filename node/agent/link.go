@@ -23,6 +23,7 @@ type linkActor struct {
 	// base and opened number the sessions: life of the agent, incarnation of this actor, sessions it has opened.
 	base, opened uint64
 	session      uint64
+	opening      uint64 // that of its Welcome
 	phase        phase
 	hello        *v1.Hello
 	hellos       int // sent in this session
@@ -123,7 +124,7 @@ func (l *linkActor) renew(ctx *kit.Context, why string) {
 	l.opened++
 	l.session = l.base + l.opened
 	l.phase, l.hello, l.hellos = surveying, nil, 0
-	l.in, l.out = stream.Inbox{}, outbox{}
+	l.in, l.out, l.opening = stream.Inbox{}, outbox{}, 0
 	l.waiting, l.digest, l.raising, l.owed = 0, 0, false, false
 	for _, timer := range []string{"hello", "beat", "resend", "busy"} {
 		ctx.Cancel(timer)
@@ -217,13 +218,17 @@ func (l *linkActor) handle(ctx *kit.Context, m *v1.ToAgent) {
 		l.count(CountForeignSession)
 	case m.GetWelcome() != nil && l.phase == proposing:
 		l.welcome(ctx, m)
+	case l.phase == open && m.GetOpening() > l.opening:
+		l.renew(ctx, "the master has opened the session again")
+	case l.phase == open && m.GetOpening() < l.opening:
+		l.count(CountForeignSession) // it was under way for long
 	case l.phase == open:
 		l.items(ctx, m)
 	}
 }
 
 func (l *linkActor) welcome(ctx *kit.Context, m *v1.ToAgent) {
-	l.phase, l.hello = open, nil
+	l.phase, l.hello, l.opening = open, nil, m.GetOpening()
 	l.heartbeat = heartbeatStd
 	if ms := m.GetWelcome().GetHeartbeatMs(); ms > 0 {
 		l.heartbeat = min(max(time.Duration(min(ms, heartbeatMax.Milliseconds()))*time.Millisecond, heartbeatMin), heartbeatMax)
@@ -339,7 +344,7 @@ func (l *linkActor) flush() {
 
 // send completes a message and hands it to the fabric. Every message acknowledges what was taken.
 func (l *linkActor) send(m *v1.FromAgent) {
-	m.Node, m.Epoch, m.Session, m.Ack = l.cfg.Info.GetId(), l.epoch, l.session, l.in.Taken()
+	m.Node, m.Epoch, m.Session, m.Opening, m.Ack = l.cfg.Info.GetId(), l.epoch, l.session, l.opening, l.in.Taken()
 	l.owed = false
 	l.ports.Uplink.Send(m)
 }

@@ -101,7 +101,10 @@ type ToAgent struct {
 	//	*ToAgent_HelloRequest
 	//	*ToAgent_Welcome
 	//	*ToAgent_Ping
-	Control       isToAgent_Control `protobuf_oneof:"control"`
+	Control isToAgent_Control `protobuf_oneof:"control"`
+	// Which opening of the session it belongs to: a session that the agent goes on proposing is opened again by a master that
+	// has lost it, and what was sent in the first opening must not be taken for an item of the second. 0 if not said.
+	Opening       uint64 `protobuf:"varint,10,opt,name=opening,proto3" json:"opening,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -210,6 +213,13 @@ func (x *ToAgent) GetPing() bool {
 		}
 	}
 	return false
+}
+
+func (x *ToAgent) GetOpening() uint64 {
+	if x != nil {
+		return x.Opening
+	}
+	return 0
 }
 
 type isToAgent_Control interface {
@@ -822,7 +832,9 @@ type FromAgent struct {
 	Hello   *Hello    `protobuf:"bytes,7,opt,name=hello,proto3" json:"hello,omitempty"`
 	Usage   *Usage    `protobuf:"bytes,8,opt,name=usage,proto3" json:"usage,omitempty"`
 	// Digest over (slot, fence, phase) of everything the agent holds, sorted by slot; 0 if not sent.
-	Digest        uint64 `protobuf:"varint,9,opt,name=digest,proto3" json:"digest,omitempty"`
+	Digest uint64 `protobuf:"varint,9,opt,name=digest,proto3" json:"digest,omitempty"`
+	// That of the Welcome which opened the session; 0 before it, and if it named none.
+	Opening       uint64 `protobuf:"varint,10,opt,name=opening,proto3" json:"opening,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -916,6 +928,13 @@ func (x *FromAgent) GetUsage() *Usage {
 func (x *FromAgent) GetDigest() uint64 {
 	if x != nil {
 		return x.Digest
+	}
+	return 0
+}
+
+func (x *FromAgent) GetOpening() uint64 {
+	if x != nil {
+		return x.Opening
 	}
 	return 0
 }
@@ -1582,7 +1601,7 @@ var File_v1_agent_proto protoreflect.FileDescriptor
 
 const file_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x0ev1/agent.proto\x12\ttroupe.v1\x1a\fv1/job.proto\x1a\x10v1/journal.proto\"\x9d\x02\n" +
+	"\x0ev1/agent.proto\x12\ttroupe.v1\x1a\fv1/job.proto\x1a\x10v1/journal.proto\"\xb7\x02\n" +
 	"\aToAgent\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1592,7 +1611,9 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\bcommands\x18\x06 \x03(\v2\x12.troupe.v1.CommandR\bcommands\x12%\n" +
 	"\rhello_request\x18\a \x01(\bH\x00R\fhelloRequest\x12.\n" +
 	"\awelcome\x18\b \x01(\v2\x12.troupe.v1.WelcomeH\x00R\awelcome\x12\x14\n" +
-	"\x04ping\x18\t \x01(\bH\x00R\x04pingB\t\n" +
+	"\x04ping\x18\t \x01(\bH\x00R\x04ping\x12\x18\n" +
+	"\aopening\x18\n" +
+	" \x01(\x04R\aopeningB\t\n" +
 	"\acontrol\",\n" +
 	"\aWelcome\x12!\n" +
 	"\fheartbeat_ms\x18\x01 \x01(\x03R\vheartbeatMs\"\x83\x02\n" +
@@ -1636,7 +1657,7 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\x04slot\x18\x01 \x01(\x04R\x04slot\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\"!\n" +
 	"\aSettled\x12\x16\n" +
-	"\x06fences\x18\x01 \x03(\x04R\x06fences\"\x8c\x02\n" +
+	"\x06fences\x18\x01 \x03(\x04R\x06fences\"\xa6\x02\n" +
 	"\tFromAgent\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1646,7 +1667,9 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\achanges\x18\x06 \x03(\v2\x11.troupe.v1.ChangeR\achanges\x12&\n" +
 	"\x05hello\x18\a \x01(\v2\x10.troupe.v1.HelloR\x05hello\x12&\n" +
 	"\x05usage\x18\b \x01(\v2\x10.troupe.v1.UsageR\x05usage\x12\x16\n" +
-	"\x06digest\x18\t \x01(\x04R\x06digest\"\xa3\x01\n" +
+	"\x06digest\x18\t \x01(\x04R\x06digest\x12\x18\n" +
+	"\aopening\x18\n" +
+	" \x01(\x04R\aopening\"\xa3\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12'\n" +
 	"\x04info\x18\x02 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\x12*\n" +
