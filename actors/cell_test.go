@@ -257,7 +257,7 @@ func TestX4_ExplainSaysWhatWouldHelp(t *testing.T) {
 	th.until("big", func(*v1.JobStatus) bool {
 		var err error
 		e, err = th.cell.Load().Explain(th.ctx, &v1.ExplainRequest{Name: "big"})
-		return err == nil && e.Stages[0].Nodes == 2
+		return err == nil && e.Stages[0].Nodes == 2 && e.Stages[0].WaitsFor != "starting"
 	})
 	x := e.Stages[0]
 	if x.NodesFit != 0 || len(x.Refusals) == 0 || x.Refusals[0].Filter != "memory" || !strings.Contains(x.Remedy, "memory") {
