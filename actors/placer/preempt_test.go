@@ -156,6 +156,27 @@ func TestF25_F26_F27_QuotaIsLentAndTakenBack(t *testing.T) {
 	}
 }
 
+// When nobody is promised anything any more, what was lent is lent no more.
+func TestF26_LoansEndWithTheLastQuota(t *testing.T) {
+	c := newCell(t)
+	c.machine("a", 12)
+	c.share("owner", model.QueuePlan{Quota: cores(8)})
+	c.ask("other", 1, batch, 12, 1, nil)
+	c.pass(2 * time.Second)
+	c.share("owner", model.QueuePlan{})
+	c.pass(2 * time.Second)
+	var ledger *v1.LedgerReply
+	asker := c.sys.Port("asker", func(m any, _ kit.Ref) { ledger = m.(*v1.LedgerReply) })
+	c.sys.TellFrom(asker, c.placer, &msg.GetLedger{Request: &v1.LedgerRequest{}})
+	c.pass(time.Second)
+	if len(ledger.GetLoans()) != 1 || ledger.Loans[0].ReturnedUnixMs == 0 || ledger.Loans[0].Amount != 8000 {
+		t.Errorf("ledger: %v", ledger)
+	}
+	if u := c.uses["other"]; u.Borrowed.GetCpuMilli() != 0 || c.of(1) != 12 {
+		t.Errorf("other holds %d and borrows %v", c.of(1), u.Borrowed)
+	}
+}
+
 func TestX4_AWorkThatWaitsForQuotaIsToldWhoWouldHaveToReturnIt(t *testing.T) {
 	c := newCell(t)
 	c.machine("a", 40)

@@ -38,13 +38,13 @@ func (a *Actor) tellUses(ctx *kit.Context) {
 	}
 }
 
-// divide brings the shares of queues up to date.
+// divide brings the shares of queues up to date. Without limits it ends the loans that still stand, and costs nothing.
 func (a *Actor) divide(ctx *kit.Context) {
-	if !a.accounts.Limited() {
+	if a.accounts.Limited() {
+		a.recount()
+	} else {
 		a.kinds = 0
-		return
 	}
-	a.recount()
 	a.accounts.Divide(ctx.Now(), a.accounts.ledger)
 }
 
