@@ -137,8 +137,10 @@ func (d *demand) before(o *demand) bool {
 // waitsFor says why a demand has not got what its job wants.
 func (a *Actor) waitsFor(e *v1.StageExplain, d *demand, x *place.Explanation) string {
 	switch {
-	case d == nil || a.views != 0 || a.unsure():
+	case a.views != 0 || a.unsure():
 		return waitsStarting
+	case d == nil: // its demand is on its way
+		return waitsRoom
 	case d.missing() == 0:
 		return waitsMaxSlots
 	}
