@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/preempt"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
 const (
@@ -189,7 +190,7 @@ func (nd *node) emptying() bool {
 	if nd.evict {
 		return true
 	}
-	return slices.ContainsFunc(nd.taints, func(t taint) bool { return t.effect == model.TaintEvict })
+	return slices.ContainsFunc(nd.taints, func(t *v1.Taint) bool { return t.GetEffect() == model.TaintEvict })
 }
 
 // empty moves away what is not to stay on a node, as far as the limits of its stages let it.
@@ -217,8 +218,8 @@ func (nd *node) moves(d *demand) (msg.Evict, bool) {
 		return msg.Evict{Rule: msg.RuleMaintenance, Reason: "node " + string(nd.id) + " is being emptied"}, true
 	}
 	for _, t := range nd.taints {
-		if t.effect == model.TaintEvict && !t.tolerated(d.Plan.Tolerations) {
-			return msg.Evict{Rule: msg.RuleTaint, Reason: "node " + string(nd.id) + " has the taint " + t.String()}, true
+		if t.GetEffect() == model.TaintEvict && !model.Tolerates(d.Plan.Tolerations, t) {
+			return msg.Evict{Rule: msg.RuleTaint, Reason: "node " + string(nd.id) + " has the taint " + model.FormatTaint(t)}, true
 		}
 	}
 	return msg.Evict{}, false
@@ -238,13 +239,4 @@ func (d *demand) evictable() int {
 		return 0
 	}
 	return int(min(d.Plan.MaxUnavailable-down, preempt.NoLimit-1))
-}
-
-// taint of a node.
-type taint struct{ key, value, effect string }
-
-func (t taint) String() string { return t.key + "=" + t.value + ":" + t.effect }
-
-func (t taint) tolerated(by []model.Toleration) bool {
-	return slices.ContainsFunc(by, func(o model.Toleration) bool { return o.Key == t.key && (o.Value == "" || o.Value == t.value) })
 }

@@ -31,7 +31,7 @@ type node struct {
 
 	// evict says that all it holds is to be moved away, taints that what does not tolerate them is.
 	evict     bool
-	taints    []taint
+	taints    []*v1.Taint
 	claims    []*claim // oldest first
 	evictions []*eviction
 	ready     bool // stands in Actor.ready
@@ -282,10 +282,7 @@ func (a *Actor) know(nd *node, m *msg.NodeView) {
 	if i := m.Info; i != nd.info {
 		a.resize(nd, i)
 	}
-	nd.taints = nil
-	for _, t := range m.Taints {
-		nd.taints = append(nd.taints, taint{t.GetKey(), t.GetValue(), t.GetEffect()})
-	}
+	nd.taints = m.Taints
 	if nd.emptying() {
 		a.unrest[nd.id] = nd
 	}

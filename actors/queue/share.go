@@ -1,8 +1,6 @@
 package queue
 
 import (
-	"cmp"
-	"slices"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
@@ -50,10 +48,7 @@ func (a *Actor) demandOf(e *entry, s msg.StageWant, target uint64) *msg.Demand {
 // labels are those of the job, sorted; made once.
 func (e *entry) labels(plan *model.Plan) []model.Label {
 	if from := plan.Spec.GetLabels(); e.sorted == nil && len(from) > 0 {
-		for name, value := range from { //order: sorted below
-			e.sorted = append(e.sorted, model.Label{Name: name, Value: value})
-		}
-		slices.SortFunc(e.sorted, func(x, y model.Label) int { return cmp.Compare(x.Name, y.Name) })
+		e.sorted = model.SortedLabels(from)
 	}
 	return e.sorted
 }

@@ -67,7 +67,10 @@ func houseRules() rules {
 	}
 }
 
-func houseRooms() []room {
+func houseRooms() []room { return append(innerRooms(), outerRooms()...) }
+
+// innerRooms are those of the actors and what they are made of.
+func innerRooms() []room {
 	return []room{
 		{[]string{"protos/..."}, nil},
 		{[]string{"actors/model/..."}, []grant{
@@ -117,6 +120,12 @@ func houseRooms() []room {
 			{"node/...", "and an agent in the same process"},
 			{"protos/...", "jobs and answers"},
 		}},
+	}
+}
+
+// outerRooms are those around the actors.
+func outerRooms() []room {
+	return []room{
 		{[]string{"cluster/..."}, []grant{
 			{"actors/kit/...", "to reach actors"},
 			{"actors/model/...", "plain values"},
