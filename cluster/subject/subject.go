@@ -4,7 +4,9 @@
 //
 //	troupe.v1.<cell>.<queue>.<resource>.<verb>[.<id>]   requests; <queue> is "_" for verbs that belong to no queue
 //	troupe.v1.<cell>.<queue>.event.<kind>.<job>         events
+//	troupe.stale.v1.<cell>.<queue>.<resource>.<verb>…   reads that any master may answer, from what it has
 //	troupe.agent.v1.<cell>.<node>.<lane>                the link between master and agents
+//	troupe.master.v1.<cell>.<word>                      what masters say to each other
 package subject
 
 import (

@@ -104,7 +104,9 @@ type ToAgent struct {
 	Control isToAgent_Control `protobuf_oneof:"control"`
 	// Which opening of the session it belongs to: a session that the agent goes on proposing is opened again by a master that
 	// has lost it, and what was sent in the first opening must not be taken for an item of the second. 0 if not said.
-	Opening       uint64 `protobuf:"varint,10,opt,name=opening,proto3" json:"opening,omitempty"`
+	Opening uint64 `protobuf:"varint,10,opt,name=opening,proto3" json:"opening,omitempty"`
+	// Order of a drill for the agent itself; absent in all but that message.
+	Drill         *AgentDrill `protobuf:"bytes,11,opt,name=drill,proto3" json:"drill,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -222,6 +224,13 @@ func (x *ToAgent) GetOpening() uint64 {
 	return 0
 }
 
+func (x *ToAgent) GetDrill() *AgentDrill {
+	if x != nil {
+		return x.Drill
+	}
+	return nil
+}
+
 type isToAgent_Control interface {
 	isToAgent_Control()
 }
@@ -246,6 +255,68 @@ func (*ToAgent_Welcome) isToAgent_Control() {}
 
 func (*ToAgent_Ping) isToAgent_Control() {}
 
+// AgentDrill makes the agent fail on purpose, within bounds that it checks itself.
+type AgentDrill struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "partition": it neither sends nor hears for so long; "restart": it begins anew, as if its process had been killed.
+	Kind          string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	ForMs         int64  `protobuf:"varint,2,opt,name=for_ms,json=forMs,proto3" json:"for_ms,omitempty"`
+	Id            string `protobuf:"bytes,3,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AgentDrill) Reset() {
+	*x = AgentDrill{}
+	mi := &file_v1_agent_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AgentDrill) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AgentDrill) ProtoMessage() {}
+
+func (x *AgentDrill) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_agent_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AgentDrill.ProtoReflect.Descriptor instead.
+func (*AgentDrill) Descriptor() ([]byte, []int) {
+	return file_v1_agent_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *AgentDrill) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *AgentDrill) GetForMs() int64 {
+	if x != nil {
+		return x.ForMs
+	}
+	return 0
+}
+
+func (x *AgentDrill) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // Welcome opens the session that the agent's Hello proposed and says how often the master wants to hear of it.
 type Welcome struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -256,7 +327,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_v1_agent_proto_msgTypes[1]
+	mi := &file_v1_agent_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -268,7 +339,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[1]
+	mi := &file_v1_agent_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -281,7 +352,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{1}
+	return file_v1_agent_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Welcome) GetHeartbeatMs() int64 {
@@ -308,7 +379,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_v1_agent_proto_msgTypes[2]
+	mi := &file_v1_agent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -320,7 +391,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[2]
+	mi := &file_v1_agent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -333,7 +404,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{2}
+	return file_v1_agent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Command) GetKind() isCommand_Kind {
@@ -445,7 +516,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_v1_agent_proto_msgTypes[3]
+	mi := &file_v1_agent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -457,7 +528,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[3]
+	mi := &file_v1_agent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -470,7 +541,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{3}
+	return file_v1_agent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Template) GetJobUid() uint64 {
@@ -583,7 +654,7 @@ type Launch struct {
 
 func (x *Launch) Reset() {
 	*x = Launch{}
-	mi := &file_v1_agent_proto_msgTypes[4]
+	mi := &file_v1_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -595,7 +666,7 @@ func (x *Launch) String() string {
 func (*Launch) ProtoMessage() {}
 
 func (x *Launch) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[4]
+	mi := &file_v1_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -608,7 +679,7 @@ func (x *Launch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Launch.ProtoReflect.Descriptor instead.
 func (*Launch) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{4}
+	return file_v1_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Launch) GetSlot() uint64 {
@@ -672,7 +743,7 @@ type StopAttempt struct {
 
 func (x *StopAttempt) Reset() {
 	*x = StopAttempt{}
-	mi := &file_v1_agent_proto_msgTypes[5]
+	mi := &file_v1_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -684,7 +755,7 @@ func (x *StopAttempt) String() string {
 func (*StopAttempt) ProtoMessage() {}
 
 func (x *StopAttempt) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[5]
+	mi := &file_v1_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -697,7 +768,7 @@ func (x *StopAttempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAttempt.ProtoReflect.Descriptor instead.
 func (*StopAttempt) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{5}
+	return file_v1_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *StopAttempt) GetSlot() uint64 {
@@ -732,7 +803,7 @@ type ReleaseSlot struct {
 
 func (x *ReleaseSlot) Reset() {
 	*x = ReleaseSlot{}
-	mi := &file_v1_agent_proto_msgTypes[6]
+	mi := &file_v1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -744,7 +815,7 @@ func (x *ReleaseSlot) String() string {
 func (*ReleaseSlot) ProtoMessage() {}
 
 func (x *ReleaseSlot) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[6]
+	mi := &file_v1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -757,7 +828,7 @@ func (x *ReleaseSlot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseSlot.ProtoReflect.Descriptor instead.
 func (*ReleaseSlot) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{6}
+	return file_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ReleaseSlot) GetSlot() uint64 {
@@ -784,7 +855,7 @@ type Settled struct {
 
 func (x *Settled) Reset() {
 	*x = Settled{}
-	mi := &file_v1_agent_proto_msgTypes[7]
+	mi := &file_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -796,7 +867,7 @@ func (x *Settled) String() string {
 func (*Settled) ProtoMessage() {}
 
 func (x *Settled) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[7]
+	mi := &file_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -809,7 +880,7 @@ func (x *Settled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settled.ProtoReflect.Descriptor instead.
 func (*Settled) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Settled) GetFences() []uint64 {
@@ -841,7 +912,7 @@ type FromAgent struct {
 
 func (x *FromAgent) Reset() {
 	*x = FromAgent{}
-	mi := &file_v1_agent_proto_msgTypes[8]
+	mi := &file_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -853,7 +924,7 @@ func (x *FromAgent) String() string {
 func (*FromAgent) ProtoMessage() {}
 
 func (x *FromAgent) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[8]
+	mi := &file_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -866,7 +937,7 @@ func (x *FromAgent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAgent.ProtoReflect.Descriptor instead.
 func (*FromAgent) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *FromAgent) GetNode() string {
@@ -958,7 +1029,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_v1_agent_proto_msgTypes[9]
+	mi := &file_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -970,7 +1041,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[9]
+	mi := &file_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -983,7 +1054,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Hello) GetSession() uint64 {
@@ -1044,7 +1115,7 @@ type SlotState struct {
 
 func (x *SlotState) Reset() {
 	*x = SlotState{}
-	mi := &file_v1_agent_proto_msgTypes[10]
+	mi := &file_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1056,7 +1127,7 @@ func (x *SlotState) String() string {
 func (*SlotState) ProtoMessage() {}
 
 func (x *SlotState) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[10]
+	mi := &file_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1069,7 +1140,7 @@ func (x *SlotState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotState.ProtoReflect.Descriptor instead.
 func (*SlotState) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SlotState) GetSlot() uint64 {
@@ -1171,7 +1242,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_v1_agent_proto_msgTypes[11]
+	mi := &file_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1183,7 +1254,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[11]
+	mi := &file_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1196,7 +1267,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Change) GetKind() isChange_Kind {
@@ -1264,7 +1335,7 @@ type SlotReleased struct {
 
 func (x *SlotReleased) Reset() {
 	*x = SlotReleased{}
-	mi := &file_v1_agent_proto_msgTypes[12]
+	mi := &file_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1276,7 +1347,7 @@ func (x *SlotReleased) String() string {
 func (*SlotReleased) ProtoMessage() {}
 
 func (x *SlotReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[12]
+	mi := &file_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1289,7 +1360,7 @@ func (x *SlotReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotReleased.ProtoReflect.Descriptor instead.
 func (*SlotReleased) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SlotReleased) GetSlot() uint64 {
@@ -1311,7 +1382,7 @@ type LaunchRefused struct {
 
 func (x *LaunchRefused) Reset() {
 	*x = LaunchRefused{}
-	mi := &file_v1_agent_proto_msgTypes[13]
+	mi := &file_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1323,7 +1394,7 @@ func (x *LaunchRefused) String() string {
 func (*LaunchRefused) ProtoMessage() {}
 
 func (x *LaunchRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[13]
+	mi := &file_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1336,7 +1407,7 @@ func (x *LaunchRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaunchRefused.ProtoReflect.Descriptor instead.
 func (*LaunchRefused) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *LaunchRefused) GetSlot() uint64 {
@@ -1387,7 +1458,7 @@ type AttemptState struct {
 
 func (x *AttemptState) Reset() {
 	*x = AttemptState{}
-	mi := &file_v1_agent_proto_msgTypes[14]
+	mi := &file_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1399,7 +1470,7 @@ func (x *AttemptState) String() string {
 func (*AttemptState) ProtoMessage() {}
 
 func (x *AttemptState) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[14]
+	mi := &file_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1412,7 +1483,7 @@ func (x *AttemptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptState.ProtoReflect.Descriptor instead.
 func (*AttemptState) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *AttemptState) GetSlot() uint64 {
@@ -1534,7 +1605,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_v1_agent_proto_msgTypes[15]
+	mi := &file_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1546,7 +1617,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[15]
+	mi := &file_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1559,7 +1630,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Usage) GetCpuMilli() int64 {
@@ -1601,7 +1672,7 @@ var File_v1_agent_proto protoreflect.FileDescriptor
 
 const file_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x0ev1/agent.proto\x12\ttroupe.v1\x1a\fv1/job.proto\x1a\x10v1/journal.proto\"\xb7\x02\n" +
+	"\x0ev1/agent.proto\x12\ttroupe.v1\x1a\fv1/job.proto\x1a\x10v1/journal.proto\"\xe4\x02\n" +
 	"\aToAgent\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1613,8 +1684,14 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\awelcome\x18\b \x01(\v2\x12.troupe.v1.WelcomeH\x00R\awelcome\x12\x14\n" +
 	"\x04ping\x18\t \x01(\bH\x00R\x04ping\x12\x18\n" +
 	"\aopening\x18\n" +
-	" \x01(\x04R\aopeningB\t\n" +
-	"\acontrol\",\n" +
+	" \x01(\x04R\aopening\x12+\n" +
+	"\x05drill\x18\v \x01(\v2\x15.troupe.v1.AgentDrillR\x05drillB\t\n" +
+	"\acontrol\"G\n" +
+	"\n" +
+	"AgentDrill\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x15\n" +
+	"\x06for_ms\x18\x02 \x01(\x03R\x05forMs\x12\x0e\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\",\n" +
 	"\aWelcome\x12!\n" +
 	"\fheartbeat_ms\x18\x01 \x01(\x03R\vheartbeatMs\"\x83\x02\n" +
 	"\aCommand\x121\n" +
@@ -1750,55 +1827,57 @@ func file_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_v1_agent_proto_goTypes = []any{
 	(AttemptPhase)(0),     // 0: troupe.v1.AttemptPhase
 	(*ToAgent)(nil),       // 1: troupe.v1.ToAgent
-	(*Welcome)(nil),       // 2: troupe.v1.Welcome
-	(*Command)(nil),       // 3: troupe.v1.Command
-	(*Template)(nil),      // 4: troupe.v1.Template
-	(*Launch)(nil),        // 5: troupe.v1.Launch
-	(*StopAttempt)(nil),   // 6: troupe.v1.StopAttempt
-	(*ReleaseSlot)(nil),   // 7: troupe.v1.ReleaseSlot
-	(*Settled)(nil),       // 8: troupe.v1.Settled
-	(*FromAgent)(nil),     // 9: troupe.v1.FromAgent
-	(*Hello)(nil),         // 10: troupe.v1.Hello
-	(*SlotState)(nil),     // 11: troupe.v1.SlotState
-	(*Change)(nil),        // 12: troupe.v1.Change
-	(*SlotReleased)(nil),  // 13: troupe.v1.SlotReleased
-	(*LaunchRefused)(nil), // 14: troupe.v1.LaunchRefused
-	(*AttemptState)(nil),  // 15: troupe.v1.AttemptState
-	(*Usage)(nil),         // 16: troupe.v1.Usage
-	(*StageSpec)(nil),     // 17: troupe.v1.StageSpec
-	(*SlotExtra)(nil),     // 18: troupe.v1.SlotExtra
-	(*NodeInfo)(nil),      // 19: troupe.v1.NodeInfo
+	(*AgentDrill)(nil),    // 2: troupe.v1.AgentDrill
+	(*Welcome)(nil),       // 3: troupe.v1.Welcome
+	(*Command)(nil),       // 4: troupe.v1.Command
+	(*Template)(nil),      // 5: troupe.v1.Template
+	(*Launch)(nil),        // 6: troupe.v1.Launch
+	(*StopAttempt)(nil),   // 7: troupe.v1.StopAttempt
+	(*ReleaseSlot)(nil),   // 8: troupe.v1.ReleaseSlot
+	(*Settled)(nil),       // 9: troupe.v1.Settled
+	(*FromAgent)(nil),     // 10: troupe.v1.FromAgent
+	(*Hello)(nil),         // 11: troupe.v1.Hello
+	(*SlotState)(nil),     // 12: troupe.v1.SlotState
+	(*Change)(nil),        // 13: troupe.v1.Change
+	(*SlotReleased)(nil),  // 14: troupe.v1.SlotReleased
+	(*LaunchRefused)(nil), // 15: troupe.v1.LaunchRefused
+	(*AttemptState)(nil),  // 16: troupe.v1.AttemptState
+	(*Usage)(nil),         // 17: troupe.v1.Usage
+	(*StageSpec)(nil),     // 18: troupe.v1.StageSpec
+	(*SlotExtra)(nil),     // 19: troupe.v1.SlotExtra
+	(*NodeInfo)(nil),      // 20: troupe.v1.NodeInfo
 }
 var file_v1_agent_proto_depIdxs = []int32{
-	3,  // 0: troupe.v1.ToAgent.commands:type_name -> troupe.v1.Command
-	2,  // 1: troupe.v1.ToAgent.welcome:type_name -> troupe.v1.Welcome
-	4,  // 2: troupe.v1.Command.template:type_name -> troupe.v1.Template
-	5,  // 3: troupe.v1.Command.launch:type_name -> troupe.v1.Launch
-	6,  // 4: troupe.v1.Command.stop:type_name -> troupe.v1.StopAttempt
-	7,  // 5: troupe.v1.Command.release:type_name -> troupe.v1.ReleaseSlot
-	8,  // 6: troupe.v1.Command.settled:type_name -> troupe.v1.Settled
-	17, // 7: troupe.v1.Template.spec:type_name -> troupe.v1.StageSpec
-	18, // 8: troupe.v1.Launch.extra:type_name -> troupe.v1.SlotExtra
-	12, // 9: troupe.v1.FromAgent.changes:type_name -> troupe.v1.Change
-	10, // 10: troupe.v1.FromAgent.hello:type_name -> troupe.v1.Hello
-	16, // 11: troupe.v1.FromAgent.usage:type_name -> troupe.v1.Usage
-	19, // 12: troupe.v1.Hello.info:type_name -> troupe.v1.NodeInfo
-	11, // 13: troupe.v1.Hello.slots:type_name -> troupe.v1.SlotState
-	15, // 14: troupe.v1.SlotState.attempt:type_name -> troupe.v1.AttemptState
-	18, // 15: troupe.v1.SlotState.extra:type_name -> troupe.v1.SlotExtra
-	15, // 16: troupe.v1.Change.attempt:type_name -> troupe.v1.AttemptState
-	13, // 17: troupe.v1.Change.released:type_name -> troupe.v1.SlotReleased
-	14, // 18: troupe.v1.Change.refused:type_name -> troupe.v1.LaunchRefused
-	0,  // 19: troupe.v1.AttemptState.phase:type_name -> troupe.v1.AttemptPhase
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	4,  // 0: troupe.v1.ToAgent.commands:type_name -> troupe.v1.Command
+	3,  // 1: troupe.v1.ToAgent.welcome:type_name -> troupe.v1.Welcome
+	2,  // 2: troupe.v1.ToAgent.drill:type_name -> troupe.v1.AgentDrill
+	5,  // 3: troupe.v1.Command.template:type_name -> troupe.v1.Template
+	6,  // 4: troupe.v1.Command.launch:type_name -> troupe.v1.Launch
+	7,  // 5: troupe.v1.Command.stop:type_name -> troupe.v1.StopAttempt
+	8,  // 6: troupe.v1.Command.release:type_name -> troupe.v1.ReleaseSlot
+	9,  // 7: troupe.v1.Command.settled:type_name -> troupe.v1.Settled
+	18, // 8: troupe.v1.Template.spec:type_name -> troupe.v1.StageSpec
+	19, // 9: troupe.v1.Launch.extra:type_name -> troupe.v1.SlotExtra
+	13, // 10: troupe.v1.FromAgent.changes:type_name -> troupe.v1.Change
+	11, // 11: troupe.v1.FromAgent.hello:type_name -> troupe.v1.Hello
+	17, // 12: troupe.v1.FromAgent.usage:type_name -> troupe.v1.Usage
+	20, // 13: troupe.v1.Hello.info:type_name -> troupe.v1.NodeInfo
+	12, // 14: troupe.v1.Hello.slots:type_name -> troupe.v1.SlotState
+	16, // 15: troupe.v1.SlotState.attempt:type_name -> troupe.v1.AttemptState
+	19, // 16: troupe.v1.SlotState.extra:type_name -> troupe.v1.SlotExtra
+	16, // 17: troupe.v1.Change.attempt:type_name -> troupe.v1.AttemptState
+	14, // 18: troupe.v1.Change.released:type_name -> troupe.v1.SlotReleased
+	15, // 19: troupe.v1.Change.refused:type_name -> troupe.v1.LaunchRefused
+	0,  // 20: troupe.v1.AttemptState.phase:type_name -> troupe.v1.AttemptPhase
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_v1_agent_proto_init() }
@@ -1813,14 +1892,14 @@ func file_v1_agent_proto_init() {
 		(*ToAgent_Welcome)(nil),
 		(*ToAgent_Ping)(nil),
 	}
-	file_v1_agent_proto_msgTypes[2].OneofWrappers = []any{
+	file_v1_agent_proto_msgTypes[3].OneofWrappers = []any{
 		(*Command_Template)(nil),
 		(*Command_Launch)(nil),
 		(*Command_Stop)(nil),
 		(*Command_Release)(nil),
 		(*Command_Settled)(nil),
 	}
-	file_v1_agent_proto_msgTypes[11].OneofWrappers = []any{
+	file_v1_agent_proto_msgTypes[12].OneofWrappers = []any{
 		(*Change_Attempt)(nil),
 		(*Change_Released)(nil),
 		(*Change_Refused)(nil),
@@ -1831,7 +1910,7 @@ func file_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_agent_proto_rawDesc), len(file_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   16,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -3196,10 +3196,19 @@ type CellStatus struct {
 	DeadLetters     uint64                 `protobuf:"varint,16,opt,name=dead_letters,json=deadLetters,proto3" json:"dead_letters,omitempty"`
 	SnapshotSeq     uint64                 `protobuf:"varint,17,opt,name=snapshot_seq,json=snapshotSeq,proto3" json:"snapshot_seq,omitempty"`
 	// "open", or why new work is refused.
-	Admission     string   `protobuf:"bytes,18,opt,name=admission,proto3" json:"admission,omitempty"`
-	Packing       *Packing `protobuf:"bytes,19,opt,name=packing,proto3" json:"packing,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Admission string   `protobuf:"bytes,18,opt,name=admission,proto3" json:"admission,omitempty"`
+	Packing   *Packing `protobuf:"bytes,19,opt,name=packing,proto3" json:"packing,omitempty"`
+	// "normal"; "settling" while a new master waits for its nodes; "isolated" when so many nodes vanished at once that it is
+	// likely this master that is cut off; "read_only" when the journal has no room; "stalled" during a drill.
+	State       string `protobuf:"bytes,20,opt,name=state,proto3" json:"state,omitempty"`
+	StateReason string `protobuf:"bytes,21,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"`
+	// Master that leads.
+	Master string `protobuf:"bytes,22,opt,name=master,proto3" json:"master,omitempty"`
+	// Nodes that have not said yet what they hold; lost nodes whose work waits for its turn to be placed elsewhere.
+	NodesAwaited     uint64 `protobuf:"varint,23,opt,name=nodes_awaited,json=nodesAwaited,proto3" json:"nodes_awaited,omitempty"`
+	NodesLostWaiting uint64 `protobuf:"varint,24,opt,name=nodes_lost_waiting,json=nodesLostWaiting,proto3" json:"nodes_lost_waiting,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *CellStatus) Reset() {
@@ -3363,6 +3372,41 @@ func (x *CellStatus) GetPacking() *Packing {
 		return x.Packing
 	}
 	return nil
+}
+
+func (x *CellStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *CellStatus) GetStateReason() string {
+	if x != nil {
+		return x.StateReason
+	}
+	return ""
+}
+
+func (x *CellStatus) GetMaster() string {
+	if x != nil {
+		return x.Master
+	}
+	return ""
+}
+
+func (x *CellStatus) GetNodesAwaited() uint64 {
+	if x != nil {
+		return x.NodesAwaited
+	}
+	return 0
+}
+
+func (x *CellStatus) GetNodesLostWaiting() uint64 {
+	if x != nil {
+		return x.NodesLostWaiting
+	}
+	return 0
 }
 
 // Packing says how well the cell is used.
@@ -3643,6 +3687,485 @@ func (x *CellTree) GetDeadLetters() uint64 {
 	return 0
 }
 
+type ListMastersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMastersRequest) Reset() {
+	*x = ListMastersRequest{}
+	mi := &file_v1_api_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMastersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMastersRequest) ProtoMessage() {}
+
+func (x *ListMastersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMastersRequest.ProtoReflect.Descriptor instead.
+func (*ListMastersRequest) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{47}
+}
+
+// ListMastersReply lists the masters that the answering one has heard of lately, by id.
+type ListMastersReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Masters       []*MasterInfo          `protobuf:"bytes,1,rep,name=masters,proto3" json:"masters,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMastersReply) Reset() {
+	*x = ListMastersReply{}
+	mi := &file_v1_api_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMastersReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMastersReply) ProtoMessage() {}
+
+func (x *ListMastersReply) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMastersReply.ProtoReflect.Descriptor instead.
+func (*ListMastersReply) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *ListMastersReply) GetMasters() []*MasterInfo {
+	if x != nil {
+		return x.Masters
+	}
+	return nil
+}
+
+// ResignRequest asks the leader to hand over, to the master named or to the one that lags least.
+type ResignRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	To            string                 `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResignRequest) Reset() {
+	*x = ResignRequest{}
+	mi := &file_v1_api_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResignRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResignRequest) ProtoMessage() {}
+
+func (x *ResignRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResignRequest.ProtoReflect.Descriptor instead.
+func (*ResignRequest) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ResignRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *ResignRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+type ResignReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResignReply) Reset() {
+	*x = ResignReply{}
+	mi := &file_v1_api_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResignReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResignReply) ProtoMessage() {}
+
+func (x *ResignReply) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResignReply.ProtoReflect.Descriptor instead.
+func (*ResignReply) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *ResignReply) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *ResignReply) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *ResignReply) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+// DrillRequest asks for a fault that ends by itself.
+type DrillRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "leader-stall": the leader neither hears nor says anything; "partition": the link of a node is cut;
+	// "agent-restart": the agent of a node begins anew.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// How long, at most five minutes.
+	ForMs int64 `protobuf:"varint,2,opt,name=for_ms,json=forMs,proto3" json:"for_ms,omitempty"`
+	// Node that it is about; empty for leader-stall.
+	Node          string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrillRequest) Reset() {
+	*x = DrillRequest{}
+	mi := &file_v1_api_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrillRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrillRequest) ProtoMessage() {}
+
+func (x *DrillRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrillRequest.ProtoReflect.Descriptor instead.
+func (*DrillRequest) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *DrillRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *DrillRequest) GetForMs() int64 {
+	if x != nil {
+		return x.ForMs
+	}
+	return 0
+}
+
+func (x *DrillRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *DrillRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// DrillReply says what is stalled and until when; it comes before the fault begins.
+type DrillReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Target        string                 `protobuf:"bytes,2,opt,name=target,proto3" json:"target,omitempty"`
+	UntilUnixMs   int64                  `protobuf:"varint,3,opt,name=until_unix_ms,json=untilUnixMs,proto3" json:"until_unix_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrillReply) Reset() {
+	*x = DrillReply{}
+	mi := &file_v1_api_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrillReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrillReply) ProtoMessage() {}
+
+func (x *DrillReply) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrillReply.ProtoReflect.Descriptor instead.
+func (*DrillReply) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *DrillReply) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *DrillReply) GetTarget() string {
+	if x != nil {
+		return x.Target
+	}
+	return ""
+}
+
+func (x *DrillReply) GetUntilUnixMs() int64 {
+	if x != nil {
+		return x.UntilUnixMs
+	}
+	return 0
+}
+
+// BackupRequest asks for the state and the records after it; without a snapshot it begins with the first record kept.
+type BackupRequest struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	WithoutSnapshot bool                   `protobuf:"varint,1,opt,name=without_snapshot,json=withoutSnapshot,proto3" json:"without_snapshot,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *BackupRequest) Reset() {
+	*x = BackupRequest{}
+	mi := &file_v1_api_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackupRequest) ProtoMessage() {}
+
+func (x *BackupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
+func (*BackupRequest) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *BackupRequest) GetWithoutSnapshot() bool {
+	if x != nil {
+		return x.WithoutSnapshot
+	}
+	return false
+}
+
+// JournalRequest asks for records from one to another (0: the last there is now), and with follow for those to come.
+type JournalRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          uint64                 `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            uint64                 `protobuf:"varint,2,opt,name=to,proto3" json:"to,omitempty"`
+	Follow        bool                   `protobuf:"varint,3,opt,name=follow,proto3" json:"follow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *JournalRequest) Reset() {
+	*x = JournalRequest{}
+	mi := &file_v1_api_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *JournalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*JournalRequest) ProtoMessage() {}
+
+func (x *JournalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use JournalRequest.ProtoReflect.Descriptor instead.
+func (*JournalRequest) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *JournalRequest) GetFrom() uint64 {
+	if x != nil {
+		return x.From
+	}
+	return 0
+}
+
+func (x *JournalRequest) GetTo() uint64 {
+	if x != nil {
+		return x.To
+	}
+	return 0
+}
+
+func (x *JournalRequest) GetFollow() bool {
+	if x != nil {
+		return x.Follow
+	}
+	return false
+}
+
+// Chunk is a piece of a stream of BackupFrames.
+type Chunk struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          []byte                 `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Chunk) Reset() {
+	*x = Chunk{}
+	mi := &file_v1_api_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Chunk) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Chunk) ProtoMessage() {}
+
+func (x *Chunk) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
+func (*Chunk) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *Chunk) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type LookupRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -3652,7 +4175,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_v1_api_proto_msgTypes[47]
+	mi := &file_v1_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3664,7 +4187,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[47]
+	mi := &file_v1_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3677,7 +4200,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_v1_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *LookupRequest) GetName() string {
@@ -3696,7 +4219,7 @@ type LookupReply struct {
 
 func (x *LookupReply) Reset() {
 	*x = LookupReply{}
-	mi := &file_v1_api_proto_msgTypes[48]
+	mi := &file_v1_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3708,7 +4231,7 @@ func (x *LookupReply) String() string {
 func (*LookupReply) ProtoMessage() {}
 
 func (x *LookupReply) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[48]
+	mi := &file_v1_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3721,7 +4244,7 @@ func (x *LookupReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupReply.ProtoReflect.Descriptor instead.
 func (*LookupReply) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_v1_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *LookupReply) GetEndpoints() []*Endpoint {
@@ -3743,7 +4266,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_v1_api_proto_msgTypes[49]
+	mi := &file_v1_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3755,7 +4278,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[49]
+	mi := &file_v1_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3768,7 +4291,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{49}
+	return file_v1_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Endpoint) GetName() string {
@@ -3819,7 +4342,7 @@ type JobEvent struct {
 
 func (x *JobEvent) Reset() {
 	*x = JobEvent{}
-	mi := &file_v1_api_proto_msgTypes[50]
+	mi := &file_v1_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3831,7 +4354,7 @@ func (x *JobEvent) String() string {
 func (*JobEvent) ProtoMessage() {}
 
 func (x *JobEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[50]
+	mi := &file_v1_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3844,7 +4367,7 @@ func (x *JobEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEvent.ProtoReflect.Descriptor instead.
 func (*JobEvent) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{50}
+	return file_v1_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *JobEvent) GetSeq() uint64 {
@@ -3949,7 +4472,7 @@ var File_v1_api_proto protoreflect.FileDescriptor
 
 const file_v1_api_proto_rawDesc = "" +
 	"\n" +
-	"\fv1/api.proto\x12\ttroupe.v1\x1a\fv1/job.proto\x1a\x10v1/journal.proto\"\xc8\x01\n" +
+	"\fv1/api.proto\x12\ttroupe.v1\x1a\fv1/job.proto\x1a\x10v1/journal.proto\x1a\x0fv1/master.proto\"\xc8\x01\n" +
 	"\x05Error\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x19\n" +
 	"\berr_code\x18\x02 \x01(\tR\aerrCode\x12 \n" +
@@ -4222,7 +4745,7 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x0eListNodesReply\x12+\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x15.troupe.v1.NodeStatusR\x05nodes\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"\x13\n" +
-	"\x11CellStatusRequest\"\xde\x04\n" +
+	"\x11CellStatusRequest\"\x82\x06\n" +
 	"\n" +
 	"CellStatus\x12\x12\n" +
 	"\x04cell\x18\x01 \x01(\tR\x04cell\x12\x18\n" +
@@ -4246,7 +4769,12 @@ const file_v1_api_proto_rawDesc = "" +
 	"\fdead_letters\x18\x10 \x01(\x04R\vdeadLetters\x12!\n" +
 	"\fsnapshot_seq\x18\x11 \x01(\x04R\vsnapshotSeq\x12\x1c\n" +
 	"\tadmission\x18\x12 \x01(\tR\tadmission\x12,\n" +
-	"\apacking\x18\x13 \x01(\v2\x12.troupe.v1.PackingR\apacking\"\xa5\x04\n" +
+	"\apacking\x18\x13 \x01(\v2\x12.troupe.v1.PackingR\apacking\x12\x14\n" +
+	"\x05state\x18\x14 \x01(\tR\x05state\x12!\n" +
+	"\fstate_reason\x18\x15 \x01(\tR\vstateReason\x12\x16\n" +
+	"\x06master\x18\x16 \x01(\tR\x06master\x12#\n" +
+	"\rnodes_awaited\x18\x17 \x01(\x04R\fnodesAwaited\x12,\n" +
+	"\x12nodes_lost_waiting\x18\x18 \x01(\x04R\x10nodesLostWaiting\"\xa5\x04\n" +
 	"\aPacking\x12\x1d\n" +
 	"\n" +
 	"used_nodes\x18\x01 \x01(\x04R\tusedNodes\x12!\n" +
@@ -4278,7 +4806,35 @@ const file_v1_api_proto_rawDesc = "" +
 	"\bchildren\x18\a \x03(\v2\x13.troupe.v1.TreeNodeR\bchildren\"V\n" +
 	"\bCellTree\x12'\n" +
 	"\x04root\x18\x01 \x01(\v2\x13.troupe.v1.TreeNodeR\x04root\x12!\n" +
-	"\fdead_letters\x18\x02 \x01(\x04R\vdeadLetters\"#\n" +
+	"\fdead_letters\x18\x02 \x01(\x04R\vdeadLetters\"\x14\n" +
+	"\x12ListMastersRequest\"C\n" +
+	"\x10ListMastersReply\x12/\n" +
+	"\amasters\x18\x01 \x03(\v2\x15.troupe.v1.MasterInfoR\amasters\"7\n" +
+	"\rResignRequest\x12\x0e\n" +
+	"\x02to\x18\x01 \x01(\tR\x02to\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"G\n" +
+	"\vResignReply\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"e\n" +
+	"\fDrillRequest\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x15\n" +
+	"\x06for_ms\x18\x02 \x01(\x03R\x05forMs\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"X\n" +
+	"\n" +
+	"DrillReply\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +
+	"\x06target\x18\x02 \x01(\tR\x06target\x12\"\n" +
+	"\runtil_unix_ms\x18\x03 \x01(\x03R\vuntilUnixMs\":\n" +
+	"\rBackupRequest\x12)\n" +
+	"\x10without_snapshot\x18\x01 \x01(\bR\x0fwithoutSnapshot\"L\n" +
+	"\x0eJournalRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\x12\x16\n" +
+	"\x06follow\x18\x03 \x01(\bR\x06follow\"\x1b\n" +
+	"\x05Chunk\x12\x12\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"#\n" +
 	"\rLookupRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\"@\n" +
 	"\vLookupReply\x121\n" +
@@ -4317,99 +4873,109 @@ func file_v1_api_proto_rawDescGZIP() []byte {
 	return file_v1_api_proto_rawDescData
 }
 
-var file_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_v1_api_proto_goTypes = []any{
-	(*Error)(nil),             // 0: troupe.v1.Error
-	(*FieldError)(nil),        // 1: troupe.v1.FieldError
-	(*SubmitRequest)(nil),     // 2: troupe.v1.SubmitRequest
-	(*SubmitReply)(nil),       // 3: troupe.v1.SubmitReply
-	(*ValidateReply)(nil),     // 4: troupe.v1.ValidateReply
-	(*JobRef)(nil),            // 5: troupe.v1.JobRef
-	(*StopRequest)(nil),       // 6: troupe.v1.StopRequest
-	(*StopReply)(nil),         // 7: troupe.v1.StopReply
-	(*JobStatus)(nil),         // 8: troupe.v1.JobStatus
-	(*Counts)(nil),            // 9: troupe.v1.Counts
-	(*StageStatus)(nil),       // 10: troupe.v1.StageStatus
-	(*InstanceStatus)(nil),    // 11: troupe.v1.InstanceStatus
-	(*ListJobsRequest)(nil),   // 12: troupe.v1.ListJobsRequest
-	(*JobSummary)(nil),        // 13: troupe.v1.JobSummary
-	(*ListJobsReply)(nil),     // 14: troupe.v1.ListJobsReply
-	(*ExplainRequest)(nil),    // 15: troupe.v1.ExplainRequest
-	(*ExplainReply)(nil),      // 16: troupe.v1.ExplainReply
-	(*StageExplain)(nil),      // 17: troupe.v1.StageExplain
-	(*Ahead)(nil),             // 18: troupe.v1.Ahead
-	(*NodeScore)(nil),         // 19: troupe.v1.NodeScore
-	(*Refusal)(nil),           // 20: troupe.v1.Refusal
-	(*NodeSlots)(nil),         // 21: troupe.v1.NodeSlots
-	(*ResultsRequest)(nil),    // 22: troupe.v1.ResultsRequest
-	(*ResultsReply)(nil),      // 23: troupe.v1.ResultsReply
-	(*LogsRequest)(nil),       // 24: troupe.v1.LogsRequest
-	(*LogChunk)(nil),          // 25: troupe.v1.LogChunk
-	(*LogPlace)(nil),          // 26: troupe.v1.LogPlace
-	(*QueueRef)(nil),          // 27: troupe.v1.QueueRef
-	(*QueueStatus)(nil),       // 28: troupe.v1.QueueStatus
-	(*Amounts)(nil),           // 29: troupe.v1.Amounts
-	(*LedgerRequest)(nil),     // 30: troupe.v1.LedgerRequest
-	(*LedgerReply)(nil),       // 31: troupe.v1.LedgerReply
-	(*Loan)(nil),              // 32: troupe.v1.Loan
-	(*ListQueuesRequest)(nil), // 33: troupe.v1.ListQueuesRequest
-	(*ListQueuesReply)(nil),   // 34: troupe.v1.ListQueuesReply
-	(*NodeRef)(nil),           // 35: troupe.v1.NodeRef
-	(*DrainRequest)(nil),      // 36: troupe.v1.DrainRequest
-	(*TaintRequest)(nil),      // 37: troupe.v1.TaintRequest
-	(*NodeStatus)(nil),        // 38: troupe.v1.NodeStatus
-	(*ListNodesRequest)(nil),  // 39: troupe.v1.ListNodesRequest
-	(*ListNodesReply)(nil),    // 40: troupe.v1.ListNodesReply
-	(*CellStatusRequest)(nil), // 41: troupe.v1.CellStatusRequest
-	(*CellStatus)(nil),        // 42: troupe.v1.CellStatus
-	(*Packing)(nil),           // 43: troupe.v1.Packing
-	(*CellTreeRequest)(nil),   // 44: troupe.v1.CellTreeRequest
-	(*TreeNode)(nil),          // 45: troupe.v1.TreeNode
-	(*CellTree)(nil),          // 46: troupe.v1.CellTree
-	(*LookupRequest)(nil),     // 47: troupe.v1.LookupRequest
-	(*LookupReply)(nil),       // 48: troupe.v1.LookupReply
-	(*Endpoint)(nil),          // 49: troupe.v1.Endpoint
-	(*JobEvent)(nil),          // 50: troupe.v1.JobEvent
-	nil,                       // 51: troupe.v1.JobStatus.LabelsEntry
-	nil,                       // 52: troupe.v1.ListJobsRequest.LabelsEntry
-	nil,                       // 53: troupe.v1.JobSummary.LabelsEntry
-	nil,                       // 54: troupe.v1.NodeScore.PartsEntry
-	nil,                       // 55: troupe.v1.Amounts.CustomEntry
-	nil,                       // 56: troupe.v1.NodeStatus.CustomHeldEntry
-	nil,                       // 57: troupe.v1.Packing.AllocatedMilliEntry
-	nil,                       // 58: troupe.v1.Packing.StrandedMilliEntry
-	nil,                       // 59: troupe.v1.Packing.EvictionsEntry
-	(*JobSpec)(nil),           // 60: troupe.v1.JobSpec
-	(*InstanceFailure)(nil),   // 61: troupe.v1.InstanceFailure
-	(*Eviction)(nil),          // 62: troupe.v1.Eviction
-	(*InstanceResult)(nil),    // 63: troupe.v1.InstanceResult
-	(*QueueSpec)(nil),         // 64: troupe.v1.QueueSpec
-	(*Taint)(nil),             // 65: troupe.v1.Taint
-	(*NodeInfo)(nil),          // 66: troupe.v1.NodeInfo
+	(*Error)(nil),              // 0: troupe.v1.Error
+	(*FieldError)(nil),         // 1: troupe.v1.FieldError
+	(*SubmitRequest)(nil),      // 2: troupe.v1.SubmitRequest
+	(*SubmitReply)(nil),        // 3: troupe.v1.SubmitReply
+	(*ValidateReply)(nil),      // 4: troupe.v1.ValidateReply
+	(*JobRef)(nil),             // 5: troupe.v1.JobRef
+	(*StopRequest)(nil),        // 6: troupe.v1.StopRequest
+	(*StopReply)(nil),          // 7: troupe.v1.StopReply
+	(*JobStatus)(nil),          // 8: troupe.v1.JobStatus
+	(*Counts)(nil),             // 9: troupe.v1.Counts
+	(*StageStatus)(nil),        // 10: troupe.v1.StageStatus
+	(*InstanceStatus)(nil),     // 11: troupe.v1.InstanceStatus
+	(*ListJobsRequest)(nil),    // 12: troupe.v1.ListJobsRequest
+	(*JobSummary)(nil),         // 13: troupe.v1.JobSummary
+	(*ListJobsReply)(nil),      // 14: troupe.v1.ListJobsReply
+	(*ExplainRequest)(nil),     // 15: troupe.v1.ExplainRequest
+	(*ExplainReply)(nil),       // 16: troupe.v1.ExplainReply
+	(*StageExplain)(nil),       // 17: troupe.v1.StageExplain
+	(*Ahead)(nil),              // 18: troupe.v1.Ahead
+	(*NodeScore)(nil),          // 19: troupe.v1.NodeScore
+	(*Refusal)(nil),            // 20: troupe.v1.Refusal
+	(*NodeSlots)(nil),          // 21: troupe.v1.NodeSlots
+	(*ResultsRequest)(nil),     // 22: troupe.v1.ResultsRequest
+	(*ResultsReply)(nil),       // 23: troupe.v1.ResultsReply
+	(*LogsRequest)(nil),        // 24: troupe.v1.LogsRequest
+	(*LogChunk)(nil),           // 25: troupe.v1.LogChunk
+	(*LogPlace)(nil),           // 26: troupe.v1.LogPlace
+	(*QueueRef)(nil),           // 27: troupe.v1.QueueRef
+	(*QueueStatus)(nil),        // 28: troupe.v1.QueueStatus
+	(*Amounts)(nil),            // 29: troupe.v1.Amounts
+	(*LedgerRequest)(nil),      // 30: troupe.v1.LedgerRequest
+	(*LedgerReply)(nil),        // 31: troupe.v1.LedgerReply
+	(*Loan)(nil),               // 32: troupe.v1.Loan
+	(*ListQueuesRequest)(nil),  // 33: troupe.v1.ListQueuesRequest
+	(*ListQueuesReply)(nil),    // 34: troupe.v1.ListQueuesReply
+	(*NodeRef)(nil),            // 35: troupe.v1.NodeRef
+	(*DrainRequest)(nil),       // 36: troupe.v1.DrainRequest
+	(*TaintRequest)(nil),       // 37: troupe.v1.TaintRequest
+	(*NodeStatus)(nil),         // 38: troupe.v1.NodeStatus
+	(*ListNodesRequest)(nil),   // 39: troupe.v1.ListNodesRequest
+	(*ListNodesReply)(nil),     // 40: troupe.v1.ListNodesReply
+	(*CellStatusRequest)(nil),  // 41: troupe.v1.CellStatusRequest
+	(*CellStatus)(nil),         // 42: troupe.v1.CellStatus
+	(*Packing)(nil),            // 43: troupe.v1.Packing
+	(*CellTreeRequest)(nil),    // 44: troupe.v1.CellTreeRequest
+	(*TreeNode)(nil),           // 45: troupe.v1.TreeNode
+	(*CellTree)(nil),           // 46: troupe.v1.CellTree
+	(*ListMastersRequest)(nil), // 47: troupe.v1.ListMastersRequest
+	(*ListMastersReply)(nil),   // 48: troupe.v1.ListMastersReply
+	(*ResignRequest)(nil),      // 49: troupe.v1.ResignRequest
+	(*ResignReply)(nil),        // 50: troupe.v1.ResignReply
+	(*DrillRequest)(nil),       // 51: troupe.v1.DrillRequest
+	(*DrillReply)(nil),         // 52: troupe.v1.DrillReply
+	(*BackupRequest)(nil),      // 53: troupe.v1.BackupRequest
+	(*JournalRequest)(nil),     // 54: troupe.v1.JournalRequest
+	(*Chunk)(nil),              // 55: troupe.v1.Chunk
+	(*LookupRequest)(nil),      // 56: troupe.v1.LookupRequest
+	(*LookupReply)(nil),        // 57: troupe.v1.LookupReply
+	(*Endpoint)(nil),           // 58: troupe.v1.Endpoint
+	(*JobEvent)(nil),           // 59: troupe.v1.JobEvent
+	nil,                        // 60: troupe.v1.JobStatus.LabelsEntry
+	nil,                        // 61: troupe.v1.ListJobsRequest.LabelsEntry
+	nil,                        // 62: troupe.v1.JobSummary.LabelsEntry
+	nil,                        // 63: troupe.v1.NodeScore.PartsEntry
+	nil,                        // 64: troupe.v1.Amounts.CustomEntry
+	nil,                        // 65: troupe.v1.NodeStatus.CustomHeldEntry
+	nil,                        // 66: troupe.v1.Packing.AllocatedMilliEntry
+	nil,                        // 67: troupe.v1.Packing.StrandedMilliEntry
+	nil,                        // 68: troupe.v1.Packing.EvictionsEntry
+	(*JobSpec)(nil),            // 69: troupe.v1.JobSpec
+	(*InstanceFailure)(nil),    // 70: troupe.v1.InstanceFailure
+	(*Eviction)(nil),           // 71: troupe.v1.Eviction
+	(*InstanceResult)(nil),     // 72: troupe.v1.InstanceResult
+	(*QueueSpec)(nil),          // 73: troupe.v1.QueueSpec
+	(*Taint)(nil),              // 74: troupe.v1.Taint
+	(*NodeInfo)(nil),           // 75: troupe.v1.NodeInfo
+	(*MasterInfo)(nil),         // 76: troupe.v1.MasterInfo
 }
 var file_v1_api_proto_depIdxs = []int32{
 	1,  // 0: troupe.v1.Error.fields:type_name -> troupe.v1.FieldError
-	60, // 1: troupe.v1.SubmitRequest.job:type_name -> troupe.v1.JobSpec
-	60, // 2: troupe.v1.ValidateReply.job:type_name -> troupe.v1.JobSpec
-	51, // 3: troupe.v1.JobStatus.labels:type_name -> troupe.v1.JobStatus.LabelsEntry
+	69, // 1: troupe.v1.SubmitRequest.job:type_name -> troupe.v1.JobSpec
+	69, // 2: troupe.v1.ValidateReply.job:type_name -> troupe.v1.JobSpec
+	60, // 3: troupe.v1.JobStatus.labels:type_name -> troupe.v1.JobStatus.LabelsEntry
 	9,  // 4: troupe.v1.JobStatus.counts:type_name -> troupe.v1.Counts
 	10, // 5: troupe.v1.JobStatus.stages:type_name -> troupe.v1.StageStatus
 	11, // 6: troupe.v1.JobStatus.instances:type_name -> troupe.v1.InstanceStatus
-	61, // 7: troupe.v1.JobStatus.failures:type_name -> troupe.v1.InstanceFailure
-	62, // 8: troupe.v1.JobStatus.evictions:type_name -> troupe.v1.Eviction
+	70, // 7: troupe.v1.JobStatus.failures:type_name -> troupe.v1.InstanceFailure
+	71, // 8: troupe.v1.JobStatus.evictions:type_name -> troupe.v1.Eviction
 	9,  // 9: troupe.v1.StageStatus.counts:type_name -> troupe.v1.Counts
-	52, // 10: troupe.v1.ListJobsRequest.labels:type_name -> troupe.v1.ListJobsRequest.LabelsEntry
+	61, // 10: troupe.v1.ListJobsRequest.labels:type_name -> troupe.v1.ListJobsRequest.LabelsEntry
 	9,  // 11: troupe.v1.JobSummary.counts:type_name -> troupe.v1.Counts
-	53, // 12: troupe.v1.JobSummary.labels:type_name -> troupe.v1.JobSummary.LabelsEntry
+	62, // 12: troupe.v1.JobSummary.labels:type_name -> troupe.v1.JobSummary.LabelsEntry
 	13, // 13: troupe.v1.ListJobsReply.jobs:type_name -> troupe.v1.JobSummary
 	17, // 14: troupe.v1.ExplainReply.stages:type_name -> troupe.v1.StageExplain
 	20, // 15: troupe.v1.StageExplain.refusals:type_name -> troupe.v1.Refusal
 	21, // 16: troupe.v1.StageExplain.held:type_name -> troupe.v1.NodeSlots
 	18, // 17: troupe.v1.StageExplain.ahead_of:type_name -> troupe.v1.Ahead
 	19, // 18: troupe.v1.StageExplain.scores:type_name -> troupe.v1.NodeScore
-	54, // 19: troupe.v1.NodeScore.parts:type_name -> troupe.v1.NodeScore.PartsEntry
-	63, // 20: troupe.v1.ResultsReply.results:type_name -> troupe.v1.InstanceResult
-	64, // 21: troupe.v1.QueueStatus.spec:type_name -> troupe.v1.QueueSpec
+	63, // 19: troupe.v1.NodeScore.parts:type_name -> troupe.v1.NodeScore.PartsEntry
+	72, // 20: troupe.v1.ResultsReply.results:type_name -> troupe.v1.InstanceResult
+	73, // 21: troupe.v1.QueueStatus.spec:type_name -> troupe.v1.QueueSpec
 	9,  // 22: troupe.v1.QueueStatus.counts:type_name -> troupe.v1.Counts
 	29, // 23: troupe.v1.QueueStatus.used:type_name -> troupe.v1.Amounts
 	29, // 24: troupe.v1.QueueStatus.waiting:type_name -> troupe.v1.Amounts
@@ -4417,26 +4983,27 @@ var file_v1_api_proto_depIdxs = []int32{
 	29, // 26: troupe.v1.QueueStatus.borrowed:type_name -> troupe.v1.Amounts
 	29, // 27: troupe.v1.QueueStatus.allowed:type_name -> troupe.v1.Amounts
 	29, // 28: troupe.v1.QueueStatus.quota:type_name -> troupe.v1.Amounts
-	55, // 29: troupe.v1.Amounts.custom:type_name -> troupe.v1.Amounts.CustomEntry
+	64, // 29: troupe.v1.Amounts.custom:type_name -> troupe.v1.Amounts.CustomEntry
 	32, // 30: troupe.v1.LedgerReply.loans:type_name -> troupe.v1.Loan
 	28, // 31: troupe.v1.ListQueuesReply.queues:type_name -> troupe.v1.QueueStatus
-	65, // 32: troupe.v1.TaintRequest.taints:type_name -> troupe.v1.Taint
-	66, // 33: troupe.v1.NodeStatus.info:type_name -> troupe.v1.NodeInfo
-	65, // 34: troupe.v1.NodeStatus.taints:type_name -> troupe.v1.Taint
-	56, // 35: troupe.v1.NodeStatus.custom_held:type_name -> troupe.v1.NodeStatus.CustomHeldEntry
+	74, // 32: troupe.v1.TaintRequest.taints:type_name -> troupe.v1.Taint
+	75, // 33: troupe.v1.NodeStatus.info:type_name -> troupe.v1.NodeInfo
+	74, // 34: troupe.v1.NodeStatus.taints:type_name -> troupe.v1.Taint
+	65, // 35: troupe.v1.NodeStatus.custom_held:type_name -> troupe.v1.NodeStatus.CustomHeldEntry
 	38, // 36: troupe.v1.ListNodesReply.nodes:type_name -> troupe.v1.NodeStatus
 	43, // 37: troupe.v1.CellStatus.packing:type_name -> troupe.v1.Packing
-	57, // 38: troupe.v1.Packing.allocated_milli:type_name -> troupe.v1.Packing.AllocatedMilliEntry
-	58, // 39: troupe.v1.Packing.stranded_milli:type_name -> troupe.v1.Packing.StrandedMilliEntry
-	59, // 40: troupe.v1.Packing.evictions:type_name -> troupe.v1.Packing.EvictionsEntry
+	66, // 38: troupe.v1.Packing.allocated_milli:type_name -> troupe.v1.Packing.AllocatedMilliEntry
+	67, // 39: troupe.v1.Packing.stranded_milli:type_name -> troupe.v1.Packing.StrandedMilliEntry
+	68, // 40: troupe.v1.Packing.evictions:type_name -> troupe.v1.Packing.EvictionsEntry
 	45, // 41: troupe.v1.TreeNode.children:type_name -> troupe.v1.TreeNode
 	45, // 42: troupe.v1.CellTree.root:type_name -> troupe.v1.TreeNode
-	49, // 43: troupe.v1.LookupReply.endpoints:type_name -> troupe.v1.Endpoint
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	76, // 43: troupe.v1.ListMastersReply.masters:type_name -> troupe.v1.MasterInfo
+	58, // 44: troupe.v1.LookupReply.endpoints:type_name -> troupe.v1.Endpoint
+	45, // [45:45] is the sub-list for method output_type
+	45, // [45:45] is the sub-list for method input_type
+	45, // [45:45] is the sub-list for extension type_name
+	45, // [45:45] is the sub-list for extension extendee
+	0,  // [0:45] is the sub-list for field type_name
 }
 
 func init() { file_v1_api_proto_init() }
@@ -4446,13 +5013,14 @@ func file_v1_api_proto_init() {
 	}
 	file_v1_job_proto_init()
 	file_v1_journal_proto_init()
+	file_v1_master_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_api_proto_rawDesc), len(file_v1_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   60,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
