@@ -21,10 +21,20 @@ func (w *world) beginFaults() {
 
 // rearm draws when the next fault strikes. It is counted in steps: time stands still while actors are busy, and that is
 // when faults hurt.
-func (w *world) rearm() { w.strike = w.st.Steps() + 1 + uint64(w.rng.IntN(2*w.p.every)) }
+func (w *world) rearm() {
+	if s := w.opts.Schedule; s != nil {
+		w.strike = s.next(w.struck)
+		return
+	}
+	w.strike = w.st.Steps() + 1 + uint64(w.rng.IntN(2*w.p.every))
+}
 
 // strikeNow lets one fault happen.
 func (w *world) strikeNow() {
+	if w.opts.Schedule != nil {
+		w.strikeScheduled()
+		return
+	}
 	w.rearm()
 	sum := 0
 	for _, n := range w.p.weight {
@@ -33,11 +43,18 @@ func (w *world) strikeNow() {
 	n := w.rng.IntN(sum)
 	for f, weight := range w.p.weight {
 		if n -= weight; n < 0 {
-			if moments := w.moments(); w.cause(Fault(f)) {
-				w.coverage.count(Fault(f), moments)
-			}
+			w.strikeWith(Fault(f))
 			return
 		}
+	}
+}
+
+// strikeWith lets a fault of a kind happen and counts it.
+func (w *world) strikeWith(f Fault) {
+	step := w.st.Steps()
+	if moments := w.moments(); w.cause(f) {
+		w.coverage.count(f, moments)
+		w.strikes = append(w.strikes, Strike{Step: step, Fault: f.String()})
 	}
 }
 

@@ -31,6 +31,8 @@ func (c *clients) begin() {
 func (c *clients) act(done func()) {
 	w := c.w
 	switch n := w.rng.IntN(100); {
+	case n >= 40 && w.opts.Schedule.only():
+		done()
 	case n < 40 && w.load.next < len(w.load.order):
 		k := w.load.order[w.load.next]
 		w.load.next++

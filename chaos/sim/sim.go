@@ -25,6 +25,9 @@ type Options struct {
 	// Focus narrows the faults to one family, the load to one theme, or both ("calm/gang"); what is left out is left to the
 	// seed.
 	Focus string
+	// Schedule, if set, says which faults strike when, and which part of the load there is, instead of the seed. It is
+	// what Shrink makes of a run.
+	Schedule *Schedule
 	// Timeline, if set, gets every line of the timeline as it happens.
 	Timeline io.Writer
 	// Messages adds every message that an actor handles to the Timeline, and what the actors log.
@@ -66,8 +69,11 @@ type Result struct {
 	Checked [Checks]uint64
 	// Coverage counts faults by the phases of the protocol in which they struck.
 	Coverage Coverage
-	// asked is the Focus of the Options.
-	asked string
+	// Strikes are the faults that have struck.
+	Strikes []Strike
+	// asked is the Focus of the Options; agents and jobs say how many there were.
+	asked        string
+	agents, jobs int
 	// Begun attempts, Records in the journal, Jobs submitted, Reigns of masters.
 	Begun, Records, Jobs, Reigns int
 }

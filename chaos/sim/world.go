@@ -47,7 +47,9 @@ type world struct {
 	stateAt  uint64 // step of the next look at the whole state
 	strike   uint64 // step of the next fault
 	faulty   bool
-	dieIn    int // deliveries until an actor crashes; 0: none will
+	strikes  []Strike // faults that have struck
+	struck   int      // of those in the schedule, so many have had their turn
+	dieIn    int      // deliveries until an actor crashes; 0: none will
 	frozen   map[*kit.System]bool
 	coverage Coverage
 	checked  [Checks]uint64
@@ -90,10 +92,11 @@ var birth = time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func newWorld(o Options) *world {
 	w := &world{
-		opts: o, rng: rand.New(rand.NewPCG(o.Seed, 0x776f_726c_64)), more: rand.New(rand.NewPCG(o.Seed, 0x6d6f_7265)), st: kit.NewStepper(o.Seed, birth), began: birth,
+		opts: o, rng: rand.New(rand.NewPCG(o.Seed, 0x776f_726c_64)), more: rand.New(rand.NewPCG(o.Seed, 0x6d6f_7265)), st: kit.NewStepper(o.Schedule.mailboxes(o.Seed), birth), began: birth,
 		buckets: map[int64]*bucket{}, kinds: map[reflect.Type]uint64{}, frozen: map[*kit.System]bool{}, hash: 14695981039346656037,
 	}
 	w.p = draw(o, w.rng, w.more)
+	o.Schedule.limit(&w.p)
 	w.limits = msg.DefaultLimits()
 	w.limits.EndedJobs = w.p.endedJobs
 	w.limits.Suspect, w.limits.Lost, w.limits.Settle = w.p.suspect, w.p.lost, w.p.settle
@@ -106,6 +109,7 @@ func newWorld(o Options) *world {
 	}
 	w.clients.w, w.load.w = w, w
 	w.load.prepare()
+	o.Schedule.begin(w)
 	return w
 }
 
@@ -115,6 +119,7 @@ func (w *world) result() Result {
 		Hash: w.hash, Violation: w.broken, Checked: w.checked, Coverage: w.coverage,
 		Begun: w.stats.begun, Records: w.disk.last(), Jobs: len(w.truth.jobs), Reigns: w.stats.reigns,
 	}
+	r.Strikes, r.agents, r.jobs = w.strikes, w.p.agents, w.p.jobs
 	for i := range w.tail {
 		r.Tail = append(r.Tail, w.tail[(w.lines+i)%len(w.tail)].String())
 	}
