@@ -5,13 +5,17 @@ package group
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/troupe-sched/troupe/actors/journal"
 )
 
-// Writer carries appends to a store and answers them in order, as journal.Log demands.
+// Writer carries appends to a store and answers them in order, as journal.Log demands. After journal.ErrFull it goes on:
+// nothing was stored, so all appends that wait are answered with it, and the next one taken is the first of them, once its
+// owner comes with it again. Those behind it, which the owner may have sent before it heard, are refused as full, too, and
+// not as those of another master.
 type Writer struct {
 	store   func(first uint64, records [][]byte) error
 	sizeMax int
@@ -22,6 +26,7 @@ type Writer struct {
 	began   bool   // whether last is known
 	waiting []entry
 	refused error // what every append is refused with, once one was
+	full    error // why nothing behind record last is taken, until the one behind it comes again; nil if there was room
 	closed  bool
 	gone    bool          // everything is answered, and the goroutine has ended
 	ended   chan struct{} // closed when it has
@@ -38,7 +43,7 @@ type entry struct {
 
 // New starts a Writer whose first append must be record last+1. store brings records, numbered from first on, to where they are durable.
 // It is called from one goroutine, with records of at most sizeMax bytes together (a single record may be larger), and never again once
-// it has failed.
+// it has failed, unless with journal.ErrFull, which says that nothing of them was stored.
 func New(last uint64, sizeMax int, store func(first uint64, records [][]byte) error) *Writer {
 	return start(&Writer{store: store, sizeMax: sizeMax, last: last, began: true})
 }
@@ -68,14 +73,18 @@ func (w *Writer) Append(seq uint64, data []byte, done func(error)) {
 	case w.refused != nil:
 	case w.closed:
 		w.refused = journal.ErrClosed
+	case len(w.waiting) >= journal.MaxInFlight:
+		w.refused = fmt.Errorf("append of record %d: %d appends are waiting, which is the most", seq, len(w.waiting))
+	case w.full != nil && seq > w.last+1:
+		w.waiting = append(w.waiting, entry{seq: seq, done: done, err: w.full})
+		w.wake.Signal()
+		return
 	case seq == 0 || w.began && seq != w.last+1:
 		w.refused = fmt.Errorf("%w: append of record %d after record %d", journal.ErrFenced, seq, w.last)
 	case len(data) == 0 || len(data) > journal.MaxRecord:
 		w.refused = fmt.Errorf("append of record %d: it has %d bytes, it must have from 1 to %d", seq, len(data), journal.MaxRecord)
-	case len(w.waiting) >= journal.MaxInFlight:
-		w.refused = fmt.Errorf("append of record %d: %d appends are waiting, which is the most", seq, len(w.waiting))
 	default:
-		w.last, w.began = seq, true
+		w.last, w.began, w.full = seq, true, nil
 	}
 	w.waiting = append(w.waiting, entry{seq: seq, data: data, done: done, err: w.refused})
 	w.wake.Signal()
@@ -101,28 +110,39 @@ func (w *Writer) run() {
 	defer close(w.ended)
 	var broken error
 	for group := w.next(); len(group) > 0; group = w.next() {
-		if records := sound(group); broken == nil && len(records) > 0 {
-			broken = w.store(group[0].seq, records)
+		err := cmp.Or(broken, group[0].err)
+		if err == nil {
+			if err = w.store(group[0].seq, records(group)); errors.Is(err, journal.ErrFull) {
+				group = append(group, w.rewind(group[0].seq-1, err)...)
+			} else {
+				broken = err
+			}
 		}
 		for _, e := range group {
-			e.done(cmp.Or(broken, e.err))
+			e.done(cmp.Or(broken, e.err, err))
 		}
 	}
 }
 
-// sound are the records of a group up to the first append that was refused.
-func sound(group []entry) (records [][]byte) {
-	for _, e := range group {
-		if e.err != nil {
-			break
-		}
-		records = append(records, e.data)
-	}
-	return records
+// rewind makes last the last record taken, and returns the appends that wait behind it.
+func (w *Writer) rewind(last uint64, full error) []entry {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	waiting := w.waiting
+	w.waiting, w.last, w.full = nil, last, full
+	return waiting
 }
 
-// next takes the entries of one write, waiting for the first of them. It returns none when the writer is closed and
-// everything is answered.
+func records(group []entry) [][]byte {
+	all := make([][]byte, len(group))
+	for i, e := range group {
+		all[i] = e.data
+	}
+	return all
+}
+
+// next takes the entries of one write, or one that was refused, waiting for the first of them. It returns none when the
+// writer is closed and everything is answered.
 func (w *Writer) next() []entry {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -134,7 +154,7 @@ func (w *Writer) next() []entry {
 		w.wake.Wait()
 	}
 	n, size := 1, len(w.waiting[0].data)
-	for n < len(w.waiting) && size+len(w.waiting[n].data) <= w.sizeMax {
+	for w.waiting[0].err == nil && n < len(w.waiting) && w.waiting[n].err == nil && size+len(w.waiting[n].data) <= w.sizeMax {
 		size += len(w.waiting[n].data)
 		n++
 	}

@@ -75,6 +75,39 @@ func TestAfterAFailureAllFail(t *testing.T) {
 	w.Close()
 }
 
+// A store that is full has stored nothing. What waits is answered so, in order, and so is what comes behind it; then the
+// first of them is taken again, as often as it must.
+func TestB12_AFullStoreIsTriedAgain(t *testing.T) {
+	full := fmt.Errorf("no room: %w", journal.ErrFull)
+	g, a := newGate(), make(answers, 100)
+	w := New(4, 10, g.store)
+	w.Append(5, []byte("x"), a.done(5))
+	<-g.calls
+	w.Append(6, []byte("x"), a.done(6))
+	w.Append(7, []byte("x"), a.done(7))
+	g.reply <- full
+	for _, n := range []int{5, 6, 7} {
+		a.want(t, fmt.Sprint(n, " ", full))
+	}
+	w.Append(8, []byte("x"), a.done(8)) // on its way when the answers came
+	a.want(t, fmt.Sprint(8, " ", full))
+	for _, answer := range []error{full, nil} {
+		w.Append(5, []byte("y"), a.done(5))
+		if got := <-g.calls; len(got) != 1 || string(got[0]) != "y" {
+			t.Fatalf("stores %q again", got)
+		}
+		g.reply <- answer
+		a.want(t, fmt.Sprint(5, " ", answer))
+	}
+	w.Append(6, []byte("x"), a.done(6))
+	<-g.calls
+	g.reply <- nil
+	a.want(t, "6 <nil>")
+	w.Append(5, []byte("x"), a.done(5))
+	a.want(t, "5 "+journal.ErrFenced.Error()+": append of record 5 after record 6")
+	w.Close()
+}
+
 func TestARefusedAppendWaitsInLine(t *testing.T) {
 	g, a := newGate(), make(answers, 100)
 	w := New(4, 10, g.store)
