@@ -52,6 +52,14 @@ type Limits struct {
 	NodesOut int
 	// Settle is how long a new master waits for the nodes it knows before it replaces what they ran.
 	Settle time.Duration
+	// LostRate is how many lost nodes a minute have their work placed elsewhere, beyond the first few; the others wait
+	// for their turn. 0 means a tenth of the nodes, at least one.
+	LostRate int
+	// Isolation is the share of the nodes, in percent, that may fall silent together (and at least three) before that is
+	// taken for this master's own isolation: then no node is declared lost. 0 and 100 mean that it never is.
+	Isolation int
+	// IsolationMax is how long the belief lasts; after it the silent nodes are lost, at LostRate.
+	IsolationMax time.Duration
 }
 
 // DefaultLimits are right for a cell of thousands of nodes on a small machine.
@@ -60,6 +68,7 @@ func DefaultLimits() Limits {
 		Jobs: 20_000, Queues: 1_000, Nodes: 100_000, EndedJobs: 10_000,
 		BacklogBytes: 64 << 20, MemoryBytes: 0,
 		Suspect: 5 * time.Second, Lost: 15 * time.Second, Heartbeat: time.Second, Settle: 15 * time.Second,
+		Isolation: 30, IsolationMax: 10 * time.Minute,
 	}
 }
 

@@ -16,6 +16,17 @@ type Request struct {
 // limit, up or down.
 type Backlog struct{ Bytes int64 }
 
+// Nodes tells the gateway how far the master knows its nodes; sent when that changes, at most once a second.
+type Nodes struct {
+	// Awaited have not said yet what they hold since this master began.
+	Awaited int
+	// LostWaiting are lost and wait for their turn to be placed elsewhere.
+	LostWaiting int
+	// Isolated: so many fell silent together that it is likely this master that is cut off. Reason says how many.
+	Isolated bool
+	Reason   string
+}
+
 // CellFacts is a *v1.CellStatus in the making: it passes through the actors that know parts of it, placer and then
 // journal, which answers the asker.
 type CellFacts struct{ Status *v1.CellStatus }

@@ -89,7 +89,8 @@ type ToAgent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	Epoch uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	// Session that it belongs to; zero in Welcome's request for a Hello.
+	// Session that it belongs to. In a request for a Hello: the one that the master does not know, with its opening; other
+	// agents that hear the request have no part in it. 0: whichever it is.
 	Session uint64 `protobuf:"varint,3,opt,name=session,proto3" json:"session,omitempty"`
 	// Highest item of the agent that the master has taken.
 	Ack uint64 `protobuf:"varint,4,opt,name=ack,proto3" json:"ack,omitempty"`
@@ -106,7 +107,9 @@ type ToAgent struct {
 	// has lost it, and what was sent in the first opening must not be taken for an item of the second. 0 if not said.
 	Opening uint64 `protobuf:"varint,10,opt,name=opening,proto3" json:"opening,omitempty"`
 	// Order of a drill for the agent itself; absent in all but that message.
-	Drill         *AgentDrill `protobuf:"bytes,11,opt,name=drill,proto3" json:"drill,omitempty"`
+	Drill *AgentDrill `protobuf:"bytes,11,opt,name=drill,proto3" json:"drill,omitempty"`
+	// Another agent speaks under the name of this node, and keeps it; absent in all but that message.
+	Refused       *HelloRefused `protobuf:"bytes,12,opt,name=refused,proto3" json:"refused,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -231,6 +234,13 @@ func (x *ToAgent) GetDrill() *AgentDrill {
 	return nil
 }
 
+func (x *ToAgent) GetRefused() *HelloRefused {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
 type isToAgent_Control interface {
 	isToAgent_Control()
 }
@@ -255,6 +265,61 @@ func (*ToAgent_Welcome) isToAgent_Control() {}
 
 func (*ToAgent_Ping) isToAgent_Control() {}
 
+// HelloRefused answers the Hello of an agent that has the name of another one which is alive: two agents with one id, as from a
+// copied configuration or ledger. It goes on running what it runs, says so loudly, and asks again after a while.
+type HelloRefused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Process of the one that is refused; the other hears this too.
+	Process       uint64 `protobuf:"varint,1,opt,name=process,proto3" json:"process,omitempty"`
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HelloRefused) Reset() {
+	*x = HelloRefused{}
+	mi := &file_v1_agent_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HelloRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HelloRefused) ProtoMessage() {}
+
+func (x *HelloRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_agent_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HelloRefused.ProtoReflect.Descriptor instead.
+func (*HelloRefused) Descriptor() ([]byte, []int) {
+	return file_v1_agent_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *HelloRefused) GetProcess() uint64 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
+func (x *HelloRefused) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // AgentDrill makes the agent fail on purpose, within bounds that it checks itself.
 type AgentDrill struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -268,7 +333,7 @@ type AgentDrill struct {
 
 func (x *AgentDrill) Reset() {
 	*x = AgentDrill{}
-	mi := &file_v1_agent_proto_msgTypes[1]
+	mi := &file_v1_agent_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -280,7 +345,7 @@ func (x *AgentDrill) String() string {
 func (*AgentDrill) ProtoMessage() {}
 
 func (x *AgentDrill) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[1]
+	mi := &file_v1_agent_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -293,7 +358,7 @@ func (x *AgentDrill) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AgentDrill.ProtoReflect.Descriptor instead.
 func (*AgentDrill) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{1}
+	return file_v1_agent_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *AgentDrill) GetKind() string {
@@ -318,16 +383,19 @@ func (x *AgentDrill) GetId() string {
 }
 
 // Welcome opens the session that the agent's Hello proposed and says how often the master wants to hear of it.
+// In an open session it says that again, when it has changed.
 type Welcome struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	HeartbeatMs   int64                  `protobuf:"varint,1,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	HeartbeatMs int64                  `protobuf:"varint,1,opt,name=heartbeat_ms,json=heartbeatMs,proto3" json:"heartbeat_ms,omitempty"`
+	// Process of the agent that is welcome; 0 if its Hello named none. Others that have the same id must not take it.
+	Process       uint64 `protobuf:"varint,2,opt,name=process,proto3" json:"process,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_v1_agent_proto_msgTypes[2]
+	mi := &file_v1_agent_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -339,7 +407,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[2]
+	mi := &file_v1_agent_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -352,12 +420,19 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{2}
+	return file_v1_agent_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Welcome) GetHeartbeatMs() int64 {
 	if x != nil {
 		return x.HeartbeatMs
+	}
+	return 0
+}
+
+func (x *Welcome) GetProcess() uint64 {
+	if x != nil {
+		return x.Process
 	}
 	return 0
 }
@@ -379,7 +454,7 @@ type Command struct {
 
 func (x *Command) Reset() {
 	*x = Command{}
-	mi := &file_v1_agent_proto_msgTypes[3]
+	mi := &file_v1_agent_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -391,7 +466,7 @@ func (x *Command) String() string {
 func (*Command) ProtoMessage() {}
 
 func (x *Command) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[3]
+	mi := &file_v1_agent_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -404,7 +479,7 @@ func (x *Command) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Command.ProtoReflect.Descriptor instead.
 func (*Command) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{3}
+	return file_v1_agent_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Command) GetKind() isCommand_Kind {
@@ -516,7 +591,7 @@ type Template struct {
 
 func (x *Template) Reset() {
 	*x = Template{}
-	mi := &file_v1_agent_proto_msgTypes[4]
+	mi := &file_v1_agent_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +603,7 @@ func (x *Template) String() string {
 func (*Template) ProtoMessage() {}
 
 func (x *Template) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[4]
+	mi := &file_v1_agent_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +616,7 @@ func (x *Template) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Template.ProtoReflect.Descriptor instead.
 func (*Template) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{4}
+	return file_v1_agent_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Template) GetJobUid() uint64 {
@@ -654,7 +729,7 @@ type Launch struct {
 
 func (x *Launch) Reset() {
 	*x = Launch{}
-	mi := &file_v1_agent_proto_msgTypes[5]
+	mi := &file_v1_agent_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +741,7 @@ func (x *Launch) String() string {
 func (*Launch) ProtoMessage() {}
 
 func (x *Launch) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[5]
+	mi := &file_v1_agent_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +754,7 @@ func (x *Launch) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Launch.ProtoReflect.Descriptor instead.
 func (*Launch) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{5}
+	return file_v1_agent_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Launch) GetSlot() uint64 {
@@ -743,7 +818,7 @@ type StopAttempt struct {
 
 func (x *StopAttempt) Reset() {
 	*x = StopAttempt{}
-	mi := &file_v1_agent_proto_msgTypes[6]
+	mi := &file_v1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -755,7 +830,7 @@ func (x *StopAttempt) String() string {
 func (*StopAttempt) ProtoMessage() {}
 
 func (x *StopAttempt) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[6]
+	mi := &file_v1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -768,7 +843,7 @@ func (x *StopAttempt) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAttempt.ProtoReflect.Descriptor instead.
 func (*StopAttempt) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{6}
+	return file_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StopAttempt) GetSlot() uint64 {
@@ -803,7 +878,7 @@ type ReleaseSlot struct {
 
 func (x *ReleaseSlot) Reset() {
 	*x = ReleaseSlot{}
-	mi := &file_v1_agent_proto_msgTypes[7]
+	mi := &file_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -815,7 +890,7 @@ func (x *ReleaseSlot) String() string {
 func (*ReleaseSlot) ProtoMessage() {}
 
 func (x *ReleaseSlot) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[7]
+	mi := &file_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -828,7 +903,7 @@ func (x *ReleaseSlot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseSlot.ProtoReflect.Descriptor instead.
 func (*ReleaseSlot) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ReleaseSlot) GetSlot() uint64 {
@@ -855,7 +930,7 @@ type Settled struct {
 
 func (x *Settled) Reset() {
 	*x = Settled{}
-	mi := &file_v1_agent_proto_msgTypes[8]
+	mi := &file_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -867,7 +942,7 @@ func (x *Settled) String() string {
 func (*Settled) ProtoMessage() {}
 
 func (x *Settled) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[8]
+	mi := &file_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -880,7 +955,7 @@ func (x *Settled) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Settled.ProtoReflect.Descriptor instead.
 func (*Settled) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Settled) GetFences() []uint64 {
@@ -912,7 +987,7 @@ type FromAgent struct {
 
 func (x *FromAgent) Reset() {
 	*x = FromAgent{}
-	mi := &file_v1_agent_proto_msgTypes[9]
+	mi := &file_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -924,7 +999,7 @@ func (x *FromAgent) String() string {
 func (*FromAgent) ProtoMessage() {}
 
 func (x *FromAgent) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[9]
+	mi := &file_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -937,7 +1012,7 @@ func (x *FromAgent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FromAgent.ProtoReflect.Descriptor instead.
 func (*FromAgent) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *FromAgent) GetNode() string {
@@ -1022,14 +1097,16 @@ type Hello struct {
 	BootId string `protobuf:"bytes,4,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
 	// So many of the first changes of the session are ends that are not settled. Before the master has taken them it does
 	// not know what this node holds.
-	Ends          uint64 `protobuf:"varint,5,opt,name=ends,proto3" json:"ends,omitempty"`
+	Ends uint64 `protobuf:"varint,5,opt,name=ends,proto3" json:"ends,omitempty"`
+	// Drawn when the agent's process begins: tells apart two agents that have one id. 0 if not said.
+	Process       uint64 `protobuf:"varint,6,opt,name=process,proto3" json:"process,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_v1_agent_proto_msgTypes[10]
+	mi := &file_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1041,7 +1118,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[10]
+	mi := &file_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1054,7 +1131,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Hello) GetSession() uint64 {
@@ -1092,6 +1169,13 @@ func (x *Hello) GetEnds() uint64 {
 	return 0
 }
 
+func (x *Hello) GetProcess() uint64 {
+	if x != nil {
+		return x.Process
+	}
+	return 0
+}
+
 // SlotState is one live slot and what it holds; a master that has just begun learns both from it.
 type SlotState struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -1115,7 +1199,7 @@ type SlotState struct {
 
 func (x *SlotState) Reset() {
 	*x = SlotState{}
-	mi := &file_v1_agent_proto_msgTypes[11]
+	mi := &file_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1127,7 +1211,7 @@ func (x *SlotState) String() string {
 func (*SlotState) ProtoMessage() {}
 
 func (x *SlotState) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[11]
+	mi := &file_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1140,7 +1224,7 @@ func (x *SlotState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotState.ProtoReflect.Descriptor instead.
 func (*SlotState) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SlotState) GetSlot() uint64 {
@@ -1242,7 +1326,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_v1_agent_proto_msgTypes[12]
+	mi := &file_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1254,7 +1338,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[12]
+	mi := &file_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1267,7 +1351,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Change) GetKind() isChange_Kind {
@@ -1335,7 +1419,7 @@ type SlotReleased struct {
 
 func (x *SlotReleased) Reset() {
 	*x = SlotReleased{}
-	mi := &file_v1_agent_proto_msgTypes[13]
+	mi := &file_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1347,7 +1431,7 @@ func (x *SlotReleased) String() string {
 func (*SlotReleased) ProtoMessage() {}
 
 func (x *SlotReleased) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[13]
+	mi := &file_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1360,7 +1444,7 @@ func (x *SlotReleased) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SlotReleased.ProtoReflect.Descriptor instead.
 func (*SlotReleased) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SlotReleased) GetSlot() uint64 {
@@ -1382,7 +1466,7 @@ type LaunchRefused struct {
 
 func (x *LaunchRefused) Reset() {
 	*x = LaunchRefused{}
-	mi := &file_v1_agent_proto_msgTypes[14]
+	mi := &file_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +1478,7 @@ func (x *LaunchRefused) String() string {
 func (*LaunchRefused) ProtoMessage() {}
 
 func (x *LaunchRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[14]
+	mi := &file_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +1491,7 @@ func (x *LaunchRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LaunchRefused.ProtoReflect.Descriptor instead.
 func (*LaunchRefused) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *LaunchRefused) GetSlot() uint64 {
@@ -1458,7 +1542,7 @@ type AttemptState struct {
 
 func (x *AttemptState) Reset() {
 	*x = AttemptState{}
-	mi := &file_v1_agent_proto_msgTypes[15]
+	mi := &file_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1470,7 +1554,7 @@ func (x *AttemptState) String() string {
 func (*AttemptState) ProtoMessage() {}
 
 func (x *AttemptState) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[15]
+	mi := &file_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1483,7 +1567,7 @@ func (x *AttemptState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttemptState.ProtoReflect.Descriptor instead.
 func (*AttemptState) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{15}
+	return file_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AttemptState) GetSlot() uint64 {
@@ -1605,7 +1689,7 @@ type Usage struct {
 
 func (x *Usage) Reset() {
 	*x = Usage{}
-	mi := &file_v1_agent_proto_msgTypes[16]
+	mi := &file_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1617,7 +1701,7 @@ func (x *Usage) String() string {
 func (*Usage) ProtoMessage() {}
 
 func (x *Usage) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_agent_proto_msgTypes[16]
+	mi := &file_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1630,7 +1714,7 @@ func (x *Usage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Usage.ProtoReflect.Descriptor instead.
 func (*Usage) Descriptor() ([]byte, []int) {
-	return file_v1_agent_proto_rawDescGZIP(), []int{16}
+	return file_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Usage) GetCpuMilli() int64 {
@@ -1672,7 +1756,7 @@ var File_v1_agent_proto protoreflect.FileDescriptor
 
 const file_v1_agent_proto_rawDesc = "" +
 	"\n" +
-	"\x0ev1/agent.proto\x12\ttroupe.v1\x1a\fv1/job.proto\x1a\x10v1/journal.proto\"\xe4\x02\n" +
+	"\x0ev1/agent.proto\x12\ttroupe.v1\x1a\fv1/job.proto\x1a\x10v1/journal.proto\"\x97\x03\n" +
 	"\aToAgent\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x18\n" +
@@ -1685,15 +1769,20 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\x04ping\x18\t \x01(\bH\x00R\x04ping\x12\x18\n" +
 	"\aopening\x18\n" +
 	" \x01(\x04R\aopening\x12+\n" +
-	"\x05drill\x18\v \x01(\v2\x15.troupe.v1.AgentDrillR\x05drillB\t\n" +
-	"\acontrol\"G\n" +
+	"\x05drill\x18\v \x01(\v2\x15.troupe.v1.AgentDrillR\x05drill\x121\n" +
+	"\arefused\x18\f \x01(\v2\x17.troupe.v1.HelloRefusedR\arefusedB\t\n" +
+	"\acontrol\"@\n" +
+	"\fHelloRefused\x12\x18\n" +
+	"\aprocess\x18\x01 \x01(\x04R\aprocess\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\"G\n" +
 	"\n" +
 	"AgentDrill\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x15\n" +
 	"\x06for_ms\x18\x02 \x01(\x03R\x05forMs\x12\x0e\n" +
-	"\x02id\x18\x03 \x01(\tR\x02id\",\n" +
+	"\x02id\x18\x03 \x01(\tR\x02id\"F\n" +
 	"\aWelcome\x12!\n" +
-	"\fheartbeat_ms\x18\x01 \x01(\x03R\vheartbeatMs\"\x83\x02\n" +
+	"\fheartbeat_ms\x18\x01 \x01(\x03R\vheartbeatMs\x12\x18\n" +
+	"\aprocess\x18\x02 \x01(\x04R\aprocess\"\x83\x02\n" +
 	"\aCommand\x121\n" +
 	"\btemplate\x18\x01 \x01(\v2\x13.troupe.v1.TemplateH\x00R\btemplate\x12+\n" +
 	"\x06launch\x18\x02 \x01(\v2\x11.troupe.v1.LaunchH\x00R\x06launch\x12,\n" +
@@ -1746,13 +1835,14 @@ const file_v1_agent_proto_rawDesc = "" +
 	"\x05usage\x18\b \x01(\v2\x10.troupe.v1.UsageR\x05usage\x12\x16\n" +
 	"\x06digest\x18\t \x01(\x04R\x06digest\x12\x18\n" +
 	"\aopening\x18\n" +
-	" \x01(\x04R\aopening\"\xa3\x01\n" +
+	" \x01(\x04R\aopening\"\xbd\x01\n" +
 	"\x05Hello\x12\x18\n" +
 	"\asession\x18\x01 \x01(\x04R\asession\x12'\n" +
 	"\x04info\x18\x02 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\x12*\n" +
 	"\x05slots\x18\x03 \x03(\v2\x14.troupe.v1.SlotStateR\x05slots\x12\x17\n" +
 	"\aboot_id\x18\x04 \x01(\tR\x06bootId\x12\x12\n" +
-	"\x04ends\x18\x05 \x01(\x04R\x04ends\"\xec\x02\n" +
+	"\x04ends\x18\x05 \x01(\x04R\x04ends\x12\x18\n" +
+	"\aprocess\x18\x06 \x01(\x04R\aprocess\"\xec\x02\n" +
 	"\tSlotState\x12\x12\n" +
 	"\x04slot\x18\x01 \x01(\x04R\x04slot\x12\x17\n" +
 	"\ajob_uid\x18\x02 \x01(\x04R\x06jobUid\x12\x14\n" +
@@ -1827,57 +1917,59 @@ func file_v1_agent_proto_rawDescGZIP() []byte {
 }
 
 var file_v1_agent_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_v1_agent_proto_goTypes = []any{
 	(AttemptPhase)(0),     // 0: troupe.v1.AttemptPhase
 	(*ToAgent)(nil),       // 1: troupe.v1.ToAgent
-	(*AgentDrill)(nil),    // 2: troupe.v1.AgentDrill
-	(*Welcome)(nil),       // 3: troupe.v1.Welcome
-	(*Command)(nil),       // 4: troupe.v1.Command
-	(*Template)(nil),      // 5: troupe.v1.Template
-	(*Launch)(nil),        // 6: troupe.v1.Launch
-	(*StopAttempt)(nil),   // 7: troupe.v1.StopAttempt
-	(*ReleaseSlot)(nil),   // 8: troupe.v1.ReleaseSlot
-	(*Settled)(nil),       // 9: troupe.v1.Settled
-	(*FromAgent)(nil),     // 10: troupe.v1.FromAgent
-	(*Hello)(nil),         // 11: troupe.v1.Hello
-	(*SlotState)(nil),     // 12: troupe.v1.SlotState
-	(*Change)(nil),        // 13: troupe.v1.Change
-	(*SlotReleased)(nil),  // 14: troupe.v1.SlotReleased
-	(*LaunchRefused)(nil), // 15: troupe.v1.LaunchRefused
-	(*AttemptState)(nil),  // 16: troupe.v1.AttemptState
-	(*Usage)(nil),         // 17: troupe.v1.Usage
-	(*StageSpec)(nil),     // 18: troupe.v1.StageSpec
-	(*SlotExtra)(nil),     // 19: troupe.v1.SlotExtra
-	(*NodeInfo)(nil),      // 20: troupe.v1.NodeInfo
+	(*HelloRefused)(nil),  // 2: troupe.v1.HelloRefused
+	(*AgentDrill)(nil),    // 3: troupe.v1.AgentDrill
+	(*Welcome)(nil),       // 4: troupe.v1.Welcome
+	(*Command)(nil),       // 5: troupe.v1.Command
+	(*Template)(nil),      // 6: troupe.v1.Template
+	(*Launch)(nil),        // 7: troupe.v1.Launch
+	(*StopAttempt)(nil),   // 8: troupe.v1.StopAttempt
+	(*ReleaseSlot)(nil),   // 9: troupe.v1.ReleaseSlot
+	(*Settled)(nil),       // 10: troupe.v1.Settled
+	(*FromAgent)(nil),     // 11: troupe.v1.FromAgent
+	(*Hello)(nil),         // 12: troupe.v1.Hello
+	(*SlotState)(nil),     // 13: troupe.v1.SlotState
+	(*Change)(nil),        // 14: troupe.v1.Change
+	(*SlotReleased)(nil),  // 15: troupe.v1.SlotReleased
+	(*LaunchRefused)(nil), // 16: troupe.v1.LaunchRefused
+	(*AttemptState)(nil),  // 17: troupe.v1.AttemptState
+	(*Usage)(nil),         // 18: troupe.v1.Usage
+	(*StageSpec)(nil),     // 19: troupe.v1.StageSpec
+	(*SlotExtra)(nil),     // 20: troupe.v1.SlotExtra
+	(*NodeInfo)(nil),      // 21: troupe.v1.NodeInfo
 }
 var file_v1_agent_proto_depIdxs = []int32{
-	4,  // 0: troupe.v1.ToAgent.commands:type_name -> troupe.v1.Command
-	3,  // 1: troupe.v1.ToAgent.welcome:type_name -> troupe.v1.Welcome
-	2,  // 2: troupe.v1.ToAgent.drill:type_name -> troupe.v1.AgentDrill
-	5,  // 3: troupe.v1.Command.template:type_name -> troupe.v1.Template
-	6,  // 4: troupe.v1.Command.launch:type_name -> troupe.v1.Launch
-	7,  // 5: troupe.v1.Command.stop:type_name -> troupe.v1.StopAttempt
-	8,  // 6: troupe.v1.Command.release:type_name -> troupe.v1.ReleaseSlot
-	9,  // 7: troupe.v1.Command.settled:type_name -> troupe.v1.Settled
-	18, // 8: troupe.v1.Template.spec:type_name -> troupe.v1.StageSpec
-	19, // 9: troupe.v1.Launch.extra:type_name -> troupe.v1.SlotExtra
-	13, // 10: troupe.v1.FromAgent.changes:type_name -> troupe.v1.Change
-	11, // 11: troupe.v1.FromAgent.hello:type_name -> troupe.v1.Hello
-	17, // 12: troupe.v1.FromAgent.usage:type_name -> troupe.v1.Usage
-	20, // 13: troupe.v1.Hello.info:type_name -> troupe.v1.NodeInfo
-	12, // 14: troupe.v1.Hello.slots:type_name -> troupe.v1.SlotState
-	16, // 15: troupe.v1.SlotState.attempt:type_name -> troupe.v1.AttemptState
-	19, // 16: troupe.v1.SlotState.extra:type_name -> troupe.v1.SlotExtra
-	16, // 17: troupe.v1.Change.attempt:type_name -> troupe.v1.AttemptState
-	14, // 18: troupe.v1.Change.released:type_name -> troupe.v1.SlotReleased
-	15, // 19: troupe.v1.Change.refused:type_name -> troupe.v1.LaunchRefused
-	0,  // 20: troupe.v1.AttemptState.phase:type_name -> troupe.v1.AttemptPhase
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	5,  // 0: troupe.v1.ToAgent.commands:type_name -> troupe.v1.Command
+	4,  // 1: troupe.v1.ToAgent.welcome:type_name -> troupe.v1.Welcome
+	3,  // 2: troupe.v1.ToAgent.drill:type_name -> troupe.v1.AgentDrill
+	2,  // 3: troupe.v1.ToAgent.refused:type_name -> troupe.v1.HelloRefused
+	6,  // 4: troupe.v1.Command.template:type_name -> troupe.v1.Template
+	7,  // 5: troupe.v1.Command.launch:type_name -> troupe.v1.Launch
+	8,  // 6: troupe.v1.Command.stop:type_name -> troupe.v1.StopAttempt
+	9,  // 7: troupe.v1.Command.release:type_name -> troupe.v1.ReleaseSlot
+	10, // 8: troupe.v1.Command.settled:type_name -> troupe.v1.Settled
+	19, // 9: troupe.v1.Template.spec:type_name -> troupe.v1.StageSpec
+	20, // 10: troupe.v1.Launch.extra:type_name -> troupe.v1.SlotExtra
+	14, // 11: troupe.v1.FromAgent.changes:type_name -> troupe.v1.Change
+	12, // 12: troupe.v1.FromAgent.hello:type_name -> troupe.v1.Hello
+	18, // 13: troupe.v1.FromAgent.usage:type_name -> troupe.v1.Usage
+	21, // 14: troupe.v1.Hello.info:type_name -> troupe.v1.NodeInfo
+	13, // 15: troupe.v1.Hello.slots:type_name -> troupe.v1.SlotState
+	17, // 16: troupe.v1.SlotState.attempt:type_name -> troupe.v1.AttemptState
+	20, // 17: troupe.v1.SlotState.extra:type_name -> troupe.v1.SlotExtra
+	17, // 18: troupe.v1.Change.attempt:type_name -> troupe.v1.AttemptState
+	15, // 19: troupe.v1.Change.released:type_name -> troupe.v1.SlotReleased
+	16, // 20: troupe.v1.Change.refused:type_name -> troupe.v1.LaunchRefused
+	0,  // 21: troupe.v1.AttemptState.phase:type_name -> troupe.v1.AttemptPhase
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_v1_agent_proto_init() }
@@ -1892,14 +1984,14 @@ func file_v1_agent_proto_init() {
 		(*ToAgent_Welcome)(nil),
 		(*ToAgent_Ping)(nil),
 	}
-	file_v1_agent_proto_msgTypes[3].OneofWrappers = []any{
+	file_v1_agent_proto_msgTypes[4].OneofWrappers = []any{
 		(*Command_Template)(nil),
 		(*Command_Launch)(nil),
 		(*Command_Stop)(nil),
 		(*Command_Release)(nil),
 		(*Command_Settled)(nil),
 	}
-	file_v1_agent_proto_msgTypes[12].OneofWrappers = []any{
+	file_v1_agent_proto_msgTypes[13].OneofWrappers = []any{
 		(*Change_Attempt)(nil),
 		(*Change_Released)(nil),
 		(*Change_Refused)(nil),
@@ -1910,7 +2002,7 @@ func file_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_agent_proto_rawDesc), len(file_v1_agent_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   17,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2875,7 +2875,9 @@ type NodeStatus struct {
 	// All its taints, the agent's own first.
 	Taints []*Taint `protobuf:"bytes,17,rep,name=taints,proto3" json:"taints,omitempty"`
 	// What slots hold of custom units, of devices in milli by kind, and of ports.
-	CustomHeld    map[string]int64 `protobuf:"bytes,18,rep,name=custom_held,json=customHeld,proto3" json:"custom_held,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	CustomHeld map[string]int64 `protobuf:"bytes,18,rep,name=custom_held,json=customHeld,proto3" json:"custom_held,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// What is wrong with it beyond its liveness: such as another agent that goes by the same name.
+	Problem       string `protobuf:"bytes,19,opt,name=problem,proto3" json:"problem,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3036,6 +3038,120 @@ func (x *NodeStatus) GetCustomHeld() map[string]int64 {
 	return nil
 }
 
+func (x *NodeStatus) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// LostRequest says that a silent node is gone for good, or all that are silent now: what ran there is placed elsewhere at
+// once, past the rate and past the belief that it is the master that is cut off.
+type LostRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	AllSilent     bool                   `protobuf:"varint,2,opt,name=all_silent,json=allSilent,proto3" json:"all_silent,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LostRequest) Reset() {
+	*x = LostRequest{}
+	mi := &file_v1_api_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LostRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LostRequest) ProtoMessage() {}
+
+func (x *LostRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LostRequest.ProtoReflect.Descriptor instead.
+func (*LostRequest) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *LostRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *LostRequest) GetAllSilent() bool {
+	if x != nil {
+		return x.AllSilent
+	}
+	return false
+}
+
+func (x *LostRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// LostReply names the nodes that count as lost from now on.
+type LostReply struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Nodes         []string               `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LostReply) Reset() {
+	*x = LostReply{}
+	mi := &file_v1_api_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LostReply) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LostReply) ProtoMessage() {}
+
+func (x *LostReply) ProtoReflect() protoreflect.Message {
+	mi := &file_v1_api_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LostReply.ProtoReflect.Descriptor instead.
+func (*LostReply) Descriptor() ([]byte, []int) {
+	return file_v1_api_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *LostReply) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
 type ListNodesRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Limit         int32                  `protobuf:"varint,1,opt,name=limit,proto3" json:"limit,omitempty"`
@@ -3046,7 +3162,7 @@ type ListNodesRequest struct {
 
 func (x *ListNodesRequest) Reset() {
 	*x = ListNodesRequest{}
-	mi := &file_v1_api_proto_msgTypes[39]
+	mi := &file_v1_api_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3058,7 +3174,7 @@ func (x *ListNodesRequest) String() string {
 func (*ListNodesRequest) ProtoMessage() {}
 
 func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[39]
+	mi := &file_v1_api_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3071,7 +3187,7 @@ func (x *ListNodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesRequest.ProtoReflect.Descriptor instead.
 func (*ListNodesRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{39}
+	return file_v1_api_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ListNodesRequest) GetLimit() int32 {
@@ -3098,7 +3214,7 @@ type ListNodesReply struct {
 
 func (x *ListNodesReply) Reset() {
 	*x = ListNodesReply{}
-	mi := &file_v1_api_proto_msgTypes[40]
+	mi := &file_v1_api_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3110,7 +3226,7 @@ func (x *ListNodesReply) String() string {
 func (*ListNodesReply) ProtoMessage() {}
 
 func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[40]
+	mi := &file_v1_api_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3123,7 +3239,7 @@ func (x *ListNodesReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListNodesReply.ProtoReflect.Descriptor instead.
 func (*ListNodesReply) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{40}
+	return file_v1_api_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListNodesReply) GetNodes() []*NodeStatus {
@@ -3148,7 +3264,7 @@ type CellStatusRequest struct {
 
 func (x *CellStatusRequest) Reset() {
 	*x = CellStatusRequest{}
-	mi := &file_v1_api_proto_msgTypes[41]
+	mi := &file_v1_api_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3160,7 +3276,7 @@ func (x *CellStatusRequest) String() string {
 func (*CellStatusRequest) ProtoMessage() {}
 
 func (x *CellStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[41]
+	mi := &file_v1_api_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3173,7 +3289,7 @@ func (x *CellStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellStatusRequest.ProtoReflect.Descriptor instead.
 func (*CellStatusRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{41}
+	return file_v1_api_proto_rawDescGZIP(), []int{43}
 }
 
 type CellStatus struct {
@@ -3207,13 +3323,17 @@ type CellStatus struct {
 	// Nodes that have not said yet what they hold; lost nodes whose work waits for its turn to be placed elsewhere.
 	NodesAwaited     uint64 `protobuf:"varint,23,opt,name=nodes_awaited,json=nodesAwaited,proto3" json:"nodes_awaited,omitempty"`
 	NodesLostWaiting uint64 `protobuf:"varint,24,opt,name=nodes_lost_waiting,json=nodesLostWaiting,proto3" json:"nodes_lost_waiting,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Since this master began: attempts that were sent to nodes, and those of them and of earlier masters' that were given up
+	// because their node, their slot or their traces are gone: their instances run again.
+	AttemptsStarted uint64 `protobuf:"varint,25,opt,name=attempts_started,json=attemptsStarted,proto3" json:"attempts_started,omitempty"`
+	AttemptsLost    uint64 `protobuf:"varint,26,opt,name=attempts_lost,json=attemptsLost,proto3" json:"attempts_lost,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *CellStatus) Reset() {
 	*x = CellStatus{}
-	mi := &file_v1_api_proto_msgTypes[42]
+	mi := &file_v1_api_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3225,7 +3345,7 @@ func (x *CellStatus) String() string {
 func (*CellStatus) ProtoMessage() {}
 
 func (x *CellStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[42]
+	mi := &file_v1_api_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3238,7 +3358,7 @@ func (x *CellStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellStatus.ProtoReflect.Descriptor instead.
 func (*CellStatus) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{42}
+	return file_v1_api_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CellStatus) GetCell() string {
@@ -3409,6 +3529,20 @@ func (x *CellStatus) GetNodesLostWaiting() uint64 {
 	return 0
 }
 
+func (x *CellStatus) GetAttemptsStarted() uint64 {
+	if x != nil {
+		return x.AttemptsStarted
+	}
+	return 0
+}
+
+func (x *CellStatus) GetAttemptsLost() uint64 {
+	if x != nil {
+		return x.AttemptsLost
+	}
+	return 0
+}
+
 // Packing says how well the cell is used.
 type Packing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3430,7 +3564,7 @@ type Packing struct {
 
 func (x *Packing) Reset() {
 	*x = Packing{}
-	mi := &file_v1_api_proto_msgTypes[43]
+	mi := &file_v1_api_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3442,7 +3576,7 @@ func (x *Packing) String() string {
 func (*Packing) ProtoMessage() {}
 
 func (x *Packing) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[43]
+	mi := &file_v1_api_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3455,7 +3589,7 @@ func (x *Packing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Packing.ProtoReflect.Descriptor instead.
 func (*Packing) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{43}
+	return file_v1_api_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Packing) GetUsedNodes() uint64 {
@@ -3515,7 +3649,7 @@ type CellTreeRequest struct {
 
 func (x *CellTreeRequest) Reset() {
 	*x = CellTreeRequest{}
-	mi := &file_v1_api_proto_msgTypes[44]
+	mi := &file_v1_api_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3527,7 +3661,7 @@ func (x *CellTreeRequest) String() string {
 func (*CellTreeRequest) ProtoMessage() {}
 
 func (x *CellTreeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[44]
+	mi := &file_v1_api_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3540,7 +3674,7 @@ func (x *CellTreeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellTreeRequest.ProtoReflect.Descriptor instead.
 func (*CellTreeRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{44}
+	return file_v1_api_proto_rawDescGZIP(), []int{46}
 }
 
 type TreeNode struct {
@@ -3558,7 +3692,7 @@ type TreeNode struct {
 
 func (x *TreeNode) Reset() {
 	*x = TreeNode{}
-	mi := &file_v1_api_proto_msgTypes[45]
+	mi := &file_v1_api_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3570,7 +3704,7 @@ func (x *TreeNode) String() string {
 func (*TreeNode) ProtoMessage() {}
 
 func (x *TreeNode) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[45]
+	mi := &file_v1_api_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3583,7 +3717,7 @@ func (x *TreeNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TreeNode.ProtoReflect.Descriptor instead.
 func (*TreeNode) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{45}
+	return file_v1_api_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *TreeNode) GetName() string {
@@ -3645,7 +3779,7 @@ type CellTree struct {
 
 func (x *CellTree) Reset() {
 	*x = CellTree{}
-	mi := &file_v1_api_proto_msgTypes[46]
+	mi := &file_v1_api_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3657,7 +3791,7 @@ func (x *CellTree) String() string {
 func (*CellTree) ProtoMessage() {}
 
 func (x *CellTree) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[46]
+	mi := &file_v1_api_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3670,7 +3804,7 @@ func (x *CellTree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CellTree.ProtoReflect.Descriptor instead.
 func (*CellTree) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{46}
+	return file_v1_api_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *CellTree) GetRoot() *TreeNode {
@@ -3695,7 +3829,7 @@ type ListMastersRequest struct {
 
 func (x *ListMastersRequest) Reset() {
 	*x = ListMastersRequest{}
-	mi := &file_v1_api_proto_msgTypes[47]
+	mi := &file_v1_api_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3707,7 +3841,7 @@ func (x *ListMastersRequest) String() string {
 func (*ListMastersRequest) ProtoMessage() {}
 
 func (x *ListMastersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[47]
+	mi := &file_v1_api_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3720,7 +3854,7 @@ func (x *ListMastersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMastersRequest.ProtoReflect.Descriptor instead.
 func (*ListMastersRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{47}
+	return file_v1_api_proto_rawDescGZIP(), []int{49}
 }
 
 // ListMastersReply lists the masters that the answering one has heard of lately, by id.
@@ -3733,7 +3867,7 @@ type ListMastersReply struct {
 
 func (x *ListMastersReply) Reset() {
 	*x = ListMastersReply{}
-	mi := &file_v1_api_proto_msgTypes[48]
+	mi := &file_v1_api_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3745,7 +3879,7 @@ func (x *ListMastersReply) String() string {
 func (*ListMastersReply) ProtoMessage() {}
 
 func (x *ListMastersReply) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[48]
+	mi := &file_v1_api_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3758,7 +3892,7 @@ func (x *ListMastersReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMastersReply.ProtoReflect.Descriptor instead.
 func (*ListMastersReply) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{48}
+	return file_v1_api_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListMastersReply) GetMasters() []*MasterInfo {
@@ -3779,7 +3913,7 @@ type ResignRequest struct {
 
 func (x *ResignRequest) Reset() {
 	*x = ResignRequest{}
-	mi := &file_v1_api_proto_msgTypes[49]
+	mi := &file_v1_api_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3791,7 +3925,7 @@ func (x *ResignRequest) String() string {
 func (*ResignRequest) ProtoMessage() {}
 
 func (x *ResignRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[49]
+	mi := &file_v1_api_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3804,7 +3938,7 @@ func (x *ResignRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResignRequest.ProtoReflect.Descriptor instead.
 func (*ResignRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{49}
+	return file_v1_api_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ResignRequest) GetTo() string {
@@ -3832,7 +3966,7 @@ type ResignReply struct {
 
 func (x *ResignReply) Reset() {
 	*x = ResignReply{}
-	mi := &file_v1_api_proto_msgTypes[50]
+	mi := &file_v1_api_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3844,7 +3978,7 @@ func (x *ResignReply) String() string {
 func (*ResignReply) ProtoMessage() {}
 
 func (x *ResignReply) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[50]
+	mi := &file_v1_api_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3857,7 +3991,7 @@ func (x *ResignReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResignReply.ProtoReflect.Descriptor instead.
 func (*ResignReply) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{50}
+	return file_v1_api_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ResignReply) GetFrom() string {
@@ -3898,7 +4032,7 @@ type DrillRequest struct {
 
 func (x *DrillRequest) Reset() {
 	*x = DrillRequest{}
-	mi := &file_v1_api_proto_msgTypes[51]
+	mi := &file_v1_api_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3910,7 +4044,7 @@ func (x *DrillRequest) String() string {
 func (*DrillRequest) ProtoMessage() {}
 
 func (x *DrillRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[51]
+	mi := &file_v1_api_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3923,7 +4057,7 @@ func (x *DrillRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrillRequest.ProtoReflect.Descriptor instead.
 func (*DrillRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{51}
+	return file_v1_api_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DrillRequest) GetKind() string {
@@ -3966,7 +4100,7 @@ type DrillReply struct {
 
 func (x *DrillReply) Reset() {
 	*x = DrillReply{}
-	mi := &file_v1_api_proto_msgTypes[52]
+	mi := &file_v1_api_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3978,7 +4112,7 @@ func (x *DrillReply) String() string {
 func (*DrillReply) ProtoMessage() {}
 
 func (x *DrillReply) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[52]
+	mi := &file_v1_api_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3991,7 +4125,7 @@ func (x *DrillReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrillReply.ProtoReflect.Descriptor instead.
 func (*DrillReply) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{52}
+	return file_v1_api_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DrillReply) GetId() string {
@@ -4025,7 +4159,7 @@ type BackupRequest struct {
 
 func (x *BackupRequest) Reset() {
 	*x = BackupRequest{}
-	mi := &file_v1_api_proto_msgTypes[53]
+	mi := &file_v1_api_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4037,7 +4171,7 @@ func (x *BackupRequest) String() string {
 func (*BackupRequest) ProtoMessage() {}
 
 func (x *BackupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[53]
+	mi := &file_v1_api_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4050,7 +4184,7 @@ func (x *BackupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackupRequest.ProtoReflect.Descriptor instead.
 func (*BackupRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{53}
+	return file_v1_api_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *BackupRequest) GetWithoutSnapshot() bool {
@@ -4072,7 +4206,7 @@ type JournalRequest struct {
 
 func (x *JournalRequest) Reset() {
 	*x = JournalRequest{}
-	mi := &file_v1_api_proto_msgTypes[54]
+	mi := &file_v1_api_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4084,7 +4218,7 @@ func (x *JournalRequest) String() string {
 func (*JournalRequest) ProtoMessage() {}
 
 func (x *JournalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[54]
+	mi := &file_v1_api_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4097,7 +4231,7 @@ func (x *JournalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JournalRequest.ProtoReflect.Descriptor instead.
 func (*JournalRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{54}
+	return file_v1_api_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *JournalRequest) GetFrom() uint64 {
@@ -4131,7 +4265,7 @@ type Chunk struct {
 
 func (x *Chunk) Reset() {
 	*x = Chunk{}
-	mi := &file_v1_api_proto_msgTypes[55]
+	mi := &file_v1_api_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4143,7 +4277,7 @@ func (x *Chunk) String() string {
 func (*Chunk) ProtoMessage() {}
 
 func (x *Chunk) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[55]
+	mi := &file_v1_api_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4156,7 +4290,7 @@ func (x *Chunk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Chunk.ProtoReflect.Descriptor instead.
 func (*Chunk) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{55}
+	return file_v1_api_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Chunk) GetData() []byte {
@@ -4175,7 +4309,7 @@ type LookupRequest struct {
 
 func (x *LookupRequest) Reset() {
 	*x = LookupRequest{}
-	mi := &file_v1_api_proto_msgTypes[56]
+	mi := &file_v1_api_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4187,7 +4321,7 @@ func (x *LookupRequest) String() string {
 func (*LookupRequest) ProtoMessage() {}
 
 func (x *LookupRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[56]
+	mi := &file_v1_api_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4200,7 +4334,7 @@ func (x *LookupRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupRequest.ProtoReflect.Descriptor instead.
 func (*LookupRequest) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{56}
+	return file_v1_api_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *LookupRequest) GetName() string {
@@ -4219,7 +4353,7 @@ type LookupReply struct {
 
 func (x *LookupReply) Reset() {
 	*x = LookupReply{}
-	mi := &file_v1_api_proto_msgTypes[57]
+	mi := &file_v1_api_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4231,7 +4365,7 @@ func (x *LookupReply) String() string {
 func (*LookupReply) ProtoMessage() {}
 
 func (x *LookupReply) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[57]
+	mi := &file_v1_api_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4244,7 +4378,7 @@ func (x *LookupReply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupReply.ProtoReflect.Descriptor instead.
 func (*LookupReply) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{57}
+	return file_v1_api_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *LookupReply) GetEndpoints() []*Endpoint {
@@ -4266,7 +4400,7 @@ type Endpoint struct {
 
 func (x *Endpoint) Reset() {
 	*x = Endpoint{}
-	mi := &file_v1_api_proto_msgTypes[58]
+	mi := &file_v1_api_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4278,7 +4412,7 @@ func (x *Endpoint) String() string {
 func (*Endpoint) ProtoMessage() {}
 
 func (x *Endpoint) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[58]
+	mi := &file_v1_api_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4291,7 +4425,7 @@ func (x *Endpoint) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Endpoint.ProtoReflect.Descriptor instead.
 func (*Endpoint) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{58}
+	return file_v1_api_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Endpoint) GetName() string {
@@ -4342,7 +4476,7 @@ type JobEvent struct {
 
 func (x *JobEvent) Reset() {
 	*x = JobEvent{}
-	mi := &file_v1_api_proto_msgTypes[59]
+	mi := &file_v1_api_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4354,7 +4488,7 @@ func (x *JobEvent) String() string {
 func (*JobEvent) ProtoMessage() {}
 
 func (x *JobEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_v1_api_proto_msgTypes[59]
+	mi := &file_v1_api_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4367,7 +4501,7 @@ func (x *JobEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use JobEvent.ProtoReflect.Descriptor instead.
 func (*JobEvent) Descriptor() ([]byte, []int) {
-	return file_v1_api_proto_rawDescGZIP(), []int{59}
+	return file_v1_api_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *JobEvent) GetSeq() uint64 {
@@ -4711,7 +4845,7 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x05force\x18\x06 \x01(\bR\x05force\"H\n" +
 	"\fTaintRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12(\n" +
-	"\x06taints\x18\x02 \x03(\v2\x10.troupe.v1.TaintR\x06taints\"\xdf\x05\n" +
+	"\x06taints\x18\x02 \x03(\v2\x10.troupe.v1.TaintR\x06taints\"\xf9\x05\n" +
 	"\n" +
 	"NodeStatus\x12'\n" +
 	"\x04info\x18\x01 \x01(\v2\x13.troupe.v1.NodeInfoR\x04info\x12\x1a\n" +
@@ -4735,17 +4869,25 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x05evict\x18\x10 \x01(\bR\x05evict\x12(\n" +
 	"\x06taints\x18\x11 \x03(\v2\x10.troupe.v1.TaintR\x06taints\x12F\n" +
 	"\vcustom_held\x18\x12 \x03(\v2%.troupe.v1.NodeStatus.CustomHeldEntryR\n" +
-	"customHeld\x1a=\n" +
+	"customHeld\x12\x18\n" +
+	"\aproblem\x18\x13 \x01(\tR\aproblem\x1a=\n" +
 	"\x0fCustomHeldEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\">\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"T\n" +
+	"\vLostRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
+	"\n" +
+	"all_silent\x18\x02 \x01(\bR\tallSilent\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\"!\n" +
+	"\tLostReply\x12\x14\n" +
+	"\x05nodes\x18\x01 \x03(\tR\x05nodes\">\n" +
 	"\x10ListNodesRequest\x12\x14\n" +
 	"\x05limit\x18\x01 \x01(\x05R\x05limit\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\tR\x05after\"Q\n" +
 	"\x0eListNodesReply\x12+\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x15.troupe.v1.NodeStatusR\x05nodes\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"\x13\n" +
-	"\x11CellStatusRequest\"\x82\x06\n" +
+	"\x11CellStatusRequest\"\xd2\x06\n" +
 	"\n" +
 	"CellStatus\x12\x12\n" +
 	"\x04cell\x18\x01 \x01(\tR\x04cell\x12\x18\n" +
@@ -4774,7 +4916,9 @@ const file_v1_api_proto_rawDesc = "" +
 	"\fstate_reason\x18\x15 \x01(\tR\vstateReason\x12\x16\n" +
 	"\x06master\x18\x16 \x01(\tR\x06master\x12#\n" +
 	"\rnodes_awaited\x18\x17 \x01(\x04R\fnodesAwaited\x12,\n" +
-	"\x12nodes_lost_waiting\x18\x18 \x01(\x04R\x10nodesLostWaiting\"\xa5\x04\n" +
+	"\x12nodes_lost_waiting\x18\x18 \x01(\x04R\x10nodesLostWaiting\x12)\n" +
+	"\x10attempts_started\x18\x19 \x01(\x04R\x0fattemptsStarted\x12#\n" +
+	"\rattempts_lost\x18\x1a \x01(\x04R\fattemptsLost\"\xa5\x04\n" +
 	"\aPacking\x12\x1d\n" +
 	"\n" +
 	"used_nodes\x18\x01 \x01(\x04R\tusedNodes\x12!\n" +
@@ -4873,7 +5017,7 @@ func file_v1_api_proto_rawDescGZIP() []byte {
 	return file_v1_api_proto_rawDescData
 }
 
-var file_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
+var file_v1_api_proto_msgTypes = make([]protoimpl.MessageInfo, 71)
 var file_v1_api_proto_goTypes = []any{
 	(*Error)(nil),              // 0: troupe.v1.Error
 	(*FieldError)(nil),         // 1: troupe.v1.FieldError
@@ -4914,68 +5058,70 @@ var file_v1_api_proto_goTypes = []any{
 	(*DrainRequest)(nil),       // 36: troupe.v1.DrainRequest
 	(*TaintRequest)(nil),       // 37: troupe.v1.TaintRequest
 	(*NodeStatus)(nil),         // 38: troupe.v1.NodeStatus
-	(*ListNodesRequest)(nil),   // 39: troupe.v1.ListNodesRequest
-	(*ListNodesReply)(nil),     // 40: troupe.v1.ListNodesReply
-	(*CellStatusRequest)(nil),  // 41: troupe.v1.CellStatusRequest
-	(*CellStatus)(nil),         // 42: troupe.v1.CellStatus
-	(*Packing)(nil),            // 43: troupe.v1.Packing
-	(*CellTreeRequest)(nil),    // 44: troupe.v1.CellTreeRequest
-	(*TreeNode)(nil),           // 45: troupe.v1.TreeNode
-	(*CellTree)(nil),           // 46: troupe.v1.CellTree
-	(*ListMastersRequest)(nil), // 47: troupe.v1.ListMastersRequest
-	(*ListMastersReply)(nil),   // 48: troupe.v1.ListMastersReply
-	(*ResignRequest)(nil),      // 49: troupe.v1.ResignRequest
-	(*ResignReply)(nil),        // 50: troupe.v1.ResignReply
-	(*DrillRequest)(nil),       // 51: troupe.v1.DrillRequest
-	(*DrillReply)(nil),         // 52: troupe.v1.DrillReply
-	(*BackupRequest)(nil),      // 53: troupe.v1.BackupRequest
-	(*JournalRequest)(nil),     // 54: troupe.v1.JournalRequest
-	(*Chunk)(nil),              // 55: troupe.v1.Chunk
-	(*LookupRequest)(nil),      // 56: troupe.v1.LookupRequest
-	(*LookupReply)(nil),        // 57: troupe.v1.LookupReply
-	(*Endpoint)(nil),           // 58: troupe.v1.Endpoint
-	(*JobEvent)(nil),           // 59: troupe.v1.JobEvent
-	nil,                        // 60: troupe.v1.JobStatus.LabelsEntry
-	nil,                        // 61: troupe.v1.ListJobsRequest.LabelsEntry
-	nil,                        // 62: troupe.v1.JobSummary.LabelsEntry
-	nil,                        // 63: troupe.v1.NodeScore.PartsEntry
-	nil,                        // 64: troupe.v1.Amounts.CustomEntry
-	nil,                        // 65: troupe.v1.NodeStatus.CustomHeldEntry
-	nil,                        // 66: troupe.v1.Packing.AllocatedMilliEntry
-	nil,                        // 67: troupe.v1.Packing.StrandedMilliEntry
-	nil,                        // 68: troupe.v1.Packing.EvictionsEntry
-	(*JobSpec)(nil),            // 69: troupe.v1.JobSpec
-	(*InstanceFailure)(nil),    // 70: troupe.v1.InstanceFailure
-	(*Eviction)(nil),           // 71: troupe.v1.Eviction
-	(*InstanceResult)(nil),     // 72: troupe.v1.InstanceResult
-	(*QueueSpec)(nil),          // 73: troupe.v1.QueueSpec
-	(*Taint)(nil),              // 74: troupe.v1.Taint
-	(*NodeInfo)(nil),           // 75: troupe.v1.NodeInfo
-	(*MasterInfo)(nil),         // 76: troupe.v1.MasterInfo
+	(*LostRequest)(nil),        // 39: troupe.v1.LostRequest
+	(*LostReply)(nil),          // 40: troupe.v1.LostReply
+	(*ListNodesRequest)(nil),   // 41: troupe.v1.ListNodesRequest
+	(*ListNodesReply)(nil),     // 42: troupe.v1.ListNodesReply
+	(*CellStatusRequest)(nil),  // 43: troupe.v1.CellStatusRequest
+	(*CellStatus)(nil),         // 44: troupe.v1.CellStatus
+	(*Packing)(nil),            // 45: troupe.v1.Packing
+	(*CellTreeRequest)(nil),    // 46: troupe.v1.CellTreeRequest
+	(*TreeNode)(nil),           // 47: troupe.v1.TreeNode
+	(*CellTree)(nil),           // 48: troupe.v1.CellTree
+	(*ListMastersRequest)(nil), // 49: troupe.v1.ListMastersRequest
+	(*ListMastersReply)(nil),   // 50: troupe.v1.ListMastersReply
+	(*ResignRequest)(nil),      // 51: troupe.v1.ResignRequest
+	(*ResignReply)(nil),        // 52: troupe.v1.ResignReply
+	(*DrillRequest)(nil),       // 53: troupe.v1.DrillRequest
+	(*DrillReply)(nil),         // 54: troupe.v1.DrillReply
+	(*BackupRequest)(nil),      // 55: troupe.v1.BackupRequest
+	(*JournalRequest)(nil),     // 56: troupe.v1.JournalRequest
+	(*Chunk)(nil),              // 57: troupe.v1.Chunk
+	(*LookupRequest)(nil),      // 58: troupe.v1.LookupRequest
+	(*LookupReply)(nil),        // 59: troupe.v1.LookupReply
+	(*Endpoint)(nil),           // 60: troupe.v1.Endpoint
+	(*JobEvent)(nil),           // 61: troupe.v1.JobEvent
+	nil,                        // 62: troupe.v1.JobStatus.LabelsEntry
+	nil,                        // 63: troupe.v1.ListJobsRequest.LabelsEntry
+	nil,                        // 64: troupe.v1.JobSummary.LabelsEntry
+	nil,                        // 65: troupe.v1.NodeScore.PartsEntry
+	nil,                        // 66: troupe.v1.Amounts.CustomEntry
+	nil,                        // 67: troupe.v1.NodeStatus.CustomHeldEntry
+	nil,                        // 68: troupe.v1.Packing.AllocatedMilliEntry
+	nil,                        // 69: troupe.v1.Packing.StrandedMilliEntry
+	nil,                        // 70: troupe.v1.Packing.EvictionsEntry
+	(*JobSpec)(nil),            // 71: troupe.v1.JobSpec
+	(*InstanceFailure)(nil),    // 72: troupe.v1.InstanceFailure
+	(*Eviction)(nil),           // 73: troupe.v1.Eviction
+	(*InstanceResult)(nil),     // 74: troupe.v1.InstanceResult
+	(*QueueSpec)(nil),          // 75: troupe.v1.QueueSpec
+	(*Taint)(nil),              // 76: troupe.v1.Taint
+	(*NodeInfo)(nil),           // 77: troupe.v1.NodeInfo
+	(*MasterInfo)(nil),         // 78: troupe.v1.MasterInfo
 }
 var file_v1_api_proto_depIdxs = []int32{
 	1,  // 0: troupe.v1.Error.fields:type_name -> troupe.v1.FieldError
-	69, // 1: troupe.v1.SubmitRequest.job:type_name -> troupe.v1.JobSpec
-	69, // 2: troupe.v1.ValidateReply.job:type_name -> troupe.v1.JobSpec
-	60, // 3: troupe.v1.JobStatus.labels:type_name -> troupe.v1.JobStatus.LabelsEntry
+	71, // 1: troupe.v1.SubmitRequest.job:type_name -> troupe.v1.JobSpec
+	71, // 2: troupe.v1.ValidateReply.job:type_name -> troupe.v1.JobSpec
+	62, // 3: troupe.v1.JobStatus.labels:type_name -> troupe.v1.JobStatus.LabelsEntry
 	9,  // 4: troupe.v1.JobStatus.counts:type_name -> troupe.v1.Counts
 	10, // 5: troupe.v1.JobStatus.stages:type_name -> troupe.v1.StageStatus
 	11, // 6: troupe.v1.JobStatus.instances:type_name -> troupe.v1.InstanceStatus
-	70, // 7: troupe.v1.JobStatus.failures:type_name -> troupe.v1.InstanceFailure
-	71, // 8: troupe.v1.JobStatus.evictions:type_name -> troupe.v1.Eviction
+	72, // 7: troupe.v1.JobStatus.failures:type_name -> troupe.v1.InstanceFailure
+	73, // 8: troupe.v1.JobStatus.evictions:type_name -> troupe.v1.Eviction
 	9,  // 9: troupe.v1.StageStatus.counts:type_name -> troupe.v1.Counts
-	61, // 10: troupe.v1.ListJobsRequest.labels:type_name -> troupe.v1.ListJobsRequest.LabelsEntry
+	63, // 10: troupe.v1.ListJobsRequest.labels:type_name -> troupe.v1.ListJobsRequest.LabelsEntry
 	9,  // 11: troupe.v1.JobSummary.counts:type_name -> troupe.v1.Counts
-	62, // 12: troupe.v1.JobSummary.labels:type_name -> troupe.v1.JobSummary.LabelsEntry
+	64, // 12: troupe.v1.JobSummary.labels:type_name -> troupe.v1.JobSummary.LabelsEntry
 	13, // 13: troupe.v1.ListJobsReply.jobs:type_name -> troupe.v1.JobSummary
 	17, // 14: troupe.v1.ExplainReply.stages:type_name -> troupe.v1.StageExplain
 	20, // 15: troupe.v1.StageExplain.refusals:type_name -> troupe.v1.Refusal
 	21, // 16: troupe.v1.StageExplain.held:type_name -> troupe.v1.NodeSlots
 	18, // 17: troupe.v1.StageExplain.ahead_of:type_name -> troupe.v1.Ahead
 	19, // 18: troupe.v1.StageExplain.scores:type_name -> troupe.v1.NodeScore
-	63, // 19: troupe.v1.NodeScore.parts:type_name -> troupe.v1.NodeScore.PartsEntry
-	72, // 20: troupe.v1.ResultsReply.results:type_name -> troupe.v1.InstanceResult
-	73, // 21: troupe.v1.QueueStatus.spec:type_name -> troupe.v1.QueueSpec
+	65, // 19: troupe.v1.NodeScore.parts:type_name -> troupe.v1.NodeScore.PartsEntry
+	74, // 20: troupe.v1.ResultsReply.results:type_name -> troupe.v1.InstanceResult
+	75, // 21: troupe.v1.QueueStatus.spec:type_name -> troupe.v1.QueueSpec
 	9,  // 22: troupe.v1.QueueStatus.counts:type_name -> troupe.v1.Counts
 	29, // 23: troupe.v1.QueueStatus.used:type_name -> troupe.v1.Amounts
 	29, // 24: troupe.v1.QueueStatus.waiting:type_name -> troupe.v1.Amounts
@@ -4983,22 +5129,22 @@ var file_v1_api_proto_depIdxs = []int32{
 	29, // 26: troupe.v1.QueueStatus.borrowed:type_name -> troupe.v1.Amounts
 	29, // 27: troupe.v1.QueueStatus.allowed:type_name -> troupe.v1.Amounts
 	29, // 28: troupe.v1.QueueStatus.quota:type_name -> troupe.v1.Amounts
-	64, // 29: troupe.v1.Amounts.custom:type_name -> troupe.v1.Amounts.CustomEntry
+	66, // 29: troupe.v1.Amounts.custom:type_name -> troupe.v1.Amounts.CustomEntry
 	32, // 30: troupe.v1.LedgerReply.loans:type_name -> troupe.v1.Loan
 	28, // 31: troupe.v1.ListQueuesReply.queues:type_name -> troupe.v1.QueueStatus
-	74, // 32: troupe.v1.TaintRequest.taints:type_name -> troupe.v1.Taint
-	75, // 33: troupe.v1.NodeStatus.info:type_name -> troupe.v1.NodeInfo
-	74, // 34: troupe.v1.NodeStatus.taints:type_name -> troupe.v1.Taint
-	65, // 35: troupe.v1.NodeStatus.custom_held:type_name -> troupe.v1.NodeStatus.CustomHeldEntry
+	76, // 32: troupe.v1.TaintRequest.taints:type_name -> troupe.v1.Taint
+	77, // 33: troupe.v1.NodeStatus.info:type_name -> troupe.v1.NodeInfo
+	76, // 34: troupe.v1.NodeStatus.taints:type_name -> troupe.v1.Taint
+	67, // 35: troupe.v1.NodeStatus.custom_held:type_name -> troupe.v1.NodeStatus.CustomHeldEntry
 	38, // 36: troupe.v1.ListNodesReply.nodes:type_name -> troupe.v1.NodeStatus
-	43, // 37: troupe.v1.CellStatus.packing:type_name -> troupe.v1.Packing
-	66, // 38: troupe.v1.Packing.allocated_milli:type_name -> troupe.v1.Packing.AllocatedMilliEntry
-	67, // 39: troupe.v1.Packing.stranded_milli:type_name -> troupe.v1.Packing.StrandedMilliEntry
-	68, // 40: troupe.v1.Packing.evictions:type_name -> troupe.v1.Packing.EvictionsEntry
-	45, // 41: troupe.v1.TreeNode.children:type_name -> troupe.v1.TreeNode
-	45, // 42: troupe.v1.CellTree.root:type_name -> troupe.v1.TreeNode
-	76, // 43: troupe.v1.ListMastersReply.masters:type_name -> troupe.v1.MasterInfo
-	58, // 44: troupe.v1.LookupReply.endpoints:type_name -> troupe.v1.Endpoint
+	45, // 37: troupe.v1.CellStatus.packing:type_name -> troupe.v1.Packing
+	68, // 38: troupe.v1.Packing.allocated_milli:type_name -> troupe.v1.Packing.AllocatedMilliEntry
+	69, // 39: troupe.v1.Packing.stranded_milli:type_name -> troupe.v1.Packing.StrandedMilliEntry
+	70, // 40: troupe.v1.Packing.evictions:type_name -> troupe.v1.Packing.EvictionsEntry
+	47, // 41: troupe.v1.TreeNode.children:type_name -> troupe.v1.TreeNode
+	47, // 42: troupe.v1.CellTree.root:type_name -> troupe.v1.TreeNode
+	78, // 43: troupe.v1.ListMastersReply.masters:type_name -> troupe.v1.MasterInfo
+	60, // 44: troupe.v1.LookupReply.endpoints:type_name -> troupe.v1.Endpoint
 	45, // [45:45] is the sub-list for method output_type
 	45, // [45:45] is the sub-list for method input_type
 	45, // [45:45] is the sub-list for extension type_name
@@ -5020,7 +5166,7 @@ func file_v1_api_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_v1_api_proto_rawDesc), len(file_v1_api_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   69,
+			NumMessages:   71,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
