@@ -58,4 +58,16 @@ func (c *Coverage) String() string {
 	return b.String()
 }
 
+// Table is the same for programs: by fault, by moment.
+func (c *Coverage) Table() map[string]map[string]uint64 {
+	table := map[string]map[string]uint64{}
+	for f := range Faults {
+		table[f.String()] = map[string]uint64{}
+		for m := range Moments {
+			table[f.String()][m.String()] = c[f][m]
+		}
+	}
+	return table
+}
+
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -69,10 +69,13 @@ type Result struct {
 	Checked [Checks]uint64
 	// Coverage counts faults by the phases of the protocol in which they struck.
 	Coverage Coverage
+	// Shapes of the work that was asked for.
+	Shapes Shapes
 	// Strikes are the faults that have struck.
 	Strikes []Strike
 	// asked is the Focus of the Options; agents and jobs say how many there were.
 	asked        string
+	steps        uint64 // of the Options
 	agents, jobs int
 	// Begun attempts, Records in the journal, Jobs submitted, Reigns of masters.
 	Begun, Records, Jobs, Reigns int

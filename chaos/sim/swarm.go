@@ -18,13 +18,20 @@ type SwarmOptions struct {
 	// Seeds is how many fresh ones are played at most, Within how long new ones are begun; 0 means no bound.
 	Seeds  int
 	Within time.Duration
+	// Steps of the part with faults in each fresh run; 0 leaves it to the seed.
+	Steps uint64
 	// Focus narrows all fresh runs; empty leaves it to each seed.
 	Focus string
 	// Kept plays the scenarios, too, before the fresh ones.
 	Kept bool
 	// Out gets the report.
 	Out io.Writer
+	// Progress is called now and then with what there is so far; nil for never. It must be quick.
+	Progress func(runs, failed int, steps uint64)
 }
+
+// progressEvery is how many runs lie between two calls of SwarmOptions.Progress.
+const progressEvery = 100
 
 // SwarmResult is what many runs have shown together.
 type SwarmResult struct {
@@ -33,6 +40,7 @@ type SwarmResult struct {
 	Checked                                   [Checks]uint64
 	Coverage                                  Coverage
 	ByFocus                                   map[string]int
+	Shapes                                    Shapes
 	// Failed are the runs in which something broke.
 	Failed []Result
 }
@@ -45,7 +53,7 @@ const failuresMax = 3
 func Swarm(ctx context.Context, o SwarmOptions) SwarmResult {
 	fmt.Fprintf(o.Out, "base %d\n", o.Base)
 	began := time.Now()
-	s := SwarmResult{ByFocus: map[string]int{}}
+	s := SwarmResult{ByFocus: map[string]int{}, Shapes: Shapes{}}
 	work := make(chan Options)
 	var lock sync.Mutex
 	var wait sync.WaitGroup
@@ -55,6 +63,9 @@ func Swarm(ctx context.Context, o SwarmOptions) SwarmResult {
 				r := Run(one)
 				lock.Lock()
 				s.add(o.Out, r)
+				if o.Progress != nil && s.Runs%progressEvery == 0 {
+					o.Progress(int(s.Runs), len(s.Failed), s.Steps)
+				}
 				lock.Unlock()
 			}
 		})
@@ -74,7 +85,7 @@ func Swarm(ctx context.Context, o SwarmOptions) SwarmResult {
 	}
 	draw := rand.New(rand.NewPCG(o.Base, 0x7377_6172_6d))
 	for n := 0; n < o.Seeds && !enough() && (o.Within == 0 || time.Since(began) < o.Within); n++ {
-		work <- Options{Seed: 1 + draw.Uint64N(1<<40), Focus: o.Focus}
+		work <- Options{Seed: 1 + draw.Uint64N(1<<40), Focus: o.Focus, Steps: o.Steps}
 	}
 	close(work)
 	wait.Wait()
@@ -94,6 +105,7 @@ func (s *SwarmResult) add(out io.Writer, r Result) {
 	s.ByFocus[r.Focus]++
 	s.ByFocus[r.Theme]++
 	s.Coverage.Add(&r.Coverage)
+	s.Shapes.Add(r.Shapes)
 	for c, n := range r.Checked {
 		s.Checked[c] += n
 	}
@@ -116,10 +128,14 @@ func (r *Result) Failure() string {
 
 // Again is the line that plays a run again.
 func (r *Result) Again() string {
-	if r.asked == "" {
-		return fmt.Sprintf("make sim SEED=%d", r.Seed)
+	line := fmt.Sprintf("troupe chaos sim --seed %d", r.Seed)
+	if r.asked != "" {
+		line += " --focus " + r.asked
 	}
-	return fmt.Sprintf("make sim SEED=%d FOCUS=%s", r.Seed, r.asked)
+	if r.steps != 0 {
+		line += fmt.Sprintf(" --steps %d", r.steps)
+	}
+	return line
 }
 
 // Idle are the checks that had nothing to look at in any run: they have shown nothing.
@@ -147,6 +163,7 @@ func (s *SwarmResult) String() string {
 		fmt.Fprintf(&b, "%12d  %s\n", s.Checked[c], c)
 	}
 	fmt.Fprintf(&b, "\nfaults by the moment in which they struck\n%s\n", &s.Coverage)
+	fmt.Fprintf(&b, "\nwork that was made\n%s", s.Shapes)
 	if idle := s.Idle(); len(idle) > 0 {
 		fmt.Fprintf(&b, "\nnothing was shown by: %v\n", idle)
 	}

@@ -119,7 +119,8 @@ func (w *world) result() Result {
 		Hash: w.hash, Violation: w.broken, Checked: w.checked, Coverage: w.coverage,
 		Begun: w.stats.begun, Records: w.disk.last(), Jobs: len(w.truth.jobs), Reigns: w.stats.reigns,
 	}
-	r.Strikes, r.agents, r.jobs = w.strikes, w.p.agents, w.p.jobs
+	r.Shapes = w.load.shapesOf()
+	r.Strikes, r.steps, r.agents, r.jobs = w.strikes, w.opts.Steps, w.p.agents, w.p.jobs
 	for i := range w.tail {
 		r.Tail = append(r.Tail, w.tail[(w.lines+i)%len(w.tail)].String())
 	}
