@@ -17,7 +17,6 @@ import (
 
 	"github.com/dgraph-io/badger/v4"
 	"github.com/dgraph-io/badger/v4/options"
-	"golang.org/x/sys/unix"
 )
 
 // ErrFull: the file system has less room than the reserve; nothing was written, reads still work.
@@ -36,7 +35,7 @@ const (
 
 	memTable = 8 << 20
 	// batchStep is how much a Batch takes between two looks at the room that is left.
-	batchStep = 4 << 20
+	batchStep = 8 << 20
 	// lockPatience is how long a directory lock is waited for: that of a killed process goes a moment after it.
 	lockPatience = 500 * time.Millisecond
 )
@@ -49,6 +48,9 @@ type Options struct {
 	Log *slog.Logger
 	// Reserve overrides the constant of that name.
 	Reserve int64
+	// Quota is the most bytes that the directory may take on its disk, at least QuotaMin; 0 for as many as there are. Merging tables takes
+	// more for a moment.
+	Quota int64
 }
 
 // DB is an open badger database.
@@ -57,6 +59,7 @@ type DB struct {
 	dir     string
 	log     *slog.Logger
 	reserve uint64
+	quota   quota
 	close   sync.Once
 }
 
@@ -74,10 +77,13 @@ func OpenWith(opts Options) (*DB, error) {
 	if opts.Reserve <= 0 {
 		opts.Reserve = Reserve
 	}
+	if opts.Quota != 0 && opts.Quota < QuotaMin {
+		return nil, fmt.Errorf("badgerdb: quota of %d bytes for %s: it must be 0 for none, or at least %d MiB", opts.Quota, opts.Dir, QuotaMin>>20)
+	}
 	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("badgerdb: %w", err)
 	}
-	d := &DB{dir: opts.Dir, log: opts.Log.With("badger", opts.Dir), reserve: uint64(opts.Reserve)}
+	d := &DB{dir: opts.Dir, log: opts.Log.With("badger", opts.Dir), reserve: uint64(opts.Reserve), quota: quota{max: opts.Quota}}
 	// Opening writes, too, but a store that just became full must open again to be read.
 	if err := d.room(d.reserve / 2); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
@@ -130,20 +136,6 @@ func (d *DB) open() (*badger.DB, error) {
 // Dir is the directory of the database. Files next to badger's own may be kept in it.
 func (d *DB) Dir() string { return d.dir }
 
-// Room fails with ErrFull if a write would not be taken now.
-func (d *DB) Room() error { return d.room(d.reserve) }
-
-func (d *DB) room(need uint64) error {
-	var fs unix.Statfs_t
-	if err := unix.Statfs(d.dir, &fs); err != nil {
-		return fmt.Errorf("badgerdb: room of %s: %w", d.dir, err)
-	}
-	if free := uint64(fs.Bavail) * uint64(fs.Bsize); free < need {
-		return fmt.Errorf("%w: %s has %d MiB free, %d MiB must stay free: make room and try again", ErrFull, d.dir, free>>20, need>>20)
-	}
-	return nil
-}
-
 // View reads.
 func (d *DB) View(fn func(*badger.Txn) error) error { return d.db.View(fn) }
 
@@ -156,12 +148,17 @@ func (d *DB) Update(fn func(*badger.Txn) error) error {
 }
 
 // Write writes any number of keys, in order, durable when it returns. It is not atomic: after a crash a part is there,
-// the first of what was set, never a later key without an earlier one.
+// the first of what was set, never a later key without an earlier one. After ErrFull, too, if it has more than batchStep
+// bytes; of a smaller one nothing is there.
 func (d *DB) Write(fn func(*Batch) error) error {
 	if err := d.Room(); err != nil {
 		return err
 	}
-	b := &Batch{db: d, wb: d.db.NewWriteBatch()}
+	return d.write(fn, d.Room)
+}
+
+func (d *DB) write(fn func(*Batch) error, room func() error) error {
+	b := &Batch{room: room, wb: d.db.NewWriteBatch()}
 	if err := fn(b); err != nil {
 		b.wb.Cancel()
 		return err
@@ -171,7 +168,7 @@ func (d *DB) Write(fn func(*Batch) error) error {
 
 // Batch collects the keys of one Write. Keys and values given to it must not be changed before Write returns.
 type Batch struct {
-	db    *DB
+	room  func() error
 	wb    *badger.WriteBatch
 	since int
 }
@@ -200,7 +197,7 @@ func (b *Batch) grown(n int) error {
 		return nil
 	}
 	b.since = 0
-	return b.db.Room()
+	return b.room()
 }
 
 // Close closes the database. It does nothing when called again. With so little room left that bringing the newest

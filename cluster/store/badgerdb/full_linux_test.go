@@ -3,44 +3,25 @@ package badgerdb
 import (
 	"bytes"
 	"errors"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
 
 	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sys/unix"
 
 	"github.com/troupe-sched/troupe/cluster/store/badgerdb/smalldisk"
 )
 
 // A disk that fills up, by us and by others, gives ErrFull and never a SIGBUS; with room again, all goes on.
-func TestFullDiskRefusesAndRecovers(t *testing.T) {
+func TestTrapFullDisk_B12_RefusesAndRecovers(t *testing.T) {
 	dir := smalldisk.Mount(t, 256<<20)
 	db, err := Open(filepath.Join(dir, "db"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	value := make([]byte, 300<<10) // that no compression makes smaller
-	if _, err := rand.NewChaCha8([32]byte{}).Read(value); err != nil {
-		t.Fatal(err)
-	}
-	fill := func() (n uint32) {
-		t.Helper()
-		for ; n < 10_000; n++ {
-			err := db.Write(func(b *Batch) error {
-				return b.SetLong([]byte{byte(n >> 8), byte(n)}, value)
-			})
-			if errors.Is(err, ErrFull) {
-				return n
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		t.Fatal("the small disk does not fill")
-		return 0
-	}
-	if n := fill(); n < 100 {
+	value := noise(300 << 10)
+	if n := fill(t, db, value); n < 100 {
 		t.Fatalf("full after %d writes", n)
 	}
 	// Others take a good part of what is in reserve.
@@ -70,8 +51,18 @@ func TestFullDiskRefusesAndRecovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := db.Room(); !errors.Is(err, ErrFull) {
+		t.Fatalf("a full disk: %v, want %v", err, ErrFull)
+	}
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
+	}
+	// Room comes back while the database is open: it need not be opened again.
+	if err := unix.Mount("", dir, "", unix.MS_REMOUNT, "size=300m"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Write(func(b *Batch) error { return b.SetLong([]byte{0xff, 0xff}, value) }); err != nil {
+		t.Fatalf("with room again: %v", err)
 	}
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
