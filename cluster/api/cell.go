@@ -56,4 +56,11 @@ type Cell interface {
 	CellStatus(ctx context.Context, req *v1.CellStatusRequest) (*v1.CellStatus, error)
 	// CellTree prints the live supervision tree.
 	CellTree(ctx context.Context, req *v1.CellTreeRequest) (*v1.CellTree, error)
+
+	// ListMasters tells of the masters that the answering one has heard of lately, itself among them.
+	ListMasters(ctx context.Context, req *v1.ListMastersRequest) (*v1.ListMastersReply, error)
+	// Resign asks the leader to hand over; the answer comes before it does.
+	Resign(ctx context.Context, req *v1.ResignRequest) (*v1.ResignReply, error)
+	// Drill makes a part of the cell fail for a while; the answer comes before it does.
+	Drill(ctx context.Context, req *v1.DrillRequest) (*v1.DrillReply, error)
 }

@@ -106,6 +106,12 @@ func Endpoints() []Endpoint {
 			Summary: "Tell of the cell as a whole"}, Cell.CellStatus),
 		unary(Endpoint{Resource: "cell", Verb: "tree", Scope: NoQueue, Lane: Reads,
 			Summary: "Print the live supervision tree"}, Cell.CellTree),
+		unary(Endpoint{Resource: "master", Verb: "list", Scope: NoQueue, Lane: Reads,
+			Summary: "List the masters of the cell: who leads, who follows and how closely"}, Cell.ListMasters),
+		unary(Endpoint{Resource: "master", Verb: "resign", Scope: NoQueue, Lane: Writes,
+			Summary: "Ask the leader to hand over to another master"}, Cell.Resign),
+		unary(Endpoint{Resource: "drill", Verb: "start", Scope: NoQueue, Lane: Writes,
+			Summary: "Let a part of the cell fail for a while, to see that nothing else does"}, Cell.Drill),
 	}
 }
 

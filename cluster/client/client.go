@@ -186,6 +186,21 @@ func (c *Client) CellTree(ctx context.Context, req *v1.CellTreeRequest) (*v1.Cel
 	return call[*v1.CellTree](ctx, c, "cell-tree", req)
 }
 
+// ListMasters tells of the masters of the cell.
+func (c *Client) ListMasters(ctx context.Context, req *v1.ListMastersRequest) (*v1.ListMastersReply, error) {
+	return call[*v1.ListMastersReply](ctx, c, "master-list", req)
+}
+
+// Resign asks the leader to hand over. Name its epoch, or an answer that is lost may cost its successor the lead, too.
+func (c *Client) Resign(ctx context.Context, req *v1.ResignRequest) (*v1.ResignReply, error) {
+	return call[*v1.ResignReply](ctx, c, "master-resign", req)
+}
+
+// Drill makes a part of the cell fail for a while.
+func (c *Client) Drill(ctx context.Context, req *v1.DrillRequest) (*v1.DrillReply, error) {
+	return call[*v1.DrillReply](ctx, c, "drill-start", req)
+}
+
 // logWindow is how many messages of a log, each of 64 KiB at most, may be under way.
 const logWindow = 32
 

@@ -96,6 +96,9 @@ func TestX6_TheClientIsTheCell(t *testing.T) {
 		"undrain":  {&v1.DrainRequest{Id: "n1"}, nil},
 		"cell":     {&v1.CellStatusRequest{}, nil},
 		"tree":     {&v1.CellTreeRequest{}, nil},
+		"masters":  {&v1.ListMastersRequest{}, nil},
+		"resign":   {&v1.ResignRequest{To: "b", Reason: "update", Epoch: 7}, nil},
+		"drill":    {&v1.DrillRequest{Kind: "partition", ForMs: 1000, Node: "n1"}, nil},
 	} {
 		direct := &apitest.Cell{}
 		want, err := invoke(ctx, direct, call.sent)
@@ -156,6 +159,12 @@ func invoke(ctx context.Context, c api.Cell, m proto.Message) (proto.Message, er
 		return c.CellStatus(ctx, m)
 	case *v1.CellTreeRequest:
 		return c.CellTree(ctx, m)
+	case *v1.ListMastersRequest:
+		return c.ListMasters(ctx, m)
+	case *v1.ResignRequest:
+		return c.Resign(ctx, m)
+	case *v1.DrillRequest:
+		return c.Drill(ctx, m)
 	}
 	return nil, errors.New("no such question")
 }

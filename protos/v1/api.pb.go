@@ -3904,9 +3904,11 @@ func (x *ListMastersReply) GetMasters() []*MasterInfo {
 
 // ResignRequest asks the leader to hand over, to the master named or to the one that lags least.
 type ResignRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	To            string                 `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
-	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	To     string                 `protobuf:"bytes,1,opt,name=to,proto3" json:"to,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Epoch of the leader that is meant, so that asking again does not depose its successor; 0: whoever leads.
+	Epoch         uint64 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3955,6 +3957,15 @@ func (x *ResignRequest) GetReason() string {
 	return ""
 }
 
+func (x *ResignRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+// ResignReply comes before the leader goes: what it was asked to end, and who comes next. If the epoch that was meant is
+// over already, from is empty, and to and epoch tell who leads.
 type ResignReply struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
@@ -4024,8 +4035,10 @@ type DrillRequest struct {
 	// How long, at most five minutes.
 	ForMs int64 `protobuf:"varint,2,opt,name=for_ms,json=forMs,proto3" json:"for_ms,omitempty"`
 	// Node that it is about; empty for leader-stall.
-	Node          string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	Node   string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Of leader-stall: epoch of the leader that is meant, so that asking again does not stall its successor; 0: whoever leads.
+	Epoch         uint64 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4086,6 +4099,13 @@ func (x *DrillRequest) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *DrillRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 // DrillReply says what is stalled and until when; it comes before the fault begins.
@@ -4953,19 +4973,21 @@ const file_v1_api_proto_rawDesc = "" +
 	"\fdead_letters\x18\x02 \x01(\x04R\vdeadLetters\"\x14\n" +
 	"\x12ListMastersRequest\"C\n" +
 	"\x10ListMastersReply\x12/\n" +
-	"\amasters\x18\x01 \x03(\v2\x15.troupe.v1.MasterInfoR\amasters\"7\n" +
+	"\amasters\x18\x01 \x03(\v2\x15.troupe.v1.MasterInfoR\amasters\"M\n" +
 	"\rResignRequest\x12\x0e\n" +
 	"\x02to\x18\x01 \x01(\tR\x02to\x12\x16\n" +
-	"\x06reason\x18\x02 \x01(\tR\x06reason\"G\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"G\n" +
 	"\vResignReply\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x12\x14\n" +
-	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"e\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"{\n" +
 	"\fDrillRequest\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x15\n" +
 	"\x06for_ms\x18\x02 \x01(\x03R\x05forMs\x12\x12\n" +
 	"\x04node\x18\x03 \x01(\tR\x04node\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"X\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\"X\n" +
 	"\n" +
 	"DrillReply\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x16\n" +

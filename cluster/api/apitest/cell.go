@@ -168,3 +168,21 @@ func (f *Cell) CellTree(_ context.Context, m *v1.CellTreeRequest) (*v1.CellTree,
 	f.note(m)
 	return &v1.CellTree{Root: &v1.TreeNode{Name: "cell"}}, nil
 }
+
+// ListMasters implements api.Cell.
+func (f *Cell) ListMasters(_ context.Context, m *v1.ListMastersRequest) (*v1.ListMastersReply, error) {
+	f.note(m)
+	return &v1.ListMastersReply{Masters: []*v1.MasterInfo{{Id: "a", Role: "leader"}}}, nil
+}
+
+// Resign implements api.Cell.
+func (f *Cell) Resign(_ context.Context, m *v1.ResignRequest) (*v1.ResignReply, error) {
+	f.note(m)
+	return &v1.ResignReply{From: "a", To: m.GetTo(), Epoch: m.GetEpoch()}, nil
+}
+
+// Drill implements api.Cell.
+func (f *Cell) Drill(_ context.Context, m *v1.DrillRequest) (*v1.DrillReply, error) {
+	f.note(m)
+	return &v1.DrillReply{Id: "d", Target: m.GetNode()}, nil
+}

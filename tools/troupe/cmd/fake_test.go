@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -245,6 +246,23 @@ func (c *fakeCell) CellStatus(context.Context, *v1.CellStatusRequest) (*v1.CellS
 
 func (c *fakeCell) CellTree(context.Context, *v1.CellTreeRequest) (*v1.CellTree, error) {
 	return &v1.CellTree{Root: &v1.TreeNode{Name: "cell", Kind: "supervisor", Children: []*v1.TreeNode{{Name: "journal", Kind: "journal", Handled: 12}}}}, nil
+}
+
+func (c *fakeCell) ListMasters(context.Context, *v1.ListMastersRequest) (*v1.ListMastersReply, error) {
+	return &v1.ListMastersReply{Masters: []*v1.MasterInfo{
+		{Id: "a", Host: "host-a", Role: "leader", Epoch: 2, Seq: 90, Version: "v1"},
+		{Id: "b", Host: "host-b", Role: "follower", Epoch: 2, Seq: 88, Version: "v1", HeardMs: 300, Lag: 2},
+	}}, nil
+}
+
+func (c *fakeCell) Resign(_ context.Context, req *v1.ResignRequest) (*v1.ResignReply, error) {
+	defer c.note(req)()
+	return &v1.ResignReply{From: "a", To: cmp.Or(req.GetTo(), "b"), Epoch: req.GetEpoch()}, nil
+}
+
+func (c *fakeCell) Drill(_ context.Context, req *v1.DrillRequest) (*v1.DrillReply, error) {
+	defer c.note(req)()
+	return &v1.DrillReply{Id: "d1", Target: cmp.Or(req.GetNode(), "a"), UntilUnixMs: 1_700_000_000_000}, nil
 }
 
 func (c *fakeCell) Watch(ctx context.Context, queue, job string) (<-chan *v1.JobEvent, error) {
