@@ -41,8 +41,8 @@ func TestX6_AnyNATSClientDiscoversAndCallsEveryEndpoint(t *testing.T) {
 	if info.Name != "troupe" || info.Version != "1.2.3" || info.Metadata["cell"] != "dev" {
 		t.Fatalf("got %+v", info.ServiceIdentity)
 	}
-	if len(info.Endpoints) != 21 {
-		t.Fatalf("%d endpoints, want 21", len(info.Endpoints))
+	if len(info.Endpoints) != 24 {
+		t.Fatalf("%d endpoints, want 24", len(info.Endpoints))
 	}
 	for _, e := range info.Endpoints {
 		t.Run(e.Name, func(t *testing.T) {
@@ -140,7 +140,7 @@ func TestX6_EveryBadRequestGetsACodedError(t *testing.T) {
 		"unknown verb":       {"q.job.statsu.j", "", "", 404, "not_found", `did you mean \"status\": troupe.v1.dev.\u003cqueue\u003e.job.status`},
 		"far verb":           {"q.job.elephant", "", "", 404, "not_found", "there is explain, list"},
 		"unknown resource":   {"q.jobs.list", "", "", 404, "not_found", `did you mean \"job\"?`},
-		"odd resource":       {"q.$JS.list", "", "", 404, "not_found", "there is cell, job, node, queue"},
+		"odd resource":       {"q.$JS.list", "", "", 404, "not_found", "there is cell, drill, job, master, node, queue"},
 		"missing id":         {"q.job.status", "", "", 400, "invalid", "troupe.v1.dev."},
 		"id too many":        {"q.job.list.j", "", "", 400, "invalid", "wrong number of words"},
 		"words too many":     {"q.job.status.a.b", "", "", 400, "invalid", "wrong number of words"},
