@@ -38,8 +38,11 @@ type Log struct {
 var _ journal.Log = (*Log)(nil)
 
 // New opens the journal in db, which stays the caller's to close, after the Log. There must be one Log a database.
-func New(db *badgerdb.DB) (*Log, error) {
-	l := &Log{db: db, first: 1}
+func New(db *badgerdb.DB) (*Log, error) { return NewAt(db, 1) }
+
+// NewAt is New for a journal that is restored: if it is empty, its first record will be the one of that number.
+func NewAt(db *badgerdb.DB, first uint64) (*Log, error) {
+	l := &Log{db: db, first: first, last: first - 1}
 	if err := l.findBounds(); err != nil {
 		return nil, fmt.Errorf("badgerlog: %w", err)
 	}
