@@ -7,16 +7,17 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
-	"golang.org/x/sys/unix"
 )
 
 const (
@@ -73,9 +74,18 @@ type Cluster struct {
 
 // Server is a running server.
 type Server struct {
-	srv  *server.Server
-	log  *slog.Logger
-	stop sync.Once
+	opts    Options
+	log     *slog.Logger
+	reserve int64
+	every   time.Duration
+
+	srv atomic.Pointer[server.Server]
+	// so and out are those of srv: options with the ports that the system chose, and what it has said.
+	so  *server.Options
+	out *lines
+
+	stop             sync.Once
+	closing, watched chan struct{}
 }
 
 // Start starts a server and returns when it takes connections.
@@ -87,32 +97,51 @@ func Start(opts Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("natsd: %w", err)
 	}
-	srv, err := server.NewServer(so)
-	if err != nil {
-		return nil, fmt.Errorf("natsd: %w", err)
+	s := &Server{
+		opts: opts, log: opts.Log, reserve: Reserve, every: watchEvery, so: so, out: &lines{log: opts.Log},
+		closing: make(chan struct{}), watched: make(chan struct{}),
 	}
-	out := &lines{log: opts.Log}
-	srv.SetLoggerV2(out, false, false, false)
-	s := &Server{srv: srv, log: opts.Log}
-	srv.Start()
-	if err := s.ready(out); err != nil {
-		s.Close()
+	srv, err := begin(so, s.out)
+	if err != nil {
 		return nil, fmt.Errorf("natsd: the server in %s does not start: %w", opts.Dir, err)
 	}
+	s.srv.Store(srv)
+	s.keepPorts(srv)
+	go s.watch()
 	return s, nil
 }
 
-// ready waits until the server takes connections or has said why it never will.
-func (s *Server) ready(out *lines) error {
+// begin starts a server and waits until it takes connections, or has said why it never will.
+func begin(so *server.Options, out *lines) (*server.Server, error) {
+	srv, err := server.NewServer(so.Clone())
+	if err != nil {
+		return nil, err
+	}
+	srv.SetLoggerV2(out, false, false, false)
+	srv.Start()
 	for deadline := time.Now().Add(startPatience); ; {
 		switch {
 		case out.fatal() != "":
-			return errors.New(out.fatal())
-		case s.srv.ReadyForConnections(50*time.Millisecond) && s.srv.JetStreamEnabled():
-			return nil
+			err = errors.New(out.fatal())
+		case srv.ReadyForConnections(50*time.Millisecond) && srv.JetStreamEnabled():
+			return srv, nil
 		case time.Now().After(deadline):
-			return fmt.Errorf("it is not ready after %v", startPatience)
+			err = fmt.Errorf("it is not ready after %v", startPatience)
 		}
+		if err != nil {
+			stopServer(srv)
+			return nil, err
+		}
+	}
+}
+
+// keepPorts lets the next server listen where this one does.
+func (s *Server) keepPorts(srv *server.Server) {
+	if addr, ok := srv.Addr().(*net.TCPAddr); ok && !s.so.DontListen {
+		s.so.Port = addr.Port
+	}
+	if addr := srv.ClusterAddr(); addr != nil {
+		s.so.Cluster.Port = addr.Port
 	}
 }
 
@@ -195,12 +224,11 @@ func fillIn(opts *Options) error {
 
 // roomFor is how large a store in dir can be: what is free, and what the store has taken already.
 func roomFor(dir string) (int64, error) {
-	var free unix.Statfs_t
-	if err := unix.Statfs(dir, &free); err != nil {
-		return 0, fmt.Errorf("free room of %s: %w", dir, err)
+	room, err := free(dir)
+	if err != nil {
+		return 0, err
 	}
-	room := int64(free.Bavail) * int64(free.Bsize)
-	err := filepath.WalkDir(StoreDir(dir), func(_ string, entry fs.DirEntry, err error) error {
+	err = filepath.WalkDir(StoreDir(dir), func(_ string, entry fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
@@ -218,22 +246,22 @@ func roomFor(dir string) (int64, error) {
 
 // ClientURL is where clients connect, "" if the server does not listen.
 func (s *Server) ClientURL() string {
-	if !s.srv.Running() || s.srv.Addr() == nil {
-		return ""
+	if srv := s.current(); srv.Running() && srv.Addr() != nil {
+		return srv.ClientURL()
 	}
-	return s.srv.ClientURL()
+	return ""
 }
 
 // ClusterURL is where other servers connect, "" if the server is of no cluster.
 func (s *Server) ClusterURL() string {
-	if addr := s.srv.ClusterAddr(); addr != nil {
+	if addr := s.current().ClusterAddr(); addr != nil {
 		return "nats://" + addr.String()
 	}
 	return ""
 }
 
 // InProcess is the connect option that reaches the server within the process, whether it listens or not.
-func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s.srv) }
+func (s *Server) InProcess() nats.Option { return nats.InProcessServer(s) }
 
 // Connect opens a connection within the process, named for the server's lists. The caller closes it.
 func (s *Server) Connect(name string, opts ...nats.Option) (*nats.Conn, error) {
@@ -243,9 +271,15 @@ func (s *Server) Connect(name string, opts ...nats.Option) (*nats.Conn, error) {
 // Close stops the server and returns when it has. It does nothing when called again.
 func (s *Server) Close() {
 	s.stop.Do(func() {
-		s.srv.Shutdown()
-		s.srv.WaitForShutdown()
+		close(s.closing)
+		<-s.watched
+		stopServer(s.current())
 	})
+}
+
+func stopServer(srv *server.Server) {
+	srv.Shutdown()
+	srv.WaitForShutdown()
 }
 
 // StoreDir is where a server with that Options.Dir keeps its streams.
@@ -253,16 +287,29 @@ func StoreDir(dir string) string { return filepath.Join(dir, server.JetStreamSto
 
 // lines carries the server's log into ours. Its notices are about its own start and stop: our Debug.
 type lines struct {
-	log  *slog.Logger
-	mu   sync.Mutex
-	last string
+	log     *slog.Logger
+	mu      sync.Mutex
+	last    string
+	noSpace string
 }
 
 func (l *lines) Noticef(format string, args ...any) { l.log.Debug("nats: " + text(format, args)) }
 func (l *lines) Debugf(string, ...any)              {}
 func (l *lines) Tracef(string, ...any)              {}
-func (l *lines) Warnf(format string, args ...any)   { l.log.Warn("nats: " + text(format, args)) }
-func (l *lines) Errorf(format string, args ...any)  { l.log.Error("nats: " + text(format, args)) }
+
+// Warnf takes a warning; that a write has failed is one.
+func (l *lines) Warnf(format string, args ...any) {
+	line := text(format, args)
+	l.log.Warn("nats: " + line)
+	l.note(line)
+}
+
+// Errorf takes an error.
+func (l *lines) Errorf(format string, args ...any) {
+	line := text(format, args)
+	l.log.Error("nats: " + line)
+	l.note(line)
+}
 
 // Fatalf is called where a server of its own would exit: the start fails, or a running server has shut itself down.
 func (l *lines) Fatalf(format string, args ...any) {
