@@ -45,8 +45,9 @@ type agent struct {
 	slots     map[uint64]*slot
 	templates map[model.StageID]*v1.Template
 	gone      bool // the machine is no part of the cell any more
-	changes   []*v1.Change
-	freed     []*v1.Change // slots that are given back later
+	ailment
+	changes []*v1.Change
+	freed   []*v1.Change // slots that are given back later
 }
 
 // slot is what one slot holds: at most one attempt that runs.
@@ -132,7 +133,7 @@ func (f *fleet) hello(a *agent) {
 // Send implements the fabric: the agent acts on the message and answers at once.
 func (f *fleet) Send(m *v1.ToAgent) {
 	a := f.agents[m.GetNode()]
-	if a == nil {
+	if a == nil || a.down {
 		return
 	}
 	a.epoch = m.GetEpoch()
@@ -212,7 +213,7 @@ func (f *fleet) launch(a *agent, l *v1.Launch) {
 	s.launch, s.template, s.running, s.since = l, t, true, f.now()
 	f.say(a, s, v1.AttemptPhase_ATTEMPT_PHASE_RUNNING, "")
 	f.began(a, s)
-	if d := f.length(t, l); d >= 0 {
+	if d := a.takes(f.length(t, l)); d >= 0 {
 		stated, err := time.ParseDuration(t.GetSpec().GetDuration())
 		heap.Push(&f.ends, end{
 			at: s.since.Add(d), limit: err == nil && d >= stated, since: s.since, number: l.GetSlot(), agent: a, slot: s, fence: l.GetFence(),
@@ -295,7 +296,7 @@ func (f *fleet) hurry() {
 func (f *fleet) next() (time.Time, bool) {
 	for len(f.ends) > 0 {
 		e := f.ends[0]
-		if e.slot.running && e.slot.launch.GetFence() == e.fence {
+		if !e.agent.down && e.slot.running && e.slot.launch.GetFence() == e.fence {
 			return e.at, true
 		}
 		heap.Pop(&f.ends) // stopped before its time
@@ -306,7 +307,8 @@ func (f *fleet) next() (time.Time, bool) {
 // endNext lets the attempt end that next has found.
 func (f *fleet) endNext() {
 	e := heap.Pop(&f.ends).(end)
-	f.stop(e.agent, e.slot, v1.AttemptPhase_ATTEMPT_PHASE_SUCCEEDED, "")
+	phase, reason := e.agent.outcome()
+	f.stop(e.agent, e.slot, phase, reason)
 	f.flush(e.agent, false)
 }
 
