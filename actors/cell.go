@@ -141,7 +141,7 @@ func (c *Cell) begin(ctx context.Context) (*reign, error) {
 	if err != nil {
 		return nil, errors.Join(err, r.closeStores())
 	}
-	r.keeper = journal.NewKeeper(stores.Log, stores.Snapshots, 0)
+	r.keeper = journal.NewKeeper(stores.Log, stores.Snapshots, nil)
 	r.sys = kit.New(kit.Config{Name: c.opts.Name, Log: c.log.With("epoch", state.Epoch())})
 	r.env, err = tree.Start(ctx, r.sys, tree.Config{
 		Cell: c.opts.Name, Host: c.opts.Host, Version: c.opts.Version, Limits: c.opts.Limits,

@@ -2,35 +2,44 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"sync"
 )
 
 // Keeper saves snapshots beside the actor: one at a time, in a goroutine of its own, and trims the log behind them.
 type Keeper struct {
-	log  Log
-	snap Snapshots
+	log           Log
+	local, shared Snapshots
 
 	mu     sync.Mutex
 	busy   bool
-	older  uint64 // sequence of the generation before the newest
 	newest uint64
 	wait   sync.WaitGroup
 }
 
-// NewKeeper makes a Keeper; newest is the sequence of the newest snapshot that Recover found, 0 if there was none.
-func NewKeeper(log Log, snap Snapshots, newest uint64) *Keeper {
-	return &Keeper{log: log, snap: snap, newest: newest}
+// NewKeeper makes a Keeper that saves to local and, if there is one, to shared, from which other masters recover too.
+// The log, if it has one, is trimmed behind the older of the two newest generations: of the shared ones if there are
+// any, because what this master alone has is lost to the others with its disk.
+func NewKeeper(log Log, local, shared Snapshots) *Keeper {
+	return &Keeper{log: log, local: local, shared: shared}
 }
 
-// Newest is the sequence of the newest snapshot.
+// Newest is the sequence of the newest snapshot that this Keeper has saved, 0 before.
 func (k *Keeper) Newest() uint64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.newest
 }
 
+// Busy reports whether a snapshot is being saved.
+func (k *Keeper) Busy() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.busy
+}
+
 // Save stores a snapshot and calls done, from another goroutine. It returns false, and does nothing, while an earlier
-// one is being saved. Records are trimmed only up to the generation before the newest, which is the fallback.
+// one is being saved.
 func (k *Keeper) Save(seq uint64, entries [][]byte, done func(error)) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -52,17 +61,36 @@ func (k *Keeper) Save(seq uint64, entries [][]byte, done func(error)) bool {
 
 func (k *Keeper) save(seq uint64, entries [][]byte) error {
 	ctx := context.Background()
-	if err := k.snap.Save(ctx, seq, entries); err != nil {
+	base := k.local
+	err := k.local.Save(ctx, seq, entries)
+	if err == nil {
+		k.mu.Lock()
+		k.newest = seq
+		k.mu.Unlock()
+	}
+	if k.shared != nil {
+		// Also when there is no room on the own disk: the others need it, and the log must not grow for that.
+		base = k.shared
+		shared := k.shared.Save(ctx, seq, entries)
+		err = errors.Join(err, shared)
+		if shared != nil {
+			return err
+		}
+	} else if err != nil {
 		return err
 	}
-	k.mu.Lock()
-	k.older, k.newest = k.newest, seq
-	trim := k.older
-	k.mu.Unlock()
-	if trim == 0 {
+	return errors.Join(err, k.trim(ctx, base))
+}
+
+func (k *Keeper) trim(ctx context.Context, base Snapshots) error {
+	if k.log == nil {
 		return nil
 	}
-	return k.log.Trim(ctx, trim+1)
+	kept, err := base.Kept(ctx)
+	if err != nil || len(kept) < 2 {
+		return err
+	}
+	return k.log.Trim(ctx, kept[1]+1)
 }
 
 // Close waits for a save that is under way.

@@ -1,10 +1,12 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/model"
@@ -14,14 +16,30 @@ import (
 // Recover is the state of the cell as its log tells it: the newest snapshot that holds, and every record after it. Without
 // a good snapshot it replays from the first record. Every record is checked against the one before it by sequence,
 // hash and epoch, the snapshot against the record that it ends with. A log that lacks records gives ErrCorrupt.
-// snaps may be nil.
-func Recover(ctx context.Context, log Log, snaps Snapshots) (*model.State, error) {
-	first, last, err := log.Bounds(ctx)
+// Of several stores of snapshots the one whose newest goes furthest is used, at equal reach the first; nils are passed over.
+func Recover(ctx context.Context, log Log, snaps ...Snapshots) (*model.State, error) {
+	for {
+		state, err := recoverOnce(ctx, log, snaps)
+		// A trim behind newer snapshots may come between.
+		if !errors.Is(err, ErrTrimmed) {
+			return state, err
+		}
+	}
+}
+
+func recoverOnce(ctx context.Context, log Log, snaps []Snapshots) (*model.State, error) {
+	first, _, err := log.Bounds(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("recover: bounds of the log: %w", err)
 	}
-	state, unusable := loadSnapshot(ctx, snaps)
+	state, unusable := newestSnapshot(ctx, snaps)
+	// The end is asked for now: while the snapshot was being read the leader may have saved it and gone on.
+	_, last, err := log.Bounds(ctx)
 	switch {
+	case err != nil:
+		return nil, fmt.Errorf("recover: bounds of the log: %w", err)
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("recover: %w", ctx.Err())
 	case state.Seq() > last:
 		return nil, fmt.Errorf("recover: %w: the log ends with record %d, but there is a snapshot of record %d: the log has lost records",
 			ErrCorrupt, last, state.Seq())
@@ -38,14 +56,47 @@ func Recover(ctx context.Context, log Log, snaps Snapshots) (*model.State, error
 	return state, nil
 }
 
-// loadSnapshot returns the state of the newest good snapshot, or the empty state and why there is none.
-func loadSnapshot(ctx context.Context, snaps Snapshots) (*model.State, error) {
-	if snaps == nil {
-		return model.NewState(), nil
+// newestSnapshot returns the state of the newest good snapshot of all stores, or the empty state and why there is none.
+func newestSnapshot(ctx context.Context, snaps []Snapshots) (*model.State, error) {
+	type store struct {
+		Snapshots
+		newest uint64 // of those that it says to have; whether it is good shows when it is loaded
 	}
+	var stores []store
+	var unusable error
+	for _, s := range snaps {
+		if s == nil {
+			continue
+		}
+		kept, err := s.Kept(ctx)
+		if err != nil {
+			unusable = errors.Join(unusable, err)
+		}
+		if len(kept) > 0 {
+			stores = append(stores, store{s, kept[0]})
+		}
+	}
+	slices.SortStableFunc(stores, func(a, b store) int { return cmp.Compare(b.newest, a.newest) })
+	best := model.NewState()
+	for _, s := range stores {
+		if best.Seq() >= s.newest {
+			break
+		}
+		state, err := loadSnapshot(ctx, s)
+		if err != nil {
+			unusable = errors.Join(unusable, err)
+		} else if state.Seq() > best.Seq() {
+			best = state
+		}
+	}
+	return best, unusable
+}
+
+// loadSnapshot returns the state of the newest good snapshot of one store, the empty state if it has none.
+func loadSnapshot(ctx context.Context, snaps Snapshots) (*model.State, error) {
 	seq, entries, err := snaps.Load(ctx)
 	if err != nil {
-		return model.NewState(), err
+		return nil, err
 	}
 	if seq == 0 {
 		return model.NewState(), nil
@@ -55,7 +106,7 @@ func loadSnapshot(ctx context.Context, snaps Snapshots) (*model.State, error) {
 		err = fmt.Errorf("snapshot of record %d says that it is of record %d", seq, state.Seq())
 	}
 	if err != nil {
-		return model.NewState(), err
+		return nil, err
 	}
 	return state, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/journal"
@@ -81,7 +82,7 @@ func (h *logHandle) Bounds(context.Context) (first, last uint64, err error) {
 // Read implements journal.Log.
 func (h *logHandle) Read(_ context.Context, from uint64, fn func(uint64, []byte) error) error {
 	if from < h.d.first {
-		return fmt.Errorf("%w: record %d is trimmed", journal.ErrCorrupt, from)
+		return fmt.Errorf("%w: record %d", journal.ErrTrimmed, from)
 	}
 	for seq := from; seq <= uint64(len(h.d.records)); seq++ {
 		if err := fn(seq, h.d.records[seq-1]); err != nil {
@@ -89,6 +90,11 @@ func (h *logHandle) Read(_ context.Context, from uint64, fn func(uint64, []byte)
 		}
 	}
 	return nil
+}
+
+// Tail implements journal.Log. Nothing in this world waits: a follower is handed what comes, by its Apply.
+func (h *logHandle) Tail(ctx context.Context, from uint64, fn func(uint64, []byte) error) error {
+	return errors.Join(h.Read(ctx, from, fn), errors.ErrUnsupported)
 }
 
 // Append implements journal.Log.
@@ -227,6 +233,14 @@ func (d *disk) Save(_ context.Context, seq uint64, entries [][]byte) error {
 		d.snaps = d.snaps[1:]
 	}
 	return nil
+}
+
+// Kept implements journal.Snapshots.
+func (d *disk) Kept(context.Context) (list []uint64, err error) {
+	for _, g := range slices.Backward(d.snaps) {
+		list = append(list, g.seq)
+	}
+	return list, nil
 }
 
 // Load implements journal.Snapshots: the newest that holds, or the one before it.

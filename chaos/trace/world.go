@@ -148,6 +148,11 @@ func (n *nowhere) Read(context.Context, uint64, func(uint64, []byte) error) erro
 	return errors.New("trace: nothing is kept")
 }
 
+// Tail implements journal.Log.
+func (*nowhere) Tail(context.Context, uint64, func(uint64, []byte) error) error {
+	return errors.New("trace: nothing is kept")
+}
+
 // Append implements journal.Log; what is appended is durable at once.
 func (n *nowhere) Append(seq uint64, _ []byte, done func(error)) {
 	if seq != n.last+1 {

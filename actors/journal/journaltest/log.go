@@ -23,10 +23,11 @@ type LogStore struct {
 	Remove func(t *testing.T, seq uint64)
 	// Flip changes one bit on disk of the closed log, in record seq; nil if there is no disk.
 	Flip func(t *testing.T, seq uint64)
-	// Small opens another, empty log in which there is little room, and makes room in it again; nil if the size of the
-	// log cannot be limited here, with the reason why in NotSmall.
-	Small    func(t *testing.T) journal.Log
-	NotSmall string
+	// Small opens another, empty log in which there is little room; nil if the size of the log cannot be limited here,
+	// with the reason why in NotSmall. NoRoomByTrim says that a trim makes room only later.
+	Small        func(t *testing.T) journal.Log
+	NotSmall     string
+	NoRoomByTrim bool
 }
 
 // RunLog is the conformance suite of journal.Log. newStore makes a place of its own for each test.

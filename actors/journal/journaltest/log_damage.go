@@ -86,11 +86,31 @@ func (l *logTest) full() {
 	if seq < 3 {
 		l.Fatalf("the log was full at record %d, there is nothing to show", seq)
 	}
-	if err := l.append1(l.log, seq, []byte("small")); !errors.Is(err, journal.ErrFull) {
-		l.Fatalf("an append after the failure: %v", err)
+	// What was sent behind it before its answer was heard does not slip in, and nothing of any of it is there.
+	for i, err := range appendAll(l.ctx, l, l.log, seq, seq+4, record) {
+		if !errors.Is(err, journal.ErrFull) {
+			l.Fatalf("record %d into the full log: %v, want %v", seq+uint64(i), err, journal.ErrFull)
+		}
 	}
 	l.wantBounds(1, seq-1)
 	l.wantRecords(1, seq-1, record)
+	l.roomAgain(seq, record)
+}
+
+// roomAgain shows that a log that was full goes on where it stopped, by itself, as soon as there is room.
+func (l *logTest) roomAgain(seq uint64, record func(uint64) []byte) {
+	if l.store.NoRoomByTrim {
+		return
+	}
+	if err := l.log.Trim(l.ctx, seq-1); err != nil {
+		l.Fatal(err)
+	}
+	for i, err := range appendAll(l.ctx, l, l.log, seq, seq+2, record) {
+		if err != nil {
+			l.Fatalf("record %d when there is room again: %v", seq+uint64(i), err)
+		}
+	}
+	l.wantRecords(seq-1, seq+2, record)
 }
 
 // Noise is n bytes that no compression makes fewer, always the same for one seed.
@@ -152,6 +172,7 @@ type fixed struct{ state *model.State }
 func snapshotOf(s *model.State) journal.Snapshots { return fixed{s} }
 
 func (f fixed) Save(context.Context, uint64, [][]byte) error { return errors.ErrUnsupported }
+func (f fixed) Kept(context.Context) ([]uint64, error)       { return []uint64{f.state.Seq()}, nil }
 func (f fixed) Load(context.Context) (uint64, [][]byte, error) {
 	if f.state.Seq() == 0 {
 		return 0, nil, nil

@@ -31,8 +31,9 @@ type Log struct {
 	writer *group.Writer
 
 	mu    sync.Mutex
-	first uint64 // the first record kept
-	last  uint64 // the last record on disk
+	first uint64        // the first record kept
+	last  uint64        // the last record on disk
+	grown chan struct{} // closed, and another one put there, when last moves
 }
 
 var _ journal.Log = (*Log)(nil)
@@ -42,7 +43,7 @@ func New(db *badgerdb.DB) (*Log, error) { return NewAt(db, 1) }
 
 // NewAt is New for a journal that is restored: if it is empty, its first record will be the one of that number.
 func NewAt(db *badgerdb.DB, first uint64) (*Log, error) {
-	l := &Log{db: db, first: first, last: first - 1}
+	l := &Log{db: db, first: first, last: first - 1, grown: make(chan struct{})}
 	if err := l.findBounds(); err != nil {
 		return nil, fmt.Errorf("badgerlog: %w", err)
 	}
@@ -158,6 +159,8 @@ func (l *Log) store(first uint64, records [][]byte) error {
 	}
 	l.mu.Lock()
 	l.last = last
+	close(l.grown)
+	l.grown = make(chan struct{})
 	l.mu.Unlock()
 	return nil
 }
@@ -185,7 +188,7 @@ func (l *Log) Read(ctx context.Context, from uint64, fn func(seq uint64, data []
 		return err
 	}
 	if from < first {
-		return fmt.Errorf("%w: record %d was trimmed, the first kept is %d", journal.ErrCorrupt, from, first)
+		return fmt.Errorf("%w: record %d, the first kept is %d", journal.ErrTrimmed, from, first)
 	}
 	return l.db.View(func(txn *badger.Txn) error {
 		it := iterate(txn, false)
@@ -207,6 +210,15 @@ func (l *Log) Read(ctx context.Context, from uint64, fn func(seq uint64, data []
 			}
 		}
 		return nil
+	})
+}
+
+// Tail implements journal.Log.
+func (l *Log) Tail(ctx context.Context, from uint64, fn func(seq uint64, data []byte) error) error {
+	return group.Tail(ctx, l, from, fn, l.writer.Gone(), func() <-chan struct{} {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return l.grown
 	})
 }
 
@@ -234,7 +246,7 @@ func (l *Log) Trim(ctx context.Context, seq uint64) error {
 
 // remove deletes records, the oldest first.
 func (l *Log) remove(from, to uint64) error {
-	return l.db.Write(func(b *badgerdb.Batch) error {
+	return l.db.Shrink(func(b *badgerdb.Batch) error {
 		return l.db.View(func(txn *badger.Txn) error {
 			opts := badger.DefaultIteratorOptions
 			opts.Prefix, opts.PrefetchValues = []byte(prefix), false

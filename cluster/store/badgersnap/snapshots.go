@@ -177,6 +177,24 @@ func (s *Snapshots) sweep(kept []generation) error {
 	return nil
 }
 
+// Kept implements journal.Snapshots.
+func (s *Snapshots) Kept(ctx context.Context) ([]uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, journal.ErrClosed
+	}
+	kept, err := s.generations()
+	if err != nil {
+		return nil, fmt.Errorf("badgersnap: %w", err)
+	}
+	var list []uint64
+	for _, g := range kept {
+		list = append(list, g.Seq)
+	}
+	return list, ctx.Err()
+}
+
 // Load implements journal.Snapshots.
 func (s *Snapshots) Load(ctx context.Context) (seq uint64, entries [][]byte, err error) {
 	s.mu.Lock()

@@ -106,6 +106,9 @@ func (w *Writer) Close() {
 	<-w.ended
 }
 
+// Gone is closed when everything is answered after Close.
+func (w *Writer) Gone() <-chan struct{} { return w.ended }
+
 func (w *Writer) run() {
 	defer close(w.ended)
 	var broken error

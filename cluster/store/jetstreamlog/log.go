@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -64,6 +65,8 @@ type Log struct {
 	// end is where the log ends, nil before the first append; only the writer uses it. From then on it moves by our own
 	// writes alone: whoever took it from the stream could write after being deposed.
 	end *end
+	// readers counts the readers there have been.
+	readers atomic.Int64
 }
 
 var _ journal.Log = (*Log)(nil)
@@ -84,9 +87,6 @@ func Open(ctx context.Context, nc *nats.Conn, opts Options) (*Log, error) {
 	if opts.Patience <= 0 {
 		opts.Patience = Patience
 	}
-	if opts.Log == nil {
-		opts.Log = slog.New(slog.DiscardHandler)
-	}
 	if err := check(nc, &opts); err != nil {
 		return nil, fmt.Errorf("jetstreamlog: %w", err)
 	}
@@ -104,6 +104,9 @@ func Open(ctx context.Context, nc *nats.Conn, opts Options) (*Log, error) {
 
 // newLog is a Log whose stream is not open yet.
 func newLog(nc *nats.Conn, opts Options) (*Log, error) {
+	if opts.Log == nil {
+		opts.Log = slog.New(slog.DiscardHandler)
+	}
 	js, err := jetstream.New(nc, jetstream.WithPublishAsyncTimeout(tryTimeout))
 	if err != nil {
 		return nil, err

@@ -2,9 +2,7 @@ package jetstreamlog
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -123,89 +121,4 @@ func (l *Log) Trim(ctx context.Context, seq uint64) error {
 		return err
 	}
 	return l.call(ctx, func(ctx context.Context) error { return l.stream.Purge(ctx, jetstream.WithPurgeSequence(message)) })
-}
-
-// Read implements journal.Log.
-func (l *Log) Read(ctx context.Context, from uint64, fn func(seq uint64, data []byte) error) error {
-	first, last, err := l.Bounds(ctx)
-	switch {
-	case err != nil:
-		return err
-	case from < first:
-		return fmt.Errorf("%w: record %d was trimmed, the first kept is %d", journal.ErrCorrupt, from, first)
-	case from > last:
-		return nil
-	}
-	message, err := l.messageOf(ctx, from)
-	if err != nil {
-		return err
-	}
-	messages, err := l.follow(ctx, message)
-	if err != nil {
-		return err
-	}
-	defer messages.Stop()
-	for want := from; want <= last; message++ {
-		f, more, err := l.next(ctx, messages, message)
-		if err != nil {
-			return err
-		}
-		if f.first > want || f.last() < want || want != from && f.first != want {
-			return fmt.Errorf("%w: message %d holds records %d to %d, it must hold record %d", journal.ErrCorrupt, message, f.first, f.last(), want)
-		}
-		for _, data := range f.records[want-f.first:] {
-			if want > last {
-				return nil
-			}
-			if err := fn(want, data); err != nil {
-				return err
-			}
-			want++
-		}
-		if !more && want <= last {
-			return fmt.Errorf("%w: the stream ends with record %d, it had %d", journal.ErrCorrupt, want-1, last)
-		}
-	}
-	return nil
-}
-
-// follow reads the stream from a message on, ahead of the reader.
-func (l *Log) follow(ctx context.Context, message uint64) (jetstream.MessagesContext, error) {
-	var consumer jetstream.Consumer
-	err := l.call(ctx, func(ctx context.Context) (err error) {
-		consumer, err = l.js.OrderedConsumer(ctx, StreamName(l.opts.Cell), jetstream.OrderedConsumerConfig{
-			DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: message, InactiveThreshold: time.Minute,
-		})
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	messages, err := consumer.Messages(jetstream.PullMaxBytes(readAhead))
-	if err != nil {
-		return nil, fmt.Errorf("jetstreamlog: read from message %d: %w", message, err)
-	}
-	return messages, nil
-}
-
-// next reads the next message, which must be the one asked for, and says whether more come after it.
-func (l *Log) next(ctx context.Context, messages jetstream.MessagesContext, want uint64) (f stored, more bool, err error) {
-	wait, cancel := context.WithTimeout(ctx, l.opts.Patience)
-	defer cancel()
-	msg, err := messages.Next(jetstream.NextContext(wait))
-	if err != nil {
-		return f, false, fmt.Errorf("jetstreamlog: read message %d: %w", want, errors.Join(ctx.Err(), err))
-	}
-	meta, err := msg.Metadata()
-	if err != nil {
-		return f, false, fmt.Errorf("%w: message %d: %w", journal.ErrCorrupt, want, err)
-	}
-	if meta.Sequence.Stream != want {
-		return f, false, fmt.Errorf("%w: message %d where message %d belongs", journal.ErrCorrupt, meta.Sequence.Stream, want)
-	}
-	first, records, err := decodeFrame(msg.Data())
-	if err != nil {
-		return f, false, fmt.Errorf("message %d: %w", want, err)
-	}
-	return stored{first, records}, meta.NumPending > 0, nil
 }

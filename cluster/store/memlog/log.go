@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/troupe-sched/troupe/actors/journal"
+	"github.com/troupe-sched/troupe/cluster/store/group"
 )
 
 // BytesMax is the size of a log for which Options names none.
@@ -26,6 +27,8 @@ type Log struct {
 	mu   sync.Mutex
 	// failed is what every append answers once one has failed.
 	failed error
+	again  uint64        // the append that failed first
+	gone   chan struct{} // closed by Close
 }
 
 var _ journal.Log = (*Log)(nil)
@@ -37,6 +40,7 @@ type disk struct {
 	bytes    int64
 	first    uint64
 	records  [][]byte
+	grown    chan struct{} // closed, and another one put there, with each append
 }
 
 // New makes an empty log.
@@ -44,12 +48,12 @@ func New(opts Options) *Log {
 	if opts.BytesMax <= 0 {
 		opts.BytesMax = BytesMax
 	}
-	return &Log{disk: &disk{bytesMax: opts.BytesMax, first: 1}}
+	return &Log{disk: &disk{bytesMax: opts.BytesMax, first: 1, grown: make(chan struct{})}, gone: make(chan struct{})}
 }
 
 // Reopen returns another handle on the same records, as a restarted process or a second master would have it. Handles
 // fence each other by sequence like the writers of any log.
-func (l *Log) Reopen() *Log { return &Log{disk: l.disk} }
+func (l *Log) Reopen() *Log { return &Log{disk: l.disk, gone: make(chan struct{})} }
 
 // Bounds implements journal.Log.
 func (l *Log) Bounds(context.Context) (first, last uint64, err error) {
@@ -72,7 +76,7 @@ func (l *Log) Read(ctx context.Context, from uint64, fn func(seq uint64, data []
 	first, records := l.disk.first, l.disk.records
 	l.disk.mu.RUnlock()
 	if from < first {
-		return fmt.Errorf("%w: record %d was trimmed, the first kept is %d", journal.ErrCorrupt, from, first)
+		return fmt.Errorf("%w: record %d, the first kept is %d", journal.ErrTrimmed, from, first)
 	}
 	for i := from - first; i < uint64(len(records)); i++ {
 		if err := ctx.Err(); err != nil {
@@ -85,11 +89,20 @@ func (l *Log) Read(ctx context.Context, from uint64, fn func(seq uint64, data []
 	return nil
 }
 
+// Tail implements journal.Log.
+func (l *Log) Tail(ctx context.Context, from uint64, fn func(seq uint64, data []byte) error) error {
+	return group.Tail(ctx, l, from, fn, l.gone, func() <-chan struct{} {
+		l.disk.mu.RLock()
+		defer l.disk.mu.RUnlock()
+		return l.disk.grown
+	})
+}
+
 // Append implements journal.Log; done is called before it returns.
 func (l *Log) Append(seq uint64, data []byte, done func(error)) {
 	l.mu.Lock()
-	if l.failed == nil {
-		l.failed = l.disk.append(seq, data)
+	if l.failed == nil || errors.Is(l.failed, journal.ErrFull) && seq == l.again {
+		l.failed, l.again = l.disk.append(seq, data), seq
 	}
 	err := l.failed
 	l.mu.Unlock()
@@ -109,6 +122,8 @@ func (d *disk) append(seq uint64, data []byte) error {
 	}
 	d.records = append(d.records, data)
 	d.bytes += int64(len(data))
+	close(d.grown)
+	d.grown = make(chan struct{})
 	return nil
 }
 
@@ -135,7 +150,10 @@ func (l *Log) Trim(_ context.Context, seq uint64) error {
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.failed = journal.ErrClosed
+	if !errors.Is(l.failed, journal.ErrClosed) {
+		l.failed = journal.ErrClosed
+		close(l.gone)
+	}
 	return nil
 }
 

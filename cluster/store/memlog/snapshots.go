@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/troupe-sched/troupe/actors/journal"
@@ -55,6 +56,20 @@ func (s *Snapshots) Save(ctx context.Context, seq uint64, entries [][]byte) erro
 	}
 	s.kept = append(s.kept[max(0, len(s.kept)-1):len(s.kept):len(s.kept)], g)
 	return nil
+}
+
+// Kept implements journal.Snapshots.
+func (s *Snapshots) Kept(ctx context.Context) ([]uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, journal.ErrClosed
+	}
+	var list []uint64
+	for _, g := range slices.Backward(s.kept) {
+		list = append(list, g.seq)
+	}
+	return list, ctx.Err()
 }
 
 // Load implements journal.Snapshots.
