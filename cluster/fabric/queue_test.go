@@ -38,7 +38,7 @@ func TestM3_AQueueHoldsToBothLimits(t *testing.T) {
 
 func TestPiecesSayTheSame(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		m := &v1.ToAgent{Node: "n", Epoch: 1, Session: 2, Ack: 3, First: rapid.Uint64Range(1, 1<<40).Draw(t, "first")}
+		m := &v1.ToAgent{Node: "n", Epoch: 1, Session: 2, Opening: 4, Ack: 3, First: rapid.Uint64Range(1, 1<<40).Draw(t, "first")}
 		for range rapid.IntRange(0, 50).Draw(t, "commands") {
 			m.Commands = append(m.Commands, &v1.Command{Kind: &v1.Command_Stop{Stop: &v1.StopAttempt{
 				Reason: strings.Repeat("x", rapid.IntRange(0, 3000).Draw(t, "size")),
@@ -58,7 +58,7 @@ func TestPiecesSayTheSame(t *testing.T) {
 			if i == 0 {
 				continue
 			}
-			if p.GetFirst() != whole.GetFirst()+uint64(len(whole.GetCommands())) || p.GetControl() != nil {
+			if p.GetFirst() != whole.GetFirst()+uint64(len(whole.GetCommands())) || p.GetControl() != nil || p.GetOpening() != 4 {
 				t.Fatalf("piece %d begins at %d after %d items", i, p.GetFirst(), len(whole.GetCommands()))
 			}
 			whole.Commands = append(whole.Commands, p.GetCommands()...)

@@ -21,7 +21,7 @@ func splitTo(m *v1.ToAgent, most int) []*v1.ToAgent {
 	var pieces []*v1.ToAgent
 	for _, r := range runs(m.GetCommands(), most) {
 		p := &v1.ToAgent{
-			Node: m.GetNode(), Epoch: m.GetEpoch(), Session: m.GetSession(), Ack: m.GetAck(),
+			Node: m.GetNode(), Epoch: m.GetEpoch(), Session: m.GetSession(), Opening: m.GetOpening(), Ack: m.GetAck(),
 			First: m.GetFirst() + uint64(r.from), Commands: m.GetCommands()[r.from:r.to],
 		}
 		if r.from == 0 {
@@ -40,7 +40,7 @@ func splitFrom(m *v1.FromAgent, most int) []*v1.FromAgent {
 	var pieces []*v1.FromAgent
 	for _, r := range runs(m.GetChanges(), most) {
 		p := &v1.FromAgent{
-			Node: m.GetNode(), Epoch: m.GetEpoch(), Session: m.GetSession(), Ack: m.GetAck(),
+			Node: m.GetNode(), Epoch: m.GetEpoch(), Session: m.GetSession(), Opening: m.GetOpening(), Ack: m.GetAck(),
 			First: m.GetFirst() + uint64(r.from), Changes: m.GetChanges()[r.from:r.to],
 		}
 		if r.from == 0 {
