@@ -18,8 +18,9 @@ import (
 )
 
 const (
-	apiRoot   = "troupe.v1"
-	agentRoot = "troupe.agent.v1"
+	apiRoot    = "troupe.v1"
+	agentRoot  = "troupe.agent.v1"
+	masterRoot = "troupe.master.v1"
 	// NoQueue is the queue token of verbs and events that belong to no queue.
 	NoQueue = "_"
 	// NameMax is the longest name, in bytes.
@@ -202,6 +203,13 @@ func ParseAgent(s string) (cell, node string, lane Lane, err error) {
 	c.name("cell", tokens[0])
 	c.name("node", tokens[1])
 	return tokens[0], tokens[1], Lane(tokens[2]), c.fault()
+}
+
+// Beats is the subject of the signs of life that masters of a cell give each other.
+func Beats(cell string) (string, error) {
+	c := checker{}
+	c.name("cell", cell)
+	return c.done(masterRoot + "." + cell + ".beat")
 }
 
 // SafeReply reports whether an answer may be sent to the reply subject s. A requester chooses that subject, and the

@@ -198,6 +198,10 @@ func (m *Machine) wake(now time.Time) {
 	}
 }
 
+// Listen tells that this master has heard nothing for a reason of its own, such as a connection that was broken. It
+// listens for the usual time before it takes anybody for dead.
+func (m *Machine) Listen(now time.Time) { m.sign, m.awake = now, now }
+
 // Due reports whether to try now: read the journal to its end and append the record of the next epoch, expecting what
 // was read. Call it at Next.
 func (m *Machine) Due(now time.Time) bool {

@@ -134,6 +134,12 @@ func TestB31_WhoHasSleptListensFirst(t *testing.T) {
 		t.Fatalf("due at %d", got)
 	}
 	m = waits("b")
+	m.Due(at(900))
+	m.Listen(at(950))
+	if got := dueAt(t, m, 960); got != 1950 {
+		t.Fatalf("due at %d after its ears were shut", got)
+	}
+	m = waits("b")
 	m.Next(at(10))
 	m.Heard(follows("c", 0), at(9000)) // what waited in the socket comes first
 	if m.Due(at(9001)) {
