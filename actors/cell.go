@@ -45,6 +45,8 @@ type Cell struct {
 	log   *slog.Logger
 	hub   hub
 	local atomic.Pointer[localAgent] // nil if there is none
+	// backups are those that are being taken.
+	backups atomic.Int32
 
 	mu     sync.Mutex
 	reign  *reign // nil while the master is being built

@@ -56,6 +56,11 @@ type Cell interface {
 	CellStatus(ctx context.Context, req *v1.CellStatusRequest) (*v1.CellStatus, error)
 	// CellTree prints the live supervision tree.
 	CellTree(ctx context.Context, req *v1.CellTreeRequest) (*v1.CellTree, error)
+	// Backup calls fn with the hard state of the cell, in pieces of the file that package backup reads.
+	Backup(ctx context.Context, req *v1.BackupRequest, fn func(*v1.Chunk) error) error
+	// Journal calls fn with records as frames of package backup, without head and tail, until the last one asked for or,
+	// following, until ctx ends.
+	Journal(ctx context.Context, req *v1.JournalRequest, fn func(*v1.Chunk) error) error
 
 	// ListMasters tells of the masters that the answering one has heard of lately, itself among them.
 	ListMasters(ctx context.Context, req *v1.ListMastersRequest) (*v1.ListMastersReply, error)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/cluster/subject"
+	"github.com/troupe-sched/troupe/cluster/wire"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -58,7 +59,7 @@ type Endpoint struct {
 	Stream bool
 
 	call   func(context.Context, Cell, proto.Message) (proto.Message, error)
-	stream func(context.Context, Cell, proto.Message, func(*v1.LogChunk) error) error
+	stream func(context.Context, *Service, *request, proto.Message, func(error) *model.Fault) error
 }
 
 // Endpoints is the whole API, in the order in which it is shown.
@@ -78,8 +79,8 @@ func Endpoints() []Endpoint {
 			Summary: "Say why a job waits and what would help, or why it runs where it runs"}, Cell.Explain),
 		unary(Endpoint{Resource: "job", Verb: "results", QueueField: "queue", IDField: "name", Lane: Reads,
 			Summary: "Page through the results of one stage"}, Cell.Results),
-		logs(Endpoint{Resource: "job", Verb: "logs", QueueField: "queue", IDField: "name", Lane: Logs,
-			Summary: "Stream the output of one instance; ends with an empty message"}),
+		stream(Endpoint{Resource: "job", Verb: "logs", QueueField: "queue", IDField: "name", Lane: Logs,
+			Summary: "Stream the output of one instance; ends with an empty message"}, Cell.Logs),
 		unary(Endpoint{Resource: "job", Verb: "lookup", Scope: NoQueue, Lane: Reads,
 			Summary: "Find the running instances of a name"}, Cell.Lookup),
 		unary(Endpoint{Resource: "queue", Verb: "set", QueueField: "name", Lane: Writes,
@@ -106,6 +107,10 @@ func Endpoints() []Endpoint {
 			Summary: "Tell of the cell as a whole"}, Cell.CellStatus),
 		unary(Endpoint{Resource: "cell", Verb: "tree", Scope: NoQueue, Lane: Reads,
 			Summary: "Print the live supervision tree"}, Cell.CellTree),
+		stream(Endpoint{Resource: "cell", Verb: "backup", Scope: NoQueue, Lane: Logs,
+			Summary: "Stream the hard state as backup frames; ends with an empty message"}, Cell.Backup),
+		stream(Endpoint{Resource: "cell", Verb: "journal", Scope: NoQueue, Lane: Logs,
+			Summary: "Stream records of the journal as backup frames, and those to come if asked to; ends with an empty message"}, Cell.Journal),
 		unary(Endpoint{Resource: "master", Verb: "list", Scope: NoQueue, Lane: Reads,
 			Summary: "List the masters of the cell: who leads, who follows and how closely"}, Cell.ListMasters),
 		unary(Endpoint{Resource: "master", Verb: "resign", Scope: NoQueue, Lane: Writes,
@@ -125,10 +130,15 @@ func unary[Q, R proto.Message](e Endpoint, call func(Cell, context.Context, Q) (
 	return e
 }
 
-func logs(e Endpoint) Endpoint {
-	e.Request, e.Reply, e.Stream = (*v1.LogsRequest)(nil), (*v1.LogChunk)(nil), true
-	e.stream = func(ctx context.Context, c Cell, m proto.Message, fn func(*v1.LogChunk) error) error {
-		return c.Logs(ctx, m.(*v1.LogsRequest), fn)
+// stream completes an endpoint whose answer is a stream.
+func stream[Q proto.Message, C wire.Chunk](e Endpoint, call func(Cell, context.Context, Q, func(C) error) error) Endpoint {
+	var body Q
+	var reply C
+	e.Request = body.ProtoReflect().Type().Zero().Interface()
+	e.Reply, e.Stream = reply, true
+	e.stream = func(ctx context.Context, s *Service, r *request, m proto.Message, explain func(error) *model.Fault) error {
+		run := func(ctx context.Context, send func(C) error) error { return call(s.cell, ctx, m.(Q), send) }
+		return wire.Serve(ctx, s.streams, r.reply, r.header, run, explain)
 	}
 	return e
 }

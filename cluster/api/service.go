@@ -391,11 +391,8 @@ func (a *answer) refuse(err error) {
 
 // streamed answers with a stream; its end is the answer.
 func (a *answer) streamed(ctx context.Context, m proto.Message) {
-	run := func(ctx context.Context, send func(*v1.LogChunk) error) error {
-		return a.e.stream(ctx, a.s.cell, m, send)
-	}
 	var told *model.Fault
-	err := a.s.streams.Serve(ctx, a.r.reply, a.r.header, run, func(err error) *model.Fault {
+	err := a.e.stream(ctx, a.s, a.r, m, func(err error) *model.Fault {
 		told = a.s.account(a.e, err)
 		return told
 	})

@@ -201,13 +201,28 @@ func (c *Client) Drill(ctx context.Context, req *v1.DrillRequest) (*v1.DrillRepl
 	return call[*v1.DrillReply](ctx, c, "drill-start", req)
 }
 
-// logWindow is how many messages of a log, each of 64 KiB at most, may be under way.
-const logWindow = 32
+// window is how many messages of a stream, each of 64 KiB at most, may be under way.
+const window = 32
 
 // Logs calls fn with the output of one instance. It is begun again until the first chunk came; after that a break ends
 // it with a fault, because going on could repeat output or lose some.
 func (c *Client) Logs(ctx context.Context, req *v1.LogsRequest, fn func(*v1.LogChunk) error) error {
-	e := c.table["job-logs"]
+	return receive(ctx, c, "job-logs", req, fn)
+}
+
+// Backup calls fn with the hard state of the cell, in pieces of a file. It is begun again until the first piece came.
+func (c *Client) Backup(ctx context.Context, req *v1.BackupRequest, fn func(*v1.Chunk) error) error {
+	return receive(ctx, c, "cell-backup", req, fn)
+}
+
+// Journal calls fn with records of the journal, in pieces of backup frames. It is begun again until the first piece came.
+func (c *Client) Journal(ctx context.Context, req *v1.JournalRequest, fn func(*v1.Chunk) error) error {
+	return receive(ctx, c, "cell-journal", req, fn)
+}
+
+// receive asks for a stream, again until its first chunk has come.
+func receive[C wire.Chunk](ctx context.Context, c *Client, name string, req proto.Message, fn func(C) error) error {
+	e := c.table[name]
 	to, err := c.address(e, req)
 	if err != nil {
 		return err
@@ -216,7 +231,7 @@ func (c *Client) Logs(ctx context.Context, req *v1.LogsRequest, fn func(*v1.LogC
 		begun := false
 		var own error
 		// The stream has the caller's time, not that of the attempts to begin it.
-		err := wire.Receive(ctx, c.Conn, to, req, logWindow, func(chunk *v1.LogChunk) error {
+		err := wire.Receive(ctx, c.Conn, to, req, window, func(chunk C) error {
 			begun = true
 			own = fn(chunk)
 			return own

@@ -157,7 +157,7 @@ func (a *Agent) serve(m *nats.Msg) {
 		}
 		return a.Logs(ctx, req, send)
 	}
-	if err := a.streams.Serve(a.ctx, m.Reply, m.Header, run, absent); err != nil {
+	if err := wire.Serve(a.ctx, a.streams, m.Reply, m.Header, run, absent); err != nil {
 		a.Log.Debug("log stream ended", "error", err)
 	}
 }

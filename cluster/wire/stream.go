@@ -81,11 +81,11 @@ func (s *Streams) hear(m *nats.Msg) {
 	}
 }
 
-// Serve writes one stream to the reply subject of a request: what run sends, then the end. It returns when the stream
-// has ended, with what went wrong, also if that was told to the reader; explain makes the refusal of it. The reply
+// Serve writes one stream over s to the reply subject of a request: what run sends, then the end. It returns when the
+// stream has ended, with what went wrong, also if that was told to the reader; explain makes the refusal of it. The reply
 // subject must be safe.
-func (s *Streams) Serve(ctx context.Context, reply string, header nats.Header,
-	run func(context.Context, func(*v1.LogChunk) error) error, explain func(error) *model.Fault) error {
+func Serve[C Chunk](ctx context.Context, s *Streams, reply string, header nats.Header,
+	run func(context.Context, func(C) error) error, explain func(error) *model.Fault) error {
 	form, err := FormOf(header)
 	var window uint64
 	if err == nil {
@@ -95,12 +95,13 @@ func (s *Streams) Serve(ctx context.Context, reply string, header nats.Header,
 	defer cancel(nil)
 	st := &stream{
 		nc: s.nc, to: reply, form: form, window: window, patience: s.patience, cancel: cancel, moved: make(chan struct{}, 1),
+		alive: aliveAfter[C](nil),
 	}
 	s.enter(st)
 	defer s.leave(st)
 	if err == nil {
 		stop := st.keepAlive(ctx, s.keepAlive)
-		err = run(ctx, func(c *v1.LogChunk) error { return st.send(ctx, c) })
+		err = run(ctx, func(c C) error { return send(ctx, st, c) })
 		stop()
 	}
 	if cause := context.Cause(ctx); err != nil && cause != nil {
@@ -158,7 +159,7 @@ type stream struct {
 
 	mu         sync.Mutex
 	seq, acked uint64
-	offset     int64
+	alive      proto.Message
 	spoke      bool
 }
 
@@ -175,25 +176,20 @@ func (st *stream) acknowledge(seq uint64) {
 }
 
 // send writes a chunk in pieces, each as soon as the window allows.
-func (st *stream) send(ctx context.Context, c *v1.LogChunk) error {
-	if len(c.GetData()) == 0 && c.GetSkipped() == 0 {
-		return context.Cause(ctx) // an empty message would end the stream
+func send[C Chunk](ctx context.Context, st *stream, c C) error {
+	pieces := cut(c)
+	if len(pieces) == 0 {
+		return context.Cause(ctx)
 	}
-	data, offset, skipped := c.GetData(), c.GetOffset(), c.GetSkipped()
-	for {
-		n := min(len(data), pieceMax)
+	for _, piece := range pieces {
 		if err := st.await(ctx); err != nil {
 			return err
 		}
-		piece := &v1.LogChunk{Stream: c.GetStream(), Data: data[:n], Offset: offset, Skipped: skipped}
-		if err := st.publish(piece); err != nil {
+		if err := st.publish(piece, aliveAfter(piece)); err != nil {
 			return err
 		}
-		data, offset, skipped = data[n:], offset+int64(n), 0
-		if len(data) == 0 {
-			return nil
-		}
 	}
+	return nil
 }
 
 // await returns when one more message may be sent.
@@ -220,16 +216,15 @@ func (st *stream) await(ctx context.Context) error {
 	}
 }
 
-// publish writes one chunk as the next message.
-func (st *stream) publish(c *v1.LogChunk) error {
+// publish writes one chunk as the next message; alive is what to say after it in a long silence.
+func (st *stream) publish(c, alive proto.Message) error {
 	body, err := st.form.Marshal(c)
 	if err != nil {
 		return err
 	}
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	st.spoke = true
-	st.offset = c.GetOffset() + int64(len(c.GetData()))
+	st.spoke, st.alive = true, alive
 	return st.put(st.form.Message(st.to, body))
 }
 
@@ -270,12 +265,12 @@ func (st *stream) keepAlive(ctx context.Context, silence time.Duration) (stop fu
 				return
 			case <-tick.C:
 				st.mu.Lock()
-				spoke, offset := st.spoke, st.offset
+				spoke, alive := st.spoke, st.alive
 				st.spoke = false
 				st.mu.Unlock()
 				if !spoke {
 					// A failure shows at the next message, or as the reader's own.
-					_ = st.publish(&v1.LogChunk{Stream: "stdout", Offset: offset})
+					_ = st.publish(alive, alive)
 				}
 			}
 		}
@@ -286,12 +281,12 @@ func (st *stream) keepAlive(ctx context.Context, silence time.Duration) (stop fu
 // Receive sends a request whose answer is a stream and calls fn with every chunk until its end. It fails with
 // nats.ErrNoResponders if nobody took the request, with a fault if it was refused or broke. window is how many messages
 // may be under way.
-func Receive(ctx context.Context, nc *nats.Conn, to string, request proto.Message, window int, fn func(*v1.LogChunk) error) error {
+func Receive[C Chunk](ctx context.Context, nc *nats.Conn, to string, request proto.Message, window int, fn func(C) error) error {
 	return receive(ctx, nc, to, request, window, patience, fn)
 }
 
-func receive(ctx context.Context, nc *nats.Conn, to string, request proto.Message, window int, patience time.Duration,
-	fn func(*v1.LogChunk) error) error {
+func receive[C Chunk](ctx context.Context, nc *nats.Conn, to string, request proto.Message, window int, patience time.Duration,
+	fn func(C) error) error {
 	body, err := Protobuf.Marshal(request)
 	if err != nil {
 		return err
@@ -308,7 +303,7 @@ func receive(ctx context.Context, nc *nats.Conn, to string, request proto.Messag
 		return err
 	}
 	r := reader{nc: nc, sub: sub, patience: patience}
-	err = r.all(ctx, fn)
+	err = all(ctx, &r, fn)
 	if err != nil {
 		// If this word is lost, the writer learns it from the server at its next message.
 		_ = r.answer([]byte(enough))
@@ -325,13 +320,16 @@ type reader struct {
 	seq      uint64
 }
 
-func (r *reader) all(ctx context.Context, fn func(*v1.LogChunk) error) error {
+// all calls fn with every chunk that has content.
+func all[C Chunk](ctx context.Context, r *reader, fn func(C) error) error {
 	for {
-		c, err := r.next(ctx)
-		if err != nil || c == nil {
+		var c C
+		c = c.ProtoReflect().New().Interface().(C)
+		more, err := r.next(ctx, c)
+		if err != nil || !more {
 			return err
 		}
-		if len(c.GetData()) > 0 || c.GetSkipped() > 0 {
+		if !empty(c) {
 			if err := fn(c); err != nil {
 				return err
 			}
@@ -343,8 +341,8 @@ func (r *reader) all(ctx context.Context, fn func(*v1.LogChunk) error) error {
 	}
 }
 
-// next returns the next chunk, nil at the end.
-func (r *reader) next(ctx context.Context) (*v1.LogChunk, error) {
+// next reads the next chunk into c; more is false at the end.
+func (r *reader) next(ctx context.Context, c proto.Message) (more bool, err error) {
 	wait, cancel := context.WithTimeoutCause(ctx, r.patience, errSilent)
 	defer cancel()
 	m, err := r.sub.NextMsgWithContext(wait)
@@ -352,28 +350,27 @@ func (r *reader) next(ctx context.Context) (*v1.LogChunk, error) {
 		if cause := context.Cause(wait); cause != nil {
 			err = cause
 		}
-		return nil, err
+		return false, err
 	}
 	if NoResponders(m) {
-		return nil, nats.ErrNoResponders
+		return false, nats.ErrNoResponders
 	}
 	if f := FaultIn(m); f != nil {
-		return nil, f
+		return false, f
 	}
 	r.seq++
 	if got := m.Header.Get(HeaderSeq); got != strconv.FormatUint(r.seq, 10) {
-		return nil, model.Unavailable("the stream broke: expected message %d, got %q", r.seq, clip(got))
+		return false, model.Unavailable("the stream broke: expected message %d, got %q", r.seq, clip(got))
 	}
 	if len(m.Data) == 0 {
-		return nil, nil
+		return false, nil
 	}
 	form, err := FormOf(m.Header)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
-	c := &v1.LogChunk{}
 	r.acks = m.Reply
-	return c, form.Read(m.Data, c)
+	return true, form.Read(m.Data, c)
 }
 
 // answer tells the writer something. The subject was chosen by the peer, and is used with our rights.

@@ -41,7 +41,7 @@ func newBench(t *testing.T, run func(context.Context, func(*v1.LogChunk) error) 
 		t.Fatal(err)
 	}
 	_, err = b.writer.Subscribe(streamSubject, func(m *nats.Msg) {
-		go func() { b.ended <- b.streams.Serve(t.Context(), m.Reply, m.Header, run, model.FaultOf) }()
+		go func() { b.ended <- Serve(t.Context(), b.streams, m.Reply, m.Header, run, model.FaultOf) }()
 	})
 	if err == nil {
 		err = b.writer.Flush()

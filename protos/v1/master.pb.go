@@ -208,7 +208,7 @@ func (x *Beat) GetIncarnation() uint64 {
 }
 
 // A backup is one file: BackupFrames, each behind its length as a varint. First a head, then the entries of a snapshot,
-// then the records after it as they were written, last the tail. The hash of each frame covers the one before it.
+// then records as they were written, last the tail, whose hash covers all frames before it.
 type BackupFrame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Kind:

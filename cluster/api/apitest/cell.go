@@ -97,6 +97,18 @@ func (f *Cell) Logs(ctx context.Context, m *v1.LogsRequest, fn func(*v1.LogChunk
 	return fn(&v1.LogChunk{Stream: "stdout", Data: []byte("hello")})
 }
 
+// Backup implements api.Cell.
+func (f *Cell) Backup(_ context.Context, m *v1.BackupRequest, fn func(*v1.Chunk) error) error {
+	f.note(m)
+	return fn(&v1.Chunk{Data: []byte("backup")})
+}
+
+// Journal implements api.Cell.
+func (f *Cell) Journal(_ context.Context, m *v1.JournalRequest, fn func(*v1.Chunk) error) error {
+	f.note(m)
+	return fn(&v1.Chunk{Data: []byte("records")})
+}
+
 // Lookup implements api.Cell.
 func (f *Cell) Lookup(_ context.Context, m *v1.LookupRequest) (*v1.LookupReply, error) {
 	f.note(m)

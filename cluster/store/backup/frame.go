@@ -124,3 +124,37 @@ func Each(r io.Reader, fn func(*v1.BackupFrame) error) error {
 		}
 	}
 }
+
+// Splitter reads the records of frames that come without head and tail, in pieces of any size, as a cell sends those of its
+// journal. It implements io.Writer.
+type Splitter struct {
+	// Each is called with every record; its error is that of Write.
+	Each func(*v1.Record) error
+	rest []byte
+}
+
+// Write takes the next piece.
+func (r *Splitter) Write(p []byte) (int, error) {
+	r.rest = append(r.rest, p...)
+	for {
+		size, n := binary.Uvarint(r.rest)
+		switch {
+		case n < 0 || size > FrameMax:
+			return 0, fmt.Errorf("%w: a frame of %d bytes", journal.ErrCorrupt, size)
+		case n == 0 || size > uint64(len(r.rest)-n):
+			return len(p), nil
+		}
+		f := &v1.BackupFrame{}
+		if err := model.UnmarshalExact(r.rest[n:n+int(size)], f); err != nil {
+			return 0, fmt.Errorf("%w: a frame: %w", journal.ErrCorrupt, err)
+		}
+		r.rest = r.rest[n+int(size):]
+		rec, _, err := journal.DecodeRecord(f.GetRecord())
+		if err == nil {
+			err = r.Each(rec)
+		}
+		if err != nil {
+			return 0, err
+		}
+	}
+}

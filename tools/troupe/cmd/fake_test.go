@@ -25,6 +25,7 @@ type fakeCell struct {
 	loans  []*v1.Loan
 	events []*v1.JobEvent
 	logs   map[string][]*v1.LogChunk
+	backup []byte
 	result map[string][]*v1.InstanceResult
 	asked  []proto.Message
 	fail   []error // refusals of the next submits
@@ -140,6 +141,14 @@ func (c *fakeCell) Results(_ context.Context, req *v1.ResultsRequest) (*v1.Resul
 		reply.Results = append(reply.Results, r)
 	}
 	return reply, nil
+}
+
+func (c *fakeCell) Backup(_ context.Context, _ *v1.BackupRequest, fn func(*v1.Chunk) error) error {
+	return fn(&v1.Chunk{Data: c.backup})
+}
+
+func (c *fakeCell) Journal(_ context.Context, _ *v1.JournalRequest, fn func(*v1.Chunk) error) error {
+	return fn(&v1.Chunk{Data: c.backup})
 }
 
 func (c *fakeCell) Logs(_ context.Context, req *v1.LogsRequest, fn func(*v1.LogChunk) error) error {
