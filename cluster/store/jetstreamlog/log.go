@@ -81,13 +81,8 @@ func Subject(cell string) string { return "troupe.journal." + cell }
 // settings that make it a journal. nc stays the caller's to close, after the Log; it must not buffer while it is
 // disconnected, and best carries nothing else.
 func Open(ctx context.Context, nc *nats.Conn, opts Options) (*Log, error) {
-	if opts.Replicas == 0 {
-		opts.Replicas = 1
-	}
-	if opts.Patience <= 0 {
-		opts.Patience = Patience
-	}
-	if err := check(nc, &opts); err != nil {
+	opts, err := opts.complete(nc)
+	if err != nil {
 		return nil, fmt.Errorf("jetstreamlog: %w", err)
 	}
 	l, err := newLog(nc, opts)
@@ -100,6 +95,17 @@ func Open(ctx context.Context, nc *nats.Conn, opts Options) (*Log, error) {
 		return nil, fmt.Errorf("jetstreamlog: open the journal of cell %s: %w", opts.Cell, err)
 	}
 	return l, nil
+}
+
+// complete fills in the defaults and checks the rest.
+func (o Options) complete(nc *nats.Conn) (Options, error) {
+	if o.Replicas == 0 {
+		o.Replicas = 1
+	}
+	if o.Patience <= 0 {
+		o.Patience = Patience
+	}
+	return o, check(nc, &o)
 }
 
 // newLog is a Log whose stream is not open yet.

@@ -46,6 +46,9 @@ func (e *settingsError) Error() string {
 // checkStream compares the settings of a stream that is there with those that a journal needs.
 func checkStream(is jetstream.StreamConfig, opts Options) error {
 	must := streamConfig(opts)
+	if _, rest := is.Metadata[unfinished]; rest {
+		return &settingsError{must.Name, []string{"a restore of it did not end: run that again with --force"}}
+	}
 	unlimited := func(n int64) any {
 		if n <= 0 {
 			return "unlimited"
