@@ -48,6 +48,9 @@ type Cell struct {
 	// backups are those that are being taken.
 	backups atomic.Int32
 
+	// relieving is set while a dump is written and memory given back.
+	relieving atomic.Bool
+
 	mu     sync.Mutex
 	reign  *reign // nil while the master is being built
 	closed bool
@@ -88,6 +91,12 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 	}
 	if opts.Memory == nil {
 		opts.Memory = processMemory
+	}
+	if opts.Limits.MemoryBytes == 0 {
+		opts.Limits.MemoryBytes = processLimit()
+	}
+	if opts.Dumps == "" && opts.Dir != "" {
+		opts.Dumps = filepath.Join(opts.Dir, "dumps")
 	}
 	if opts.Journal == nil {
 		opts.Journal = OpenStores(opts)
@@ -148,7 +157,7 @@ func (c *Cell) begin(ctx context.Context) (*reign, error) {
 	r.env, err = tree.Start(ctx, r.sys, tree.Config{
 		Cell: c.opts.Name, Host: c.opts.Host, Version: c.opts.Version, Limits: c.opts.Limits,
 		State: state, Log: stores.Log, Snap: r.keeper, SnapshotRecords: c.opts.SnapshotRecords,
-		Publish: c.publish, Fabric: c, Memory: c.opts.Memory, Guests: c.opts.Guests,
+		Publish: c.publish, Fabric: c, Memory: c.memoryPorts(), Guests: c.opts.Guests,
 		Place: place.Options{Filters: c.opts.Filters, Scores: c.opts.Scores},
 	})
 	if err != nil {
@@ -175,6 +184,9 @@ func (c *Cell) rule(r *reign) {
 		if errors.Is(r.sys.Err(), kit.ErrEnded) || c.isClosed() {
 			c.finish(nil)
 			return
+		}
+		if !errors.Is(err, journal.ErrFenced) {
+			c.postMortem("failure", "%v", err)
 		}
 		now := time.Now()
 		failures = append(failures, now)

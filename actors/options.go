@@ -34,8 +34,12 @@ type Options struct {
 	Scores  []place.Score
 	// Limits of the master; the zero value means msg.DefaultLimits.
 	Limits msg.Limits
-	// Memory reads how many bytes the process uses, for Limits.MemoryBytes; nil means what the Go runtime holds.
+	// Memory reads how many bytes the process uses, for Limits.MemoryBytes; nil means what the Go runtime holds apart
+	// from garbage.
 	Memory func() int64
+	// Dumps is the directory for what is kept for post-mortem when memory runs out or the master fails, three dumps at
+	// most; if empty, "dumps" in Dir, and nothing is kept without a Dir.
+	Dumps string
 	// SnapshotRecords is how many records are appended between snapshots; 0 means the default.
 	SnapshotRecords uint64
 	// Host names this master in the journal and in logs.

@@ -3,10 +3,13 @@
 // Started by: tree ("gateway"), last. Owns: whether new work is admitted. Durable: nothing. Promises: what it lets
 // through is valid and bounded; the answer goes from the actor that knows it straight to the caller. When the journal's
 // backlog or the memory of the process is over its watermark: new work is refused as busy with a time to try again,
-// until it is well below; never dropped. When restarted: callers time out and try again with the same key.
+// until it is well below; never dropped. When the memory is nearly used up, large answers too. When the journal has no
+// room: whatever would be written. When restarted: callers time out and try again with the same key, and what was known
+// of journal and nodes is known again when it changes.
 package gateway
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -22,32 +25,23 @@ const (
 	// listMax bounds one page of a list.
 	listMax = 1000
 	// keyMax bounds an idempotency key.
-	keyMax      = 128
-	reasonMax   = 1024
-	retryAfter  = time.Second
-	memoryEvery = time.Second
+	keyMax    = 128
+	reasonMax = 1024
 )
-
-// Memory reads how many bytes this process uses; it must not block.
-type Memory func() int64
 
 // Actor is the gateway.
 type Actor struct {
 	env     *msg.Env
-	memory  Memory
+	ports   Ports
 	version string
 	started time.Time
-	backlog bool // over its watermark, and not yet below its lower one
-	full    bool // memory likewise
+	short   pressure
 }
 
-// New makes the actor. memory may be nil if no limit is set.
-func New(env *msg.Env, memory Memory, version string) *Actor {
-	return &Actor{env: env, memory: memory, version: version}
+// New makes the actor.
+func New(env *msg.Env, ports Ports, version string) *Actor {
+	return &Actor{env: env, ports: ports, version: version}
 }
-
-// look is the timer that reads the memory.
-type look struct{}
 
 // Receive implements kit.Behavior.
 func (a *Actor) Receive(ctx *kit.Context, message any) {
@@ -58,47 +52,30 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 	case look:
 		a.look(ctx)
 	case *msg.Backlog:
-		a.backlog = watermark(a.backlog, m.Bytes, a.env.BacklogBytes, a.env.BacklogBytes/2)
+		a.short.backlog = watermark(a.short.backlog, m.Bytes, a.env.BacklogBytes, a.env.BacklogBytes/2)
+		a.short.full = ""
+		if m.Full {
+			a.short.full = cmp.Or(m.Reason, "its store is full")
+		}
+	case *msg.Nodes:
+		a.short.nodes = *m
 	case *msg.Request:
 		a.request(ctx, m.Call)
 	}
 }
 
-func (a *Actor) look(ctx *kit.Context) {
-	if a.memory == nil || a.env.MemoryBytes == 0 {
-		return
-	}
-	a.full = watermark(a.full, a.memory(), a.env.MemoryBytes, a.env.MemoryBytes/10*9)
-	ctx.After("look", memoryEvery, look{})
-}
-
-// watermark has hysteresis: up above high, down below low.
-func watermark(up bool, value, high, low int64) bool {
-	if up {
-		return value > low
-	}
-	return value > high
-}
-
-// closed says why new work is refused; nil if it is not.
-func (a *Actor) closed() *model.Fault {
-	switch {
-	case a.backlog:
-		return model.Busy(retryAfter, "the journal has a backlog; new work is refused until it has halved")
-	case a.full:
-		return model.Busy(retryAfter, "the master's memory is over its limit; new work is refused until it is a tenth below")
-	}
-	return nil
-}
-
 // request validates and sends on, in the caller's name.
 func (a *Actor) request(ctx *kit.Context, call any) {
+	if fault := a.short.refuses(call); fault != nil {
+		ctx.Reply(fault)
+		return
+	}
 	r := &a.env.Refs
 	switch c := call.(type) {
 	case *v1.SubmitRequest:
 		a.submit(ctx, c)
 	case *v1.StopRequest:
-		if !a.short(ctx, "reason", c.GetReason(), reasonMax) {
+		if !a.fits(ctx, "reason", c.GetReason(), reasonMax) {
 			return
 		}
 		reason := c.GetReason()
@@ -133,7 +110,7 @@ func (a *Actor) request(ctx *kit.Context, call any) {
 	case *v1.ListNodesRequest:
 		ctx.Forward(r.Nodes, &msg.ListNodes{Request: &v1.ListNodesRequest{Limit: page(c.GetLimit()), After: c.GetAfter()}})
 	case *v1.DrainRequest:
-		if !a.short(ctx, "reason", c.GetReason(), reasonMax) {
+		if !a.fits(ctx, "reason", c.GetReason(), reasonMax) {
 			return
 		}
 		a.toNode(ctx, c.GetId(), &msg.DrainNode{
@@ -153,11 +130,7 @@ func (a *Actor) request(ctx *kit.Context, call any) {
 }
 
 func (a *Actor) submit(ctx *kit.Context, c *v1.SubmitRequest) {
-	if fault := a.closed(); fault != nil {
-		ctx.Reply(fault)
-		return
-	}
-	if !a.short(ctx, "key", c.GetKey(), keyMax) {
+	if !a.fits(ctx, "key", c.GetKey(), keyMax) {
 		return
 	}
 	plan, problems := model.Compile(c.GetJob())
@@ -197,8 +170,8 @@ func (a *Actor) unknownScore(at string, s model.ScorePlan) *v1.FieldError {
 		Hint: "one of " + strings.Join(slices.Concat(model.ScoreNames(), a.env.Scores), ", ")}
 }
 
-// short refuses a text that is longer than it may be.
-func (a *Actor) short(ctx *kit.Context, field, text string, most int) bool {
+// fits refuses a text that is longer than it may be.
+func (a *Actor) fits(ctx *kit.Context, field, text string, most int) bool {
 	if len(text) <= most {
 		return true
 	}
@@ -248,9 +221,7 @@ func (a *Actor) list(ctx *kit.Context, c *v1.ListJobsRequest) {
 
 // cellStatus begins the answer; placer and journal add what they know, and the journal answers.
 func (a *Actor) cellStatus(ctx *kit.Context) {
-	s := &v1.CellStatus{Cell: a.env.Cell, Version: a.version, StartedUnixMs: a.started.UnixMilli(), Admission: "open"}
-	if fault := a.closed(); fault != nil {
-		s.Admission = fault.Description
-	}
+	s := &v1.CellStatus{Cell: a.env.Cell, Version: a.version, StartedUnixMs: a.started.UnixMilli()}
+	a.short.tell(s)
 	ctx.Forward(a.env.Refs.Placer, &msg.CellFacts{Status: s})
 }

@@ -23,6 +23,8 @@ type bench struct {
 	ref    kit.Ref
 	asker  kit.Ref
 	memory int64
+	// relieved is how much was in use when the gateway asked for relief.
+	relieved []int64
 	// passed is what went on to other actors, by name.
 	passed  map[string][]any
 	answers []any
@@ -47,7 +49,9 @@ func newBench(t *testing.T) *bench {
 	_, err := b.sys.Start(kit.Spec{Name: "top", New: func() kit.Behavior {
 		return &kit.Supervisor{
 			Children: []kit.Spec{{Name: "gateway", New: func() kit.Behavior {
-				return gateway.New(b.env, func() int64 { return b.memory }, "v0")
+				return gateway.New(b.env, gateway.Ports{
+					Memory: func() int64 { return b.memory }, Relieve: func(used, _ int64) { b.relieved = append(b.relieved, used) },
+				}, "v0")
 			}}},
 			Ready: func(_ *kit.Context, refs []kit.Ref) { b.ref = refs[0] },
 		}
@@ -134,25 +138,125 @@ func TestM1_M3_ABacklogRefusesNewWorkUntilItHasHalved(t *testing.T) {
 	}
 }
 
-func TestM1_MemoryRefusesNewWorkUntilItIsATenthBelow(t *testing.T) {
+func TestM1_M5_MemoryRefusesNewWorkUntilItIsATenthBelow(t *testing.T) {
 	b := newBench(t)
 	for _, step := range []struct {
 		bytes int64
 		open  bool
-	}{{10_000, true}, {10_001, false}, {9_500, false}, {9_001, false}, {9_000, true}, {9_999, true}, {20_000, false}, {0, true}} {
+	}{{8_000, true}, {8_001, false}, {7_500, false}, {7_001, false}, {7_000, true}, {7_999, true}, {9_500, false}, {0, true}} {
 		b.memory = step.bytes
 		b.pass(1100 * time.Millisecond)
 		if got := b.open(); got != step.open {
 			t.Errorf("with %d bytes in use: open is %v", step.bytes, got)
 		}
 	}
-	b.memory = 20_000
+	b.memory = 9_000
 	b.sys.Tell(b.ref, &msg.Backlog{Bytes: 5000})
 	b.pass(1100 * time.Millisecond)
 	b.memory = 0
 	b.pass(1100 * time.Millisecond)
 	if b.open() {
 		t.Error("one watermark opens for the other")
+	}
+}
+
+// status is what the gateway writes into a status.
+func (b *bench) status() *v1.CellStatus {
+	b.t.Helper()
+	b.call(&v1.CellStatusRequest{})
+	return b.passed["Placer"][0].(*msg.CellFacts).Status
+}
+
+// Near the limit, large answers are refused too, caches go, and relief is asked for once an episode.
+func TestM2_M6_S7_NearTheLimitLargeAnswersAreRefused(t *testing.T) {
+	b := newBench(t)
+	unlearned := 0
+	for _, step := range []struct {
+		bytes    int64
+		hard     bool
+		relieved int
+	}{{9_500, false, 0}, {9_501, true, 1}, {20_000, true, 1}, {8_501, true, 1}, {8_500, false, 1}, {9_500, false, 1}, {9_700, true, 2}, {0, false, 2}} {
+		b.memory = step.bytes
+		clear(b.passed)
+		b.pass(1100 * time.Millisecond)
+		for _, m := range b.passed["Placer"] {
+			if _, is := m.(*msg.Unlearn); is {
+				unlearned++
+			}
+		}
+		if len(b.relieved) != step.relieved || unlearned != step.relieved {
+			t.Errorf("at %d bytes: relief was asked for %d times, caches dropped %d times; want %d", step.bytes, len(b.relieved), unlearned, step.relieved)
+		}
+		for _, large := range []any{
+			&v1.ResultsRequest{Name: "j"}, &v1.ListJobsRequest{}, &v1.ListNodesRequest{}, &v1.LogsRequest{Name: "j"}, &v1.LedgerRequest{}, &v1.ExplainRequest{Name: "j"},
+		} {
+			b.call(large)
+			refused := len(b.answers) == 1 && len(b.passed) == 0
+			if refused != step.hard {
+				t.Errorf("at %d bytes: %T is answered by %v and passed as %v", step.bytes, large, b.answers, b.passed)
+			}
+			if refused && (b.answers[0].(*model.Fault).Code != 429 || b.answers[0].(*model.Fault).RetryAfter <= 0) {
+				t.Errorf("%T is refused with %+v", large, b.answers[0])
+			}
+		}
+		for _, small := range []any{&v1.JobRef{Name: "j"}, &v1.StopRequest{Name: "j"}, &v1.DrainRequest{Id: "n"}, &v1.LookupRequest{Name: "a.b"}} {
+			if b.call(small); len(b.passed) != 1 {
+				t.Errorf("at %d bytes: %T is not let through", step.bytes, small)
+			}
+		}
+		if s := b.status(); step.hard != (s.State == "short" && strings.Contains(s.StateReason, "nearly")) {
+			t.Errorf("at %d bytes: state %q, %q", step.bytes, s.State, s.StateReason)
+		}
+	}
+}
+
+// A journal without room refuses whatever would be written, and reads go on.
+func TestB12_B45_AFullJournalMakesTheCellReadOnly(t *testing.T) {
+	b := newBench(t)
+	for _, full := range []bool{false, true, true, false} {
+		b.sys.Tell(b.ref, &msg.Backlog{Bytes: 10, Full: full, Reason: "disk /j has 1 MiB"})
+		for _, change := range []any{
+			&v1.SubmitRequest{Job: job("j")}, &v1.StopRequest{Name: "j"}, &v1.QueueSpec{Name: "q"}, &msg.RemoveQueue{Name: "q"},
+			&v1.DrainRequest{Id: "n"}, &v1.TaintRequest{Id: "n"},
+		} {
+			if !full {
+				if b.call(change); len(b.passed) != 1 {
+					t.Errorf("%T is not let through", change)
+				}
+				continue
+			}
+			if f := b.fault(change); f.Code != 503 || f.RetryAfter <= 0 || !strings.Contains(f.Description, "disk /j") {
+				t.Errorf("%T is refused with %+v", change, f)
+			}
+		}
+		for _, read := range []any{&v1.JobRef{Name: "j"}, &v1.ListJobsRequest{}, &v1.ResultsRequest{Name: "j"}} {
+			if b.call(read); len(b.passed) != 1 {
+				t.Errorf("%T is not let through", read)
+			}
+		}
+		if s := b.status(); full != (s.State == "read_only" && s.StateReason == "disk /j has 1 MiB" && s.Admission != "open") {
+			t.Errorf("full is %v: state %q, %q, admission %q", full, s.State, s.StateReason, s.Admission)
+		}
+	}
+}
+
+func TestB12_TheStateOfNodesIsTold(t *testing.T) {
+	b := newBench(t)
+	for _, test := range []struct {
+		nodes msg.Nodes
+		state string
+	}{
+		{msg.Nodes{}, "normal"},
+		{msg.Nodes{Awaited: 7, Reason: "r"}, "settling"},
+		{msg.Nodes{LostWaiting: 3}, "normal"},
+		{msg.Nodes{Awaited: 2, LostWaiting: 90, Isolated: true, Reason: "r"}, "isolated"},
+		{msg.Nodes{}, "normal"},
+	} {
+		b.sys.Tell(b.ref, &test.nodes)
+		s := b.status()
+		if s.State != test.state || s.StateReason != test.nodes.Reason || s.NodesAwaited != uint64(test.nodes.Awaited) || s.NodesLostWaiting != uint64(test.nodes.LostWaiting) {
+			t.Errorf("%+v is told as %v", test.nodes, s)
+		}
 	}
 }
 

@@ -41,7 +41,8 @@ type Limits struct {
 	EndedJobs int
 	// BacklogBytes waiting in the journal; above it new work is refused as busy until it has halved.
 	BacklogBytes int64
-	// MemoryBytes in use by this process, by the Memory port; above it new work is refused until it is a tenth below.
+	// MemoryBytes that this process may use, by the Memory port; above 80 % of it new work is refused, above 95 % large
+	// answers too, each until it is a tenth below. 0 for GOMEMLIMIT, and no limit if there is none.
 	MemoryBytes int64
 	// Suspect and Lost are how long a node may be silent.
 	Suspect, Lost time.Duration

@@ -13,8 +13,13 @@ type Request struct {
 }
 
 // Backlog tells the gateway how much waits in the journal to become durable; sent when it crosses an eighth of the
-// limit, up or down.
-type Backlog struct{ Bytes int64 }
+// limit, up or down, and when the store becomes full or has room again.
+type Backlog struct {
+	Bytes int64
+	// Full: the store takes nothing now, for that Reason. Nothing of what waits is lost. It is said again while it lasts.
+	Full   bool
+	Reason string
+}
 
 // Nodes tells the gateway how far the master knows its nodes; sent when that changes, at most once a second.
 type Nodes struct {

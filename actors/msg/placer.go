@@ -100,5 +100,8 @@ type ExplainStages struct {
 	UID    model.UID
 }
 
+// Unlearn asks the placer to forget what it can find out again: memory is short.
+type Unlearn struct{}
+
 // GetLedger asks the placer who lent what to whom; answered by *v1.LedgerReply.
 type GetLedger struct{ Request *v1.LedgerRequest }

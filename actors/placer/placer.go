@@ -138,6 +138,8 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.grant(ctx)
 	case *msg.ExplainStages:
 		a.explain(ctx, m)
+	case *msg.Unlearn:
+		a.fleet.Unlearn()
 	case *msg.CellFacts:
 		a.facts(m)
 		ctx.Forward(a.env.Refs.Journal, m)

@@ -32,8 +32,8 @@ type Config struct {
 	// Publish is called with every job event once it is durable; it must not block.
 	Publish func(*v1.JobEvent)
 	Fabric  node.Fabric
-	// Memory reads how many bytes the process uses; nil if there is no limit.
-	Memory gateway.Memory
+	// Memory of this process, as the gateway needs it.
+	Memory gateway.Ports
 	// Place says which filters and scores there are beyond the built-in ones, and which score is used unless one is named.
 	Place place.Options
 	// Guests are actors of the program that embeds the cell; they are started last and supervised with the rest.

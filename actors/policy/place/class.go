@@ -122,6 +122,15 @@ func (cs *classes) use(c *class) {
 	c.used = cs.clock
 }
 
+// Unlearn lets all classes forget what they know of nodes, so that its memory can go. They look at all nodes again when
+// they are asked; what is decided does not change.
+func (f *Fleet) Unlearn() {
+	for _, c := range f.classes.known {
+		c.unlearn()
+	}
+	f.classes.known = nil
+}
+
 // bytes is about what a class takes for what it knows.
 func (c *class) bytes() int {
 	n := 24*len(c.passes) + 16*len(c.cache)
