@@ -146,7 +146,7 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 	case *msg.Claimed:
 		if m.Mark == a.claimed { // else it answers the actor that was here before
 			a.expect = m.Nodes
-			a.recovered(ctx, false)
+			a.recovered(ctx)
 		}
 	case *msg.Committed:
 		a.committed(ctx, m)
@@ -160,7 +160,7 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 		a.register(ctx)
 	case *kit.Busy:
 		a.busy(ctx, m)
-	case heal, due, report, retire, claimOver, timeLimit, doubt:
+	case heal, due, report, retire, claimAgain, timeLimit, doubt:
 		a.timer(ctx, m)
 	default:
 		a.answer(ctx, m)
@@ -171,13 +171,13 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 
 // The timers.
 type (
-	heal      struct{}
-	due       struct{}
-	report    struct{}
-	retire    struct{}
-	claimOver struct{}
-	timeLimit struct{}
-	doubt     struct{}
+	heal       struct{}
+	due        struct{}
+	report     struct{}
+	retire     struct{}
+	claimAgain struct{}
+	timeLimit  struct{}
+	doubt      struct{}
 )
 
 func (a *Actor) timer(ctx *kit.Context, m any) {
@@ -198,8 +198,10 @@ func (a *Actor) timer(ctx *kit.Context, m any) {
 		if a.mode == ended {
 			ctx.Tell(a.env.Refs.Jobs, &retireJob{a.id})
 		}
-	case claimOver:
-		a.recovered(ctx, true)
+	case claimAgain:
+		if a.mode == recovering {
+			a.claim(ctx)
+		}
 	case doubt:
 		a.askDoubtful(ctx)
 	case timeLimit:
@@ -232,7 +234,7 @@ func (a *Actor) start(ctx *kit.Context, m *msg.StartJob) {
 		a.read(ctx)
 	case m.UID == a.uid() && m.Fresh && !a.again && a.mode == recovering:
 		a.expect = 0
-		a.recovered(ctx, false)
+		a.recovered(ctx)
 		a.flush(ctx)
 	}
 }

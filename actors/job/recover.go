@@ -68,7 +68,6 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 		ctx.After("retire", retireAfter, retire{})
 	} else {
 		a.mode = recovering
-		ctx.After("claim", a.env.Settle+a.env.Lost, claimOver{})
 		ctx.After("heal", healBeats*a.env.Heartbeat, heal{})
 		if a.plan.TimeLimit > 0 {
 			ctx.After("limit", a.timeLeft(ctx), timeLimit{})
@@ -76,27 +75,30 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.JobRead) {
 	}
 	if a.freshUID == a.uid() && !a.again && a.mode == recovering {
 		a.expect = 0
-		a.recovered(ctx, false)
+		a.recovered(ctx)
 	}
 	a.stash.Drain(ctx, a.handle)
 	// An actor that failed when the job had just ended may not have settled and released everything.
 	if a.mode == recovering || a.mode == ended && a.again {
 		a.claimed = a.env.IDs.Fence()
-		ctx.Tell(a.env.Refs.Nodes, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: a.again || a.late, Mark: a.claimed})
+		a.claim(ctx)
 	}
 	a.flush(ctx)
 }
 
-// recovered goes over to work once all nodes have answered, or the grace time is over.
-func (a *Actor) recovered(ctx *kit.Context, over bool) {
-	if a.mode != recovering {
-		return
+// claim asks the nodes what they hold of this job, and again after a while: the supervisor of nodes may have failed over it.
+func (a *Actor) claim(ctx *kit.Context) {
+	ctx.Tell(a.env.Refs.Nodes, &msg.Claim{ID: a.id, UID: a.uid(), Job: ctx.Self(), Again: a.again || a.late, Mark: a.claimed})
+	if a.mode == recovering {
+		ctx.After("claim", a.env.Settle+a.env.Lost, claimAgain{})
 	}
-	if !over && !plant.Is(plant.RecoveryNotAwaited) && (a.expect < 0 || len(a.heard) < a.expect) {
+}
+
+// recovered goes over to work once all nodes have answered or are lost. There is no time after which it does so without: what
+// a silent node runs would run twice, and when that is better than to wait is decided for all jobs by the nodes' supervisor.
+func (a *Actor) recovered(ctx *kit.Context) {
+	if a.mode != recovering || !plant.Is(plant.RecoveryNotAwaited) && (a.expect < 0 || len(a.heard) < a.expect) {
 		return
-	}
-	if over {
-		ctx.Log().Warn("grace time is over; going on without some nodes", "heard", len(a.heard), "expected", a.expect)
 	}
 	ctx.Cancel("claim")
 	a.mode = active

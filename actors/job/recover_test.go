@@ -47,13 +47,22 @@ func TestF29_ARestartedJobLaunchesNothingBeforeAllNodesHaveAnswered(t *testing.T
 	}
 }
 
-func TestF29_ANodeThatNeverAnswersIsNotWaitedForForever(t *testing.T) {
-	b, n, _, on, om := begun(t, 2)
+// A job replaces nothing before every node has answered, and a node that is lost answers with nothing. It asks again: the
+// supervisor of nodes may have failed over its question.
+func TestF29_B36_AJobWaitsForEveryNodeAndAsksAgain(t *testing.T) {
+	b, n, m, on, om := begun(t, 2)
 	b.crash(&msg.GetJob{})
 	b.claimed(2)
 	n.inventory(n.held(on[0], running))
-	b.pass(b.env.Settle + b.env.Lost + time.Second)
+	b.pass(3 * (b.env.Settle + b.env.Lost))
 	n.grant(0, 1)
+	if len(n.launched)+len(m.launched) > 0 {
+		t.Fatalf("launched %v and %v while a node is silent", n.launched, m.launched)
+	}
+	if len(b.claims) < 3 || b.claims[2].Mark != b.claims[0].Mark || !b.claims[2].Again {
+		t.Fatalf("claims %v", b.claims)
+	}
+	m.inventory() // it is lost
 	if l := n.last(); l.Index != om[0].Index || l.Fence <= om[0].Fence {
 		t.Errorf("launched %+v", l)
 	}

@@ -234,7 +234,7 @@ func (a *Actor) inventory(ctx *kit.Context, m *msg.Inventory) {
 			a.drop(ctx, sl)
 		}
 	}
-	a.recovered(ctx, false)
+	a.recovered(ctx)
 	a.assignAll(ctx)
 	a.finishStopping(ctx)
 	a.note(ctx)

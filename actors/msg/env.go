@@ -19,6 +19,8 @@ type Env struct {
 	// Refs of the actors that exist once; filled before any of them handles its first message.
 	Refs Refs
 	IDs  *IDs
+	// Tally counts what nobody owns.
+	Tally Tally
 	// Scores are the names of scores that the program has added to the built-in ones.
 	Scores []string
 	Limits
@@ -27,6 +29,13 @@ type Env struct {
 // Refs of the actors that exist once in a master.
 type Refs struct {
 	Journal, Names, Placer, Queues, Jobs, Nodes, Gateway kit.Ref
+}
+
+// Tally counts since this master began; for status, nothing is decided by it.
+type Tally struct {
+	// Started are attempts sent to nodes. Lost are attempts that were given up because their node, their slot or all
+	// traces of them are gone, so that their instances run again.
+	Started, Lost atomic.Uint64
 }
 
 // Limits of one master. Every one has an answer at the limit, which the field tells.

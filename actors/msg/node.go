@@ -1,8 +1,6 @@
 package msg
 
 import (
-	"time"
-
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -116,13 +114,9 @@ type TaintNode struct{ Taints []*v1.Taint }
 // LoseNodes says that silent nodes are gone for good; sent to the supervisor of nodes, answered by *v1.LostReply.
 type LoseNodes struct{ Request *v1.LostRequest }
 
-// DrillNode makes the agent of a node fail on purpose, for at most five minutes; sent by way of the supervisor of nodes
-// (ToNode). Answered by *v1.DrillReply when the order is on its way; whether the agent got it, its silence tells.
-type DrillNode struct {
-	// Kind is "partition" or "agent-restart".
-	Kind string
-	For  time.Duration
-}
+// DrillNode makes the agent of a node fail on purpose, within bounds that it checks itself; sent by way of the supervisor of
+// nodes (ToNode). Answered by *v1.NodeStatus when the order is on its way, or by a *model.Fault if the node is not well.
+type DrillNode struct{ Order *v1.AgentDrill }
 
 // GetNode is answered by *v1.NodeStatus.
 type GetNode struct{}

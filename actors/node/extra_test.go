@@ -180,7 +180,7 @@ func TestB39_TaintsOfOperatorsStandBesideThoseOfTheAgent(t *testing.T) {
 // outs is a cell of nodes of which at most two may be out at once.
 func outs(t *testing.T, nodes int) (b *bench, drain func(m *msg.DrainNode, ids ...int) []any) {
 	b = newBench(t, func(l *msg.Limits) {
-		l.NodesOut, l.Suspect, l.Lost, l.Settle = 2, time.Hour, time.Hour, time.Hour
+		l.NodesOut, l.Suspect, l.Lost, l.Settle, l.Isolation = 2, time.Hour, time.Hour, time.Hour, 0
 	})
 	for i := range nodes {
 		name := fmt.Sprint("n", i)

@@ -46,13 +46,19 @@ type Actor struct {
 	extras   *model.Holding
 	slots    map[model.SlotID]*slot
 	ends     map[model.Fence]*v1.AttemptState // reported and not settled
-	claims   []*msg.Claim                     // wait for the first session
+	claims   []*msg.Claim                     // wait for the first session, the newest of each job
+	claimant map[model.UID]int                // where in claims a job's is
 	through  uint64                           // serial of the last Reserve handled
 
 	session session
 	live    lifecycle.Liveness
 	heard   time.Time
-	began   time.Time
+	asked   time.Time // first, for a Hello
+	stood   silence   // as the supervisor was told
+	stray   *v1.FromAgent
+	beat    time.Duration // how often the agent is to report
+	other   other
+	problem string
 	// drainOrder is that of the newest DrainNode that the hard state tells of.
 	drainOrder uint64
 	synced     bool // the supervisor knows what this node holds
@@ -92,9 +98,9 @@ type session struct {
 	out       *stream.Outbox[*v1.Command]
 	in        stream.Inbox
 	templates map[model.StageID]bool
-	progress  bool // the agent has acknowledged something since the last look
-	owed      bool // items were taken that are not acknowledged yet
-	asked     time.Time
+	progress  bool      // the agent has acknowledged something since the last look
+	owed      bool      // items were taken that are not acknowledged yet
+	wished    time.Time // when the supervisor was asked for a turn
 	spoke     time.Time // when something was sent last
 	differs   int       // digests in a row that did not match
 	met       bool      // the agent has said something in it, so both sides' numbers have moved on
@@ -108,13 +114,19 @@ type session struct {
 	told      bool
 	lost      []*missing
 	strangers map[model.UID]bool
+	// The agent that has the session: its process and its boot, when it said something in it last, and how often it was
+	// told to.
+	process uint64
+	boot    string
+	heard   time.Time
+	beat    time.Duration
 }
 
 // New makes the actor of one node.
 func New(env *msg.Env, fabric Fabric, id model.NodeID) *Actor {
 	return &Actor{
 		env: env, id: id, fabric: fabric, stash: kit.Stash{Max: stashMax}, extras: model.NewHolding(nil),
-		slots: map[model.SlotID]*slot{}, ends: map[model.Fence]*v1.AttemptState{},
+		slots: map[model.SlotID]*slot{}, ends: map[model.Fence]*v1.AttemptState{}, claimant: map[model.UID]int{}, beat: env.Heartbeat,
 	}
 }
 
@@ -141,7 +153,6 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 	switch m := message.(type) {
 	case kit.Started:
 		a.again = a.again || m.Incarnation > 1
-		a.began = ctx.Now()
 		a.drainOrder = a.env.IDs.Order()
 		ctx.Tell(a.env.Refs.Journal, &msg.ReadNode{ID: a.id})
 	case *msg.NodeRead:
@@ -169,7 +180,10 @@ func (a *Actor) restore(ctx *kit.Context, m *msg.NodeRead) {
 	ctx.After("tick", max(tickEvery, a.env.Heartbeat), tick{})
 	a.stash.Drain(ctx, a.handle)
 	if !a.session.open && a.joining == nil {
-		a.askHello(ctx) // not if it has come: asked again, the agent would leave the session that it has just proposed
+		a.wantSession(ctx, nil) // not if it has come: asked again, the agent would leave the session that it has just proposed
+	}
+	if a.again {
+		ctx.Tell(a.env.Refs.Nodes, &standing{a.id, talking}) // whatever the actor before it has said
 	}
 	a.note(ctx)
 }
@@ -206,11 +220,21 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 	case *marked:
 		a.marked(ctx, m)
 	case *msg.GetNode:
-		ctx.Reply(a.status())
+		ctx.Reply(a.status(ctx.Now()))
+	case *msg.DrillNode:
+		a.drill(ctx, m)
+	case *turn:
+		a.askHello(ctx)
+	case *knock:
+		a.heard = ctx.Now()
+	case *pace:
+		a.beat = m.beat
+	case *verdict:
+		a.judged(ctx, m)
+	case *recount:
+		a.recount(ctx)
 	case *kit.Busy:
-		// A peer did not take a message; the next session tells everyone everything again.
-		a.again = true
-		a.renew(ctx, kit.NameOf(m.To)+" has a full mailbox")
+		a.refused(ctx, m)
 	case *kit.Lost:
 		a.undelivered(ctx, m)
 	case tick, ack, resend, report:
@@ -218,6 +242,19 @@ func (a *Actor) handle(ctx *kit.Context, message any) {
 	}
 	a.batch.flush(ctx, a)
 	a.pump(ctx)
+}
+
+// refused makes up for a message that a peer did not take. What is said again anyway needs nothing; for the rest the next
+// session tells everyone everything again.
+func (a *Actor) refused(ctx *kit.Context, m *kit.Busy) {
+	switch m.Message.(type) {
+	case *wish, *answered, *standing:
+		return
+	case *msg.NodeSynced:
+		a.synced = false
+	}
+	a.again = true
+	a.renew(ctx, kit.NameOf(m.To)+" has a full mailbox")
 }
 
 func (a *Actor) timer(ctx *kit.Context, m any) {
@@ -331,6 +368,11 @@ func (a *Actor) claim(ctx *kit.Context, m *msg.Claim) {
 		a.answerClaim(ctx, m)
 		return
 	}
+	if i, again := a.claimant[m.UID]; again {
+		a.claims[i] = m
+		return
+	}
+	a.claimant[m.UID] = len(a.claims)
 	a.claims = append(a.claims, m)
 }
 
@@ -339,6 +381,7 @@ func (a *Actor) answerClaims(ctx *kit.Context) {
 		a.answerClaim(ctx, m)
 	}
 	a.claims = nil
+	clear(a.claimant)
 }
 
 // answerClaim tells ends again before the inventory: the one who was told them may have died before he acted on them.

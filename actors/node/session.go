@@ -21,17 +21,17 @@ func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
 		ctx.Log().Warn("agent follows a later master", "epoch", m.GetEpoch(), "mine", a.env.Epoch)
 		return
 	}
-	a.heard = ctx.Now()
 	if h := m.GetHello(); h != nil {
 		a.hello(ctx, h)
 		return
 	}
+	a.heard = ctx.Now()
 	s := &a.session
 	if !s.open || m.GetSession() != s.number || m.GetOpening() != 0 && m.GetOpening() != s.opening {
-		a.askHello(ctx)
+		a.wantSession(ctx, m)
 		return
 	}
-	s.met = true
+	s.met, s.heard = true, a.heard
 	a.alive(ctx)
 	if m.GetAck() > s.pushed {
 		a.renew(ctx, "the agent has taken commands that were never sent")
@@ -66,9 +66,19 @@ func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
 	a.compare(ctx, m)
 }
 
-// hello begins a session, after the node's info is durable.
+// hello begins a session, after the node's info is durable. What nothing comes of is answered to the supervisor at once.
 func (a *Actor) hello(ctx *kit.Context, h *v1.Hello) {
 	s := &a.session
+	if h.GetInfo().GetId() == string(a.id) && a.rival(ctx, h) {
+		a.answered(ctx)
+		return
+	}
+	a.heard = ctx.Now()
+	defer func() {
+		if a.joining == nil && (!s.open || s.told) {
+			a.answered(ctx)
+		}
+	}()
 	switch {
 	case h.GetInfo().GetId() != string(a.id):
 		ctx.Log().Warn("hello of another node", "id", h.GetInfo().GetId())
@@ -102,13 +112,15 @@ func (a *Actor) openSession(ctx *kit.Context, h *v1.Hello) {
 	a.session = session{
 		number: h.GetSession(), opening: a.env.IDs.Order(), open: true, out: stream.NewOutbox[*v1.Command](outboxMax), templates: map[model.StageID]bool{},
 		ends: h.GetEnds(), lost: before.lost, strangers: before.strangers, // of a session that ended before they were told
+		process: h.GetProcess(), boot: h.GetBootId(), heard: ctx.Now(),
 	}
 	a.size(h.GetInfo())
-	a.heard = ctx.Now()
+	a.heard, a.problem = ctx.Now(), ""
 	a.ends = map[model.Fence]*v1.AttemptState{}
 	a.welcome(ctx)
 	a.reconcile(ctx, h)
 	a.move(lifecycle.NodeHeard)
+	a.stand(ctx)
 	a.batch.flush(ctx, a) // first: the view counts no slot that was freed
 	ctx.Tell(a.env.Refs.Placer, a.view(ctx))
 	if a.session.ends == 0 {
@@ -132,6 +144,7 @@ func (a *Actor) begun(ctx *kit.Context) {
 	a.answerClaims(ctx)
 	a.sync(ctx)
 	s.lost, s.strangers = nil, nil
+	a.answered(ctx)
 }
 
 // missing is an attempt that the agent does not have.
@@ -204,6 +217,7 @@ func (a *Actor) loseAttempt(sl *slot) {
 	if sl.fence == 0 || sl.over {
 		return
 	}
+	a.env.Tally.Lost.Add(1)
 	state := sl.attemptState(v1.AttemptPhase_ATTEMPT_PHASE_LOST, "node "+string(a.id)+" does not have the attempt")
 	a.session.lost = append(a.session.lost, &missing{sl.job, sl.ref, state})
 }
@@ -259,18 +273,40 @@ func (a *Actor) attempt(ctx *kit.Context, s *v1.AttemptState) {
 	a.batch.attempt(sl.job, sl.ref, s)
 }
 
-// askHello asks the agent to begin a session, at most once a second.
-func (a *Actor) askHello(ctx *kit.Context) {
-	if !a.session.asked.IsZero() && ctx.Now().Sub(a.session.asked) < resendAfter {
+// wantSession asks the supervisor for a turn to begin a session, at most once a second. stray is what an agent has said in
+// a session that this node does not know; nil if it is the node itself that needs one.
+func (a *Actor) wantSession(ctx *kit.Context, stray *v1.FromAgent) {
+	if !a.session.wished.IsZero() && ctx.Now().Sub(a.session.wished) < resendAfter {
 		return
 	}
-	a.session.asked = ctx.Now()
-	a.fabric.Send(&v1.ToAgent{Node: string(a.id), Epoch: a.env.Epoch, Control: &v1.ToAgent_HelloRequest{HelloRequest: true}})
+	a.session.wished, a.stray = ctx.Now(), stray
+	ctx.Tell(a.env.Refs.Nodes, &wish{a.id})
 }
 
+// askHello asks the agent to begin a session: it is this node's turn. Where one is open the request names the other, which
+// is unknown here, or the agent that is welcome would leave its own.
+func (a *Actor) askHello(ctx *kit.Context) {
+	m := &v1.ToAgent{Node: string(a.id), Epoch: a.env.Epoch, Control: &v1.ToAgent_HelloRequest{HelloRequest: true}}
+	switch {
+	case a.joining != nil || a.session.open && (a.stray == nil || !a.session.told):
+		a.answered(ctx) // it has come meanwhile
+		return
+	case a.session.open:
+		m.Session, m.Opening = a.stray.GetSession(), a.stray.GetOpening()
+	}
+	a.stray = nil
+	if a.asked.IsZero() {
+		a.asked = ctx.Now()
+	}
+	a.fabric.Send(m)
+}
+
+// welcome opens the agent's side, or tells it how often to report from now on.
 func (a *Actor) welcome(ctx *kit.Context) {
+	a.session.beat = a.beat
 	a.send(ctx, &v1.ToAgent{
-		Session: a.session.number, Control: &v1.ToAgent_Welcome{Welcome: &v1.Welcome{HeartbeatMs: a.env.Heartbeat.Milliseconds()}},
+		Session: a.session.number, Ack: a.session.in.Taken(),
+		Control: &v1.ToAgent_Welcome{Welcome: &v1.Welcome{HeartbeatMs: a.beat.Milliseconds(), Process: a.session.process}},
 	})
 }
 
@@ -335,7 +371,7 @@ func (a *Actor) resendSoon(ctx *kit.Context) {
 func (a *Actor) renew(ctx *kit.Context, why string) {
 	ctx.Log().Warn("a new session begins", "session", a.session.number, "why", why)
 	a.session.open = false
-	a.askHello(ctx)
+	a.wantSession(ctx, nil)
 }
 
 // compare holds the agent's digest against this side's view when nothing is under way either way; two differences in
@@ -367,91 +403,4 @@ func (a *Actor) holdings() []stream.Held {
 		}
 	}
 	return list
-}
-
-// alive notes a sign of life of an open session.
-func (a *Actor) alive(ctx *kit.Context) {
-	if a.live != lifecycle.NodeFresh {
-		a.move(lifecycle.NodeHeard)
-		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
-		a.note(ctx)
-	}
-}
-
-// watch moves liveness on as the agent stays silent.
-func (a *Actor) watch(ctx *kit.Context) {
-	since := a.heard
-	if since.IsZero() {
-		since = a.began
-	}
-	silent := ctx.Now().Sub(since)
-	before := a.live
-	if before == lifecycle.NodeUnknown && !a.session.open {
-		if silent > a.env.Settle {
-			a.lose(ctx)
-		} else {
-			a.askHello(ctx)
-		}
-		return
-	}
-	if silent > a.env.Suspect {
-		a.move(lifecycle.NodeSilent)
-	}
-	switch {
-	case silent > a.env.Lost && before == lifecycle.NodeSuspect:
-		a.lose(ctx)
-	case a.live == before:
-	default:
-		ctx.Tell(a.env.Refs.Placer, a.view(ctx))
-		a.note(ctx)
-	}
-	switch s := &a.session; {
-	case !s.open && a.live != lifecycle.NodeLost:
-		a.askHello(ctx)
-	case s.open && silent > a.env.Suspect/2:
-		a.send(ctx, &v1.ToAgent{Session: s.number, Ack: s.in.Taken(), Control: &v1.ToAgent_Ping{Ping: true}})
-	case s.open && ctx.Now().Sub(s.spoke) > 2*a.env.Heartbeat:
-		a.sendAck(ctx) // an agent that hears nothing for some heartbeats takes the session for lost
-	}
-}
-
-// lose gives up everything the node holds: jobs run it elsewhere. What still runs there is found when it comes back.
-func (a *Actor) lose(ctx *kit.Context) {
-	a.move(lifecycle.NodeGone)
-	a.session = session{} // also its number: an agent that has lost its ledger numbers anew
-	if a.heard.IsZero() {
-		ctx.Log().Warn("node lost: it has said nothing since the master began", "slots", len(a.slots))
-	} else {
-		ctx.Log().Warn("node lost", "slots", len(a.slots), "silent", ctx.Now().Sub(a.heard).Round(time.Millisecond))
-	}
-	for _, j := range a.sortedJobs() {
-		a.tellJob(ctx, &jobBatch{id: j.id, uid: j.uid, ref: j.ref}, &msg.SlotsLost{ID: j.id, UID: j.uid, Node: a.id, Slots: j.slots, Reason: "node lost"})
-	}
-	a.slots, a.held = map[model.SlotID]*slot{}, model.Resources{}
-	if a.hard != nil {
-		a.size(a.hard.Info)
-	}
-	a.ends = map[model.Fence]*v1.AttemptState{}
-	if a.again { // what the actor before it held is not known here, and gone
-		a.tellInventories(ctx, nil)
-	}
-	ctx.Tell(a.env.Refs.Placer, a.view(ctx))
-	a.answerClaims(ctx)
-	a.sync(ctx)
-	a.note(ctx)
-}
-
-// sync tells the supervisor once that this node's holdings are known, or cannot be.
-func (a *Actor) sync(ctx *kit.Context) {
-	if !a.synced {
-		a.synced = true
-		ctx.Tell(a.env.Refs.Nodes, &msg.NodeSynced{Node: a.id})
-	}
-}
-
-// move changes liveness by the table of package lifecycle; what is not in it changes nothing.
-func (a *Actor) move(e lifecycle.NodeEvent) {
-	if next, ok := a.live.Next(e); ok {
-		a.live = next
-	}
 }

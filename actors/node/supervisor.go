@@ -7,6 +7,8 @@ import (
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/loss"
+	"github.com/troupe-sched/troupe/actors/policy/poll"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -22,13 +24,23 @@ type Supervisor struct {
 	settled  bool
 	unsynced map[model.NodeID]bool
 	claims   []*msg.Claim
+	claimed  map[model.UID]int // where the newest claim of a job is in claims
 	status   map[string]*v1.NodeStatus
 	ids      []string // sorted
 	refused  int
 	out      outings
+
+	line      line
+	advancing bool // the timer advance is set
+	judge     *loss.Judge
+	judging   bool // the timer judge is set
+	isolated  bool
+	period    poll.Period
+	beat      time.Duration
+	told      msg.Nodes // to the gateway
 }
 
-// settleOver is the timer that ends the waiting.
+// settleOver is the timer that ends the waiting of who can do without: jobs wait until each node has been heard or is lost.
 type settleOver struct{}
 
 // NewSupervisor makes the supervisor.
@@ -36,14 +48,16 @@ func NewSupervisor(env *msg.Env, fabric Fabric) *Supervisor {
 	s := &Supervisor{
 		env: env, fabric: fabric, stash: kit.Stash{Max: stashMax},
 		unsynced: map[model.NodeID]bool{}, status: map[string]*v1.NodeStatus{}, out: outings{},
+		claimed: map[model.UID]int{}, line: newLine(), period: periodOf(&env.Limits), beat: env.Heartbeat,
+		judge: loss.New(loss.Rules{Rate: env.LostRate, Share: env.Isolation, Patience: env.IsolationMax}),
 	}
 	s.children = kit.Children{
 		Max: env.Limits.Nodes,
 		Spec: func(id string) kit.Spec {
-			again := s.again
+			again, beat := s.again, s.beat
 			return kit.Spec{New: func() kit.Behavior {
 				a := New(env, fabric, model.NodeID(id))
-				a.again = again
+				a.again, a.beat = again, beat
 				return a
 			}}
 		},
@@ -84,8 +98,9 @@ func (s *Supervisor) restore(ctx *kit.Context, m *msg.CellRead) {
 		s.out[id] = outing{until: ctx.Now().Add(outingMax)} // it will say so itself
 	}
 	ctx.Tell(s.env.Refs.Placer, &msg.NodesAwaited{Nodes: len(s.unsynced)})
-	// The nodes give up after Settle; this one is for a node actor that crashes just then.
-	ctx.After("settle", s.env.Settle+s.env.Lost, settleOver{})
+	ctx.After("settle", s.env.Settle, settleOver{})
+	s.judge.Nodes(s.children.Len())
+	s.look(ctx)
 	s.settle(ctx)
 	s.stash.Drain(ctx, s.handle)
 }
@@ -112,8 +127,28 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 		delete(s.unsynced, m.Node)
 		s.settle(ctx)
 	case settleOver:
-		clear(s.unsynced)
-		s.settle(ctx)
+		s.settleLate(ctx)
+	case *wish:
+		s.line.window.Expire(ctx.Now()) // its own turn may be long over
+		s.line.want(m.id)
+		s.advance(ctx)
+	case *answered:
+		s.line.window.Done(m.id, ctx.Now())
+		s.advance(ctx)
+	case advance:
+		s.advancing = false
+		s.advance(ctx)
+	case *standing:
+		s.stood(ctx, m)
+	case judgeNow:
+		s.judging = false
+		s.judgeNow(ctx)
+	case look:
+		s.look(ctx)
+	case *probe:
+		s.probed(ctx, m)
+	case *msg.LoseNodes:
+		s.lose(ctx, m.Request)
 	case *msg.Claim:
 		s.claim(ctx, m)
 	case *msg.ViewRequest:
@@ -138,16 +173,22 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 // fromAgent routes to the node's actor; an agent that says Hello for the first time gets one.
 func (s *Supervisor) fromAgent(ctx *kit.Context, m *msg.FromAgent) {
 	id := m.Message.GetNode()
-	if ref, ok := s.children.Get(id); ok {
+	ref, known := s.children.Get(id)
+	switch {
+	case m.Message.GetHello() != nil && model.ValidName(id):
+		s.hello(ctx, m)
+	case known:
 		ctx.Tell(ref, m)
-		return
-	}
-	if m.Message.GetHello() == nil || !model.ValidName(id) {
+	default:
 		if s.refused++; s.refused == 1 {
 			ctx.Log().Warn("message of an unknown node refused", "node", model.Quote(id))
 		}
-		return
 	}
+}
+
+// pass hands a Hello to its node, which begins with it if it is the first.
+func (s *Supervisor) pass(ctx *kit.Context, m *msg.FromAgent) {
+	id := m.Message.GetNode()
 	ref, err := s.start(ctx, id)
 	if err != nil {
 		ctx.Log().Error("node refused", "node", id, "reason", err)
@@ -163,6 +204,7 @@ func (s *Supervisor) settle(ctx *kit.Context) {
 	}
 	s.settled = true
 	ctx.Cancel("settle")
+	clear(s.claimed)
 	ctx.Tell(s.env.Refs.Placer, &msg.NodesAwaited{})
 	ctx.Log().Info("all nodes have said what they hold", "nodes", s.children.Len())
 	for _, m := range s.claims {
@@ -171,10 +213,31 @@ func (s *Supervisor) settle(ctx *kit.Context) {
 	s.claims = nil
 }
 
+// settleLate ends the waiting of the placer, and asks nodes that seem to be in step to say so again. Jobs of earlier masters
+// wait on: what they had on a node that was not heard of yet would run twice.
+func (s *Supervisor) settleLate(ctx *kit.Context) {
+	if s.settled {
+		return
+	}
+	ctx.Tell(s.env.Refs.Placer, &msg.NodesAwaited{})
+	ctx.Log().Warn("not all nodes have said what they hold; jobs of earlier masters wait for them", "nodes", len(s.unsynced))
+	for _, id := range s.ids {
+		if ref, known := s.children.Get(id); known && s.unsynced[model.NodeID(id)] && !s.judge.Knows(model.NodeID(id)) {
+			ctx.Tell(ref, &recount{})
+		}
+	}
+	ctx.After("settle", s.env.Settle, settleOver{})
+}
+
 // claim answers a job that wants to know what it holds. The first incarnation of its actor has been told already,
 // when the nodes' sessions began; a later one must be told again by all nodes.
 func (s *Supervisor) claim(ctx *kit.Context, m *msg.Claim) {
 	if !s.settled {
+		if i, again := s.claimed[m.UID]; again {
+			s.claims[i] = m
+			return
+		}
+		s.claimed[m.UID] = len(s.claims)
 		s.claims = append(s.claims, m)
 		return
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"slices"
+	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
@@ -68,14 +69,24 @@ func (a *Actor) marked(ctx *kit.Context, m *marked) {
 	}
 	a.drainOrder = max(a.drainOrder, m.order)
 	ctx.Tell(a.env.Refs.Placer, a.view(ctx))
-	ctx.TellFrom(ctx.Self(), m.asker, a.status())
+	ctx.TellFrom(ctx.Self(), m.asker, a.status(ctx.Now()))
 	a.report(ctx)
+}
+
+// drill hands the agent the order to fail for a while. Whether it got it, its silence tells.
+func (a *Actor) drill(ctx *kit.Context, m *msg.DrillNode) {
+	if !a.session.open || a.live != lifecycle.NodeFresh {
+		ctx.Reply(model.Conflict("node %s is %s: a drill is for a node that is well", a.id, a.live))
+		return
+	}
+	a.send(ctx, &v1.ToAgent{Session: a.session.number, Drill: m.Order})
+	ctx.Reply(a.status(ctx.Now()))
 }
 
 // report tells the supervisor how the node stands.
 func (a *Actor) report(ctx *kit.Context) {
 	a.changed = false
-	ctx.Tell(a.env.Refs.Nodes, &msg.NodeChanged{Status: a.status(), Order: a.drainOrder})
+	ctx.Tell(a.env.Refs.Nodes, &msg.NodeChanged{Status: a.status(ctx.Now()), Order: a.drainOrder})
 }
 
 // taints are those of the agent, then those of operators.
@@ -121,12 +132,12 @@ func (a *Actor) view(ctx *kit.Context) *msg.NodeView {
 }
 
 // status is the node as users see it.
-func (a *Actor) status() *v1.NodeStatus {
+func (a *Actor) status(now time.Time) *v1.NodeStatus {
 	s := &v1.NodeStatus{
 		Info: &v1.NodeInfo{Id: string(a.id)}, Liveness: a.live.String(), Taints: a.taints(),
 		Slots: uint64(len(a.slots)), CpuMilliHeld: a.held[model.CPU], MemoryBytesHeld: a.held[model.Memory],
 		DiskBytesHeld: a.held[model.Disk], NetBpsHeld: a.held[model.Net], CustomHeld: a.extras.Held(),
-		CpuMilliUsed: a.usage.GetCpuMilli(), MemoryBytesUsed: a.usage.GetMemoryBytes(), DiskBytesUsed: a.usage.GetDiskBytes(),
+		CpuMilliUsed: a.usage.GetCpuMilli(), MemoryBytesUsed: a.usage.GetMemoryBytes(), DiskBytesUsed: a.usage.GetDiskBytes(), Problem: a.trouble(now),
 	}
 	if h := a.hard; h != nil {
 		s.Info, s.Drained, s.DrainReason, s.Maintenance, s.Evict = h.Info, h.Drained, h.DrainReason, h.Maintenance, h.Evict

@@ -88,6 +88,7 @@ func (a *Actor) launch(ctx *kit.Context, sl *slot, m *msg.Work, l msg.Launch) {
 			}
 		}
 	}
+	a.env.Tally.Started.Add(1)
 	sl.over = false
 	sl.fence, sl.index, sl.attempt, sl.ref, sl.state = l.Fence, l.Index, l.Attempt, m.Job, nil
 	if !a.session.open {

@@ -1,0 +1,65 @@
+package node
+
+import (
+	"time"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+const (
+	// rivalSilence is the silence of the agent that has the session after which another one may have it. No machine boots
+	// faster, and an agent that has begun anew on the same machine says so by a higher number.
+	rivalSilence = 3 * time.Second
+	// rivalSlack is how long a message may have been under way: what the holder says later than that after the first
+	// Hello of a rival shows that there are two.
+	rivalSlack = time.Second
+	// rivalMemory is how long a rival that has fallen silent is told of.
+	rivalMemory = 2 * time.Minute
+)
+
+// other is another agent that goes by the name of this node, or one that may take it over.
+type other struct {
+	process     uint64
+	boot        string
+	first, last time.Time
+}
+
+// rival reports whether a Hello is of another agent than the one that has the session, and that one is alive: it gets no
+// session, or two agents with one id would take it from each other, and what runs on one would be lost by the word of the
+// other. Once it is sure that there are two, the second is told so, loudly.
+func (a *Actor) rival(ctx *kit.Context, h *v1.Hello) bool {
+	s, now := &a.session, ctx.Now()
+	machine := h.GetBootId() == s.boot || h.GetBootId() == "" || s.boot == ""
+	same := machine && (h.GetProcess() == s.process || h.GetProcess() == 0 || s.process == 0)
+	restarted := machine && h.GetSession() > s.number
+	if !s.open || same || restarted || now.Sub(s.heard) > max(rivalSilence, 5*a.beat/2) {
+		return false
+	}
+	if r := &a.other; r.process != h.GetProcess() || r.boot != h.GetBootId() {
+		*r = other{process: h.GetProcess(), boot: h.GetBootId(), first: now}
+	}
+	a.other.last = now
+	if s.heard.Sub(a.other.first) < rivalSlack {
+		return true // it may be the same machine, just booted: it says Hello again
+	}
+	why := "another agent has this id: machine " + s.boot + " has the session, and is alive; machine " + h.GetBootId() + " is refused"
+	if a.problem != why {
+		a.problem = why
+		ctx.Log().Error("two agents have one node id", "has_session", s.boot, "refused", h.GetBootId(),
+			"has_process", s.process, "refused_process", h.GetProcess())
+		a.note(ctx)
+	}
+	a.fabric.Send(&v1.ToAgent{
+		Node: string(a.id), Epoch: a.env.Epoch, Refused: &v1.HelloRefused{Process: h.GetProcess(), Reason: why},
+	})
+	return true
+}
+
+// trouble is what is wrong with the node beyond its liveness.
+func (a *Actor) trouble(now time.Time) string {
+	if now.Sub(a.other.last) > rivalMemory {
+		return ""
+	}
+	return a.problem
+}
