@@ -50,7 +50,7 @@ func (k *Keeper) Save(seq uint64, entries [][]byte, done func(error)) bool {
 	k.wait.Add(1)
 	go func() {
 		defer k.wait.Done()
-		err := k.save(seq, entries)
+		err := k.Store(seq, entries)
 		k.mu.Lock()
 		k.busy = false
 		k.mu.Unlock()
@@ -59,7 +59,8 @@ func (k *Keeper) Save(seq uint64, entries [][]byte, done func(error)) bool {
 	return true
 }
 
-func (k *Keeper) save(seq uint64, entries [][]byte) error {
+// Store is Save that waits.
+func (k *Keeper) Store(seq uint64, entries [][]byte) error {
 	ctx := context.Background()
 	base := k.local
 	err := k.local.Save(ctx, seq, entries)

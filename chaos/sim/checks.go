@@ -57,6 +57,10 @@ const (
 	NothingUnknown                   // no actor gets a message that it does not know
 	NothingStuck                     // the actors come to rest between two moments
 	NoPanic                          // no actor fails of itself
+	FollowersAgree                   // 8: what a follower has applied is what the records make
+	LeaderStays                      // without faults nobody takes over from a leader that lives
+	DeposedSilent                    // 4: who comes to a deposed master after its successor has answered gets no answer
+	ReadsAgree                       // 20: what a client was told by whichever master is so for all who ask later
 	Checks
 )
 
@@ -71,6 +75,7 @@ var checkNames = [Checks]string{
 	"no amount is negative", "gangs begin together", "no gang holds a part", "victims are lower", "evictions have no cycle",
 	"nodes are emptied on request", "inputs are true", "one key one job", "jobs end", "jobs end as they must", "services run",
 	"avoidance ends", "rules between slots hold", "an eviction is no failure", "disruption is bounded", "instances run once", "requests are answered", "nothing is left", "messages are known", "nothing is stuck", "actors do not fail",
+	"followers equal replay", "leaders stay", "deposed masters are silent", "reads go forward",
 }
 
 // String says what the check demands.

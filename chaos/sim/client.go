@@ -27,11 +27,38 @@ var (
 
 // ask sends a request to a master that lives, and calls then once with the answer or why there is none.
 func (c *clients) ask(call any, timeout time.Duration, then func(reply any, err error)) {
+	then = c.reading(call, then)
+	if c.w.p.masters > 0 {
+		c.askOne(c.w.anyAnswering(), call, timeout, then)
+		return
+	}
 	if n := len(c.w.masters); n > 0 {
 		c.askOne(c.w.masters[c.w.rng.IntN(n)], call, timeout, then)
 		return
 	}
 	c.askOne(nil, call, timeout, then)
+}
+
+// anyAnswering is one of the masters that listen to clients, or believe that they lead and do; nil if there is none.
+func (w *world) anyAnswering() *master {
+	var list []*master
+	for _, m := range w.masters {
+		if m.answers() {
+			list = append(list, m)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list[w.newest.IntN(len(list))]
+}
+
+// answers reports whether a master listens to clients: not before what its predecessor may still answer is over.
+func (m *master) answers() bool {
+	if m.host == nil {
+		return m.alive
+	}
+	return m.alive && m.env != nil && !m.closed && m.host.open(withClients) && !m.w.st.Now().Before(m.answersFrom)
 }
 
 // askOne sends a request to one master; nil if there is none.
@@ -51,7 +78,7 @@ func (c *clients) askOne(m *master, call any, timeout time.Duration, then func(r
 	}
 	lossy := w.part == faults && w.p.drop > 0
 	w.after(timeout, func() {
-		if !over && w.p.focus == Calm {
+		if !over && w.p.focus == Calm && (m.host == nil || m.alive) {
 			w.fail(Answered, "no answer to %T in %v", call, timeout)
 		}
 		finish(nil, errTimeout)
@@ -60,10 +87,15 @@ func (c *clients) askOne(m *master, call any, timeout time.Duration, then func(r
 		return
 	}
 	w.after(w.p.delay+w.upTo(time.Millisecond), func() {
-		if !m.alive || m.env == nil {
+		if !m.answers() || m.env == nil {
 			return
 		}
+		outdone := w.answered > m.epoch
 		port := m.sys.Port("client", func(reply any, _ kit.Ref) {
+			if m.closed || m.host != nil && !m.host.open(withClients) {
+				return
+			}
+			c.checkDeposed(m, call, reply, outdone)
 			c.observe(m, call, reply)
 			if lossy && w.chance(w.p.drop/2) {
 				return
@@ -116,14 +148,14 @@ func (c *clients) observe(m *master, call, reply any) {
 		ref := call.(*v1.StopRequest)
 		w.did(AckedIsDurable)
 		j := w.truth.newest(ref.GetQueue(), ref.GetName())
-		if m.zombie && w.truth.wasStopped(ref.GetQueue(), ref.GetName()) {
+		if m.zombie && (m.host == nil || !leased) && w.truth.wasStopped(ref.GetQueue(), ref.GetName()) {
 			return // what a deposed master knows is old: it means the job that had that name before
 		}
 		if j == nil || !j.stop && j.phase == "" && r.GetPhase() == "stopping" && !w.jobEnding(j) {
 			w.fail(AckedIsDurable, "the stop of %s is acknowledged as %q, and no durable record tells of it", ref.GetName(), r.GetPhase())
 		}
 	case *v1.JobStatus:
-		if !m.zombie { // what a deposed master knows is old
+		if !m.zombie || m.host != nil && leased { // what a deposed master alone knows is old
 			c.status(r)
 		}
 	case *v1.ResultsReply:
@@ -210,7 +242,7 @@ func (i *inputs) Fetch(want agent.Wanted, done func(agent.Given, error)) {
 	w := i.a.m.w
 	got := map[string]map[uint64][]byte{}
 	var next func(stage int, from uint64)
-	next = func(stage int, from uint64) {
+	next = func(stage int, begin uint64) {
 		if !i.a.alive {
 			return
 		}
@@ -227,15 +259,19 @@ func (i *inputs) Fetch(want agent.Wanted, done func(agent.Given, error)) {
 		if got[name] == nil {
 			got[name] = map[uint64][]byte{}
 		}
-		call := &v1.ResultsRequest{Queue: want.Queue, Name: want.Job, Stage: name, Uid: want.JobUID, From: from}
-		w.clients.askOne(w.master, call, 2*time.Second, func(reply any, err error) {
+		call := &v1.ResultsRequest{Queue: want.Queue, Name: want.Job, Stage: name, Uid: want.JobUID, From: begin}
+		from := w.master
+		if w.p.masters > 0 && leased {
+			from = w.anyAnswering()
+		}
+		w.clients.askOne(from, call, 2*time.Second, func(reply any, err error) {
 			r, ok := reply.(*v1.ResultsReply)
 			if fault := (*model.Fault)(nil); errors.As(err, &fault) && !fault.Temporary() {
 				done(agent.Given{}, err) // the job is gone
 				return
 			}
 			if !ok {
-				w.after(300*time.Millisecond, func() { next(stage, from) })
+				w.after(300*time.Millisecond, func() { next(stage, begin) })
 				return
 			}
 			for _, one := range r.GetResults() {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/journal"
@@ -17,16 +16,10 @@ type disk struct {
 	// records are all there ever were; those before first are trimmed, and readers do not get them.
 	records [][]byte
 	first   uint64
-	snaps   []generation // oldest first, at most two
+	shelf   shelf // snapshots: of the only master, or those that all share
 	// full: appends fail, slow: they take so much longer.
 	full bool
 	slow time.Duration
-}
-
-type generation struct {
-	seq     uint64
-	entries [][]byte
-	damaged bool
 }
 
 func newDisk(w *world) *disk { return &disk{w: w, first: 1} }
@@ -45,12 +38,19 @@ func (d *disk) store(seq uint64, data []byte) error {
 	}
 	d.records = append(d.records, data)
 	d.w.truth.record(seq, data)
+	for _, h := range d.w.hosts {
+		h.tail()
+	}
 	return nil
 }
 
 // logHandle is one master's way to the disk. It implements journal.Log.
 type logHandle struct {
 	d *disk
+	// host is the master in a cell of several; nil for one alone.
+	host *host
+	// unheard: the next append is stored, and its writer is told that it failed.
+	unheard bool
 	// now: appends are done at once, as while a master begins.
 	now bool
 	// dead: the master has died; nobody hears of what is under way.
@@ -59,6 +59,8 @@ type logHandle struct {
 	queue  []*appending
 	// written and told are when the last append reached the disk, and when its answer left: both keep their order.
 	written, told time.Time
+	// durable is the last record that the writer knows to be stored.
+	durable uint64
 	// failNext lets the next append fail, and storeNext stores it all the same.
 	failNext, storeNext bool
 }
@@ -70,6 +72,8 @@ type appending struct {
 	err  error
 	// gone: it was lost on the way with the master that sent it.
 	gone, stored bool
+	// over: it has reached the disk, or it never will; due: its writer may be told.
+	over, due bool
 }
 
 var _ journal.Log = (*logHandle)(nil)
@@ -101,7 +105,11 @@ func (h *logHandle) Tail(ctx context.Context, from uint64, fn func(uint64, []byt
 func (h *logHandle) Append(seq uint64, data []byte, done func(error)) {
 	w := h.d.w
 	if h.now {
-		done(h.d.store(seq, data))
+		err := h.d.store(seq, data)
+		if h.unheard && err == nil {
+			err = errAppend
+		}
+		done(err)
 		return
 	}
 	a := &appending{seq: seq, data: data, done: done}
@@ -124,6 +132,10 @@ var errAppend = errors.New("simulated failure of the log")
 // write is the moment in which the record reaches the disk. One that fails lets all later ones of this handle fail: a
 // store that pipelines must see to it, also for what is under way when its writer dies.
 func (h *logHandle) write(a *appending) {
+	if h.held(a) {
+		return
+	}
+	a.over = true
 	switch {
 	case a.gone:
 		h.broken = errAppend
@@ -144,12 +156,39 @@ func (h *logHandle) write(a *appending) {
 	h.broken = a.err
 }
 
+// answer tells the writer how an append went, and those that were told of too early to keep their order.
 func (h *logHandle) answer(a *appending) {
-	if h.dead {
-		return
+	a.due = true
+	for len(h.queue) > 0 && !h.dead && h.queue[0].over && h.queue[0].due {
+		first := h.queue[0]
+		h.queue = h.queue[1:]
+		if first.err == nil {
+			h.durable = first.seq
+		}
+		first.done(first.err)
 	}
-	h.queue = h.queue[1:]
-	a.done(a.err)
+}
+
+// patient is how long a store tries to reach the journal before it tells its writer that it has failed.
+const patient = 4 * time.Second
+
+// held lets an append wait while the way to the journal is cut. One that waits too long fails, and may be stored all the
+// same when its writer has been told.
+func (h *logHandle) held(a *appending) bool {
+	if h.host == nil || h.dead || a.gone || a.over || h.broken != nil || h.host.open(toJournal) {
+		return false
+	}
+	w := h.d.w
+	if wait := h.host.cut[toJournal].Sub(w.st.Now()); wait <= patient {
+		w.after(wait, func() { h.write(a); h.answer(a) })
+		return true
+	}
+	a.over, a.err, h.broken = true, errAppend, errAppend
+	w.after(patient, func() { h.answer(a) })
+	if w.newest.IntN(2) == 0 {
+		w.after(w.upTo(2*patient), func() { a.stored = h.d.store(a.seq, a.data) == nil })
+	}
+	return true
 }
 
 // Trim implements journal.Log.
@@ -185,6 +224,8 @@ func (h *logHandle) die() {
 // snapHandle is one master's way to the snapshots. It implements journal.Snapshotter, as journal.Keeper does.
 type snapHandle struct {
 	d    *disk
+	host *host // nil for a master alone
+	keep *journal.Keeper
 	dead bool
 	// foreign: a usurped master on another host must not touch what is not its own.
 	foreign       bool
@@ -192,10 +233,7 @@ type snapHandle struct {
 	older, newest uint64
 }
 
-var (
-	_ journal.Snapshotter = (*snapHandle)(nil)
-	_ journal.Snapshots   = (*disk)(nil)
-)
+var _ journal.Snapshotter = (*snapHandle)(nil)
 
 // Newest implements journal.Snapshotter.
 func (s *snapHandle) Newest() uint64 { return s.newest }
@@ -213,10 +251,14 @@ func (s *snapHandle) Save(seq uint64, entries [][]byte, done func(error)) bool {
 			return // the process died before it was whole
 		}
 		s.busy = false
-		_ = s.d.Save(context.Background(), seq, entries)
 		s.older, s.newest = s.newest, seq
-		if s.older > 0 {
-			s.d.first = max(s.d.first, s.older+1)
+		if s.host != nil {
+			s.share(seq, entries)
+		} else {
+			_ = s.d.shelf.Save(context.Background(), seq, entries)
+			if s.older > 0 {
+				s.d.first = max(s.d.first, s.older+1)
+			}
 		}
 		if !s.dead {
 			w.say("journal", "snapshot of record %d, log begins with %d", seq, s.d.first)
@@ -226,47 +268,18 @@ func (s *snapHandle) Save(seq uint64, entries [][]byte, done func(error)) bool {
 	return true
 }
 
-// Save implements journal.Snapshots.
-func (d *disk) Save(_ context.Context, seq uint64, entries [][]byte) error {
-	d.snaps = append(d.snaps, generation{seq: seq, entries: entries})
-	if len(d.snaps) > 2 {
-		d.snaps = d.snaps[1:]
+// share keeps a snapshot, and puts a copy where all masters find it; a process that dies meanwhile may have kept it alone.
+func (s *snapHandle) share(seq uint64, entries [][]byte) {
+	if s.dead {
+		_ = s.host.shelf.Save(context.Background(), seq, entries)
+		return
 	}
-	return nil
-}
-
-// Kept implements journal.Snapshots.
-func (d *disk) Kept(context.Context) (list []uint64, err error) {
-	for _, g := range slices.Backward(d.snaps) {
-		list = append(list, g.seq)
+	if err := s.keep.Store(seq, entries); err != nil {
+		s.d.w.fail(SnapshotIsReplay, "the snapshot of record %d cannot be kept: %v", seq, err)
 	}
-	return list, nil
-}
-
-// Load implements journal.Snapshots: the newest that holds, or the one before it.
-func (d *disk) Load(context.Context) (seq uint64, entries [][]byte, err error) {
-	for i := len(d.snaps) - 1; i >= 0; i-- {
-		if g := d.snaps[i]; !g.damaged {
-			return g.seq, g.entries, nil
-		}
-	}
-	return 0, nil, nil
-}
-
-// Close implements journal.Snapshots.
-func (d *disk) Close() error { return nil }
-
-// damage spoils the newest snapshot, if there is one to fall back to.
-func (d *disk) damage() bool {
-	n := len(d.snaps)
-	if n < 2 || d.snaps[n-1].damaged || d.snaps[n-2].damaged {
-		return false
-	}
-	d.snaps[n-1].damaged = true
-	return true
 }
 
 // recover builds the state as a master does, and holds it against the replay of everything.
 func (d *disk) recover(h *logHandle) (*model.State, error) {
-	return journal.Recover(context.Background(), h, d)
+	return journal.Recover(context.Background(), h, &d.shelf)
 }

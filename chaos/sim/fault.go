@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -64,7 +65,12 @@ func (w *world) cause(f Fault) bool {
 	case ActorCrash:
 		w.dieIn = 1 + w.rng.IntN(20)
 		return true
-	case MasterCrash, LogError, LogFull, SlowLog, Usurp, BadSnapshot:
+	case MasterCrash, BadSnapshot, Resign, CutOff, LostSnapshot:
+		if len(w.hosts) > 0 {
+			return w.hitHost(f, w.hosts[w.newest.IntN(len(w.hosts))])
+		}
+		return w.hitMaster(f)
+	case LogError, LogFull, SlowLog, Usurp:
 		return w.hitMaster(f)
 	case Partition, OneWay, Storm:
 		return w.hitLink(f, w.links[w.rng.IntN(len(w.links))])
@@ -79,7 +85,7 @@ func (w *world) hitMaster(f Fault) bool {
 	d := w.disk
 	switch {
 	case f == BadSnapshot:
-		if !d.damage() {
+		if !d.shelf.damage() {
 			return false
 		}
 	case f == SlowLog:
@@ -129,11 +135,66 @@ func (w *world) hitLink(f Fault, l *link) bool {
 
 func (l *link) mend() { l.upCut, l.downCut, l.storm = false, false, false }
 
+// hitHost lets a fault hit a master of several. Mostly it hits the one that leads.
+func (w *world) hitHost(f Fault, h *host) bool {
+	if w.master != nil && w.newest.IntN(3) > 0 {
+		h = w.master.host
+	}
+	text := ""
+	switch f {
+	case MasterCrash:
+		if !h.up {
+			return false
+		}
+		if w.newest.IntN(4) == 0 {
+			h.shelf.gens, text = nil, " and loss of its disk"
+		}
+		h.die(w.between(10*time.Millisecond, 3*time.Second))
+	case Resign:
+		if h.reign == nil || h.frozen {
+			return false
+		}
+		w.soon(h.resign)
+	case CutOff:
+		if !h.up {
+			return false
+		}
+		wait := w.between(100*time.Millisecond, 3*w.p.lost)
+		text = fmt.Sprintf(" from %s for %v", h.cutOff(wait), wait)
+	case BadSnapshot:
+		if hit := pick(w.newest, &h.shelf, &w.disk.shelf); !hit.damage() {
+			return false
+		}
+	case LostSnapshot:
+		n := len(h.shelf.gens)
+		if n == 0 {
+			return false
+		}
+		h.shelf.gens = h.shelf.gens[:n-1]
+	default:
+		return false
+	}
+	w.say("fault", "%s of master %s%s", f, h.id, text)
+	return true
+}
+
 // freeze stops a process for a while.
 func (w *world) freeze() bool {
+	if len(w.hosts) > 0 && (w.p.focus == Masters || w.newest.IntN(3) == 0) {
+		h := w.hosts[w.newest.IntN(len(w.hosts))]
+		if w.master != nil && w.newest.IntN(3) > 0 {
+			h = w.master.host
+		}
+		wait := w.between(100*time.Millisecond, 2*w.p.lost)
+		if !h.freeze(wait) {
+			return false
+		}
+		w.say("fault", "freeze of master %s for %v", h.id, wait)
+		return true
+	}
 	m := w.machines[w.rng.IntN(len(w.machines))]
 	sys, name := (*kit.System)(nil), m.id
-	if w.rng.IntN(3) == 0 && w.master != nil {
+	if w.rng.IntN(3) == 0 && w.master != nil && w.master.host == nil {
 		sys, name = w.master.sys, "master"
 	} else if m.agent != nil {
 		sys = m.agent.sys
@@ -225,6 +286,11 @@ func (w *world) mend() {
 	for _, m := range w.masters {
 		w.thaw(m.sys)
 		m.log.failNext = false
+	}
+	for _, h := range w.hosts {
+		h.thaw()
+		h.cut = [ways]time.Time{}
+		h.tail()
 	}
 }
 

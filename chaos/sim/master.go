@@ -18,6 +18,7 @@ import (
 // master is one process of a master, from a recovered state to its death.
 type master struct {
 	w     *world
+	host  *host // in a cell of several; nil for one alone
 	epoch uint64
 	sys   *kit.System
 	env   *msg.Env
@@ -28,6 +29,9 @@ type master struct {
 	alive bool
 	// zombie: another one has begun since.
 	zombie bool
+	// closed: it hands over, and answers nobody; answersFrom is when a new one may answer.
+	closed      bool
+	answersFrom time.Time
 }
 
 // beginMaster recovers and starts a master. It is called between two steps.
@@ -45,17 +49,37 @@ func (w *world) beginMaster() {
 		w.later(500*time.Millisecond, w.beginMaster)
 		return
 	}
+	w.enthrone(m)
+}
+
+// enthrone starts the actors of a master whose epoch has begun.
+func (w *world) enthrone(m *master) {
+	if old := w.master; old != nil {
+		old.zombie = true
+	}
 	name := fmt.Sprintf("m%d", m.epoch)
 	m.sys = kit.New(kit.Config{Name: name, Stepper: w.st, Log: w.logger(name)})
 	w.master, w.masters = m, append(w.masters, m)
 	w.stats.reigns++
 	w.say("master", "epoch %d begins at record %d, snapshot %d", m.epoch, w.disk.last(), m.snap.newest)
-	m.env, err = tree.Start(context.Background(), m.sys, tree.Config{
+	env, err := tree.Start(context.Background(), m.sys, tree.Config{
 		Cell: cell, Host: name, Version: "sim", Limits: w.limits, State: m.state, Log: m.log, Snap: m.snap,
 		SnapshotRecords: w.p.snapshotRecords, Fabric: m,
 	})
-	if err != nil && m.alive {
+	if m.env = env; err != nil && m.alive {
 		w.say("master", "epoch %d does not start: %v", m.epoch, err)
+		w.fallen(m)
+	}
+}
+
+// fallen ends a reign that ended by itself; in a cell of several its process follows again.
+func (w *world) fallen(m *master) {
+	switch {
+	case m.host != nil:
+		m.host.deposed()
+	case m.zombie:
+		m.die()
+	default:
 		m.die()
 		w.restartMaster()
 	}
@@ -71,7 +95,7 @@ func (w *world) recoverMaster() (*master, error) {
 	if state.Digest() != w.truth.shadow.Digest() {
 		w.fail(RestartIsReplay, "the state recovered at record %d is not that of the replay", state.Seq())
 	}
-	m.snap.newest, _, _ = w.disk.Load(context.Background())
+	m.snap.newest, _, _ = w.disk.shelf.Load(context.Background())
 	m.epoch, err = journal.Begin(context.Background(), m.log, state, fmt.Sprintf("m%d", state.Epoch()+1), w.st.Now())
 	if err != nil {
 		return nil, err
@@ -122,6 +146,10 @@ func (w *world) bury() {
 	for _, m := range w.masters {
 		if m.sys.Err() != nil {
 			w.say("master", "epoch %d gives up: %v", m.epoch, m.sys.Err())
+			if m.host != nil {
+				m.host.deposed()
+				break
+			}
 			zombie := m.zombie
 			m.die()
 			if !zombie {
@@ -141,7 +169,7 @@ func (w *world) bury() {
 
 // deliver hands a message of an agent to this master.
 func (m *master) deliver(from *v1.FromAgent) {
-	if m.alive && m.env != nil {
+	if m.alive && m.env != nil && (m.host == nil || m.host.open(fromAgents)) {
 		m.sys.Tell(m.env.Refs.Nodes, &msg.FromAgent{Message: from})
 	}
 }
@@ -149,7 +177,7 @@ func (m *master) deliver(from *v1.FromAgent) {
 // Send implements node.Fabric.
 func (m *master) Send(to *v1.ToAgent) {
 	w := m.w
-	if !m.alive {
+	if !m.alive || m.host != nil && !m.host.open(toAgents) {
 		return
 	}
 	for i, machine := range w.machines {
@@ -162,7 +190,7 @@ func (m *master) Send(to *v1.ToAgent) {
 // checkState compares what the reigning master has in memory with what the records make.
 func (w *world) checkState() {
 	m := w.master
-	if m == nil || m.env == nil || len(m.log.queue) > 0 || !w.st.Idle() || w.frozen[m.sys] || m.sys.Err() != nil {
+	if m == nil || m.env == nil || len(m.log.queue) > 0 || m.epoch != w.truth.epoch || !w.st.Idle() || w.frozen[m.sys] || m.sys.Err() != nil {
 		return
 	}
 	w.did(LiveIsReplay)

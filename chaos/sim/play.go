@@ -18,7 +18,12 @@ const (
 
 // play runs the three parts of a run.
 func (w *world) play() {
-	w.soon(w.beginMaster)
+	if len(w.hosts) == 0 {
+		w.soon(w.beginMaster)
+	}
+	for _, h := range w.hosts {
+		w.later(w.upTo(time.Second), h.start)
+	}
 	for _, m := range w.machines {
 		m.restart(w.upTo(time.Second))
 	}

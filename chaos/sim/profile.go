@@ -13,28 +13,31 @@ type Fault uint8
 
 // The kinds of faults.
 const (
-	MasterCrash Fault = iota // the process of the master dies
-	AgentCrash               // the process of an agent dies; what it runs goes on
-	Reboot                   // a machine boots anew; all that ran on it is gone
-	ActorCrash               // one actor panics before, in the middle of, or after a message
-	Partition                // a link between master and agent carries nothing
-	OneWay                   // a link carries nothing in one direction
-	Storm                    // links lose, double and delay much more for a while
-	SlowLog                  // appends take long
-	LogError                 // an append fails; what it wrote may be stored or not
-	LogFull                  // the journal has no room for a while
-	SlowLedger               // writes of an agent's ledger take long
-	LedgerFull               // an agent's disk has no room for a while
-	Usurp                    // a second master begins while the first lives, and goes on for a while
-	Freeze                   // a process stands still, and wakes
-	BadSnapshot              // the newest snapshot is damaged
-	Flap                     // an agent dies again and again
+	MasterCrash  Fault = iota // the process of the master dies
+	AgentCrash                // the process of an agent dies; what it runs goes on
+	Reboot                    // a machine boots anew; all that ran on it is gone
+	ActorCrash                // one actor panics before, in the middle of, or after a message
+	Partition                 // a link between master and agent carries nothing
+	OneWay                    // a link carries nothing in one direction
+	Storm                     // links lose, double and delay much more for a while
+	SlowLog                   // appends take long
+	LogError                  // an append fails; what it wrote may be stored or not
+	LogFull                   // the journal has no room for a while
+	SlowLedger                // writes of an agent's ledger take long
+	LedgerFull                // an agent's disk has no room for a while
+	Usurp                     // a second master begins while the first lives, and goes on for a while
+	Freeze                    // a process stands still, and wakes
+	BadSnapshot               // the newest snapshot is damaged
+	Flap                      // an agent dies again and again
+	Resign                    // the leader hands over
+	CutOff                    // a master is cut off from the journal, its peers, agents or clients, or from some of them
+	LostSnapshot              // a snapshot is gone
 	Faults
 )
 
 var faultNames = [Faults]string{
 	"master crash", "agent crash", "reboot", "actor crash", "partition", "one way", "storm", "slow log", "log error",
-	"log full", "slow ledger", "ledger full", "usurp", "freeze", "bad snapshot", "flap",
+	"log full", "slow ledger", "ledger full", "usurp", "freeze", "bad snapshot", "flap", "resign", "cut off", "lost snapshot",
 }
 
 // String is the name of the fault.
@@ -46,6 +49,7 @@ const (
 	Master  = "master"  // only the master's side fails
 	Agents  = "agents"  // only processes of agents die
 	Actors  = "actors"  // only single actors crash
+	Masters = "masters" // masters die, sleep, are cut off and hand over
 	Network = "network" // only links fail
 	Hosts   = "hosts"   // processes, machines, disks and links, but no single actor
 	All     = "all"     // anything may fail
@@ -57,6 +61,7 @@ var families = map[string][]Fault{
 	Agents:  {AgentCrash, SlowLedger},
 	Actors:  {ActorCrash},
 	Network: {Partition, OneWay, Storm},
+	Masters: {},
 	Hosts: {
 		MasterCrash, AgentCrash, Reboot, Partition, OneWay, Storm, SlowLog, LogError, LogFull, SlowLedger, LedgerFull,
 		Usurp, Freeze, BadSnapshot, Flap,
@@ -65,6 +70,13 @@ var families = map[string][]Fault{
 		MasterCrash, AgentCrash, Reboot, ActorCrash, Partition, OneWay, Storm, SlowLog, LogError, LogFull, SlowLedger,
 		LedgerFull, Usurp, Freeze, BadSnapshot, Flap,
 	},
+}
+
+// newer are faults that families have got since, where there are several masters.
+var newer = map[string][]Fault{
+	Masters: {MasterCrash, Freeze, SlowLog, LogError, LogFull, BadSnapshot, Resign, CutOff, LostSnapshot},
+	Hosts:   {Resign, CutOff, LostSnapshot},
+	All:     {Resign, CutOff, LostSnapshot},
 }
 
 // Families are the names that Options.Focus may have.
@@ -95,12 +107,24 @@ type profile struct {
 	jobs, clients int
 	think         time.Duration
 	funcs         bool
+	cast
+}
+
+// cast is what there is to draw where masters are elected.
+type cast struct {
+	// masters there are; 0 for one that leads without an election.
+	masters int
+	// patience is how long a leader may be silent, tail how late a follower reads, lease how long an append vouches for
+	// reads, beatDrop how many of a thousand beats are lost.
+	patience, tail, lease time.Duration
+	beatDrop              int
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
 
-// draw makes the profile of a run. What came later is drawn from more, so that what a seed of the theme Plain plays stays.
-func draw(o Options, r, more *rand.Rand) profile {
+// draw makes the profile of a run. What came later is drawn from more, so that what a seed of the theme Plain plays stays,
+// and what came with several masters from newest, so that what a seed plays with one alone stays.
+func draw(o Options, r, more, newest *rand.Rand) profile {
 	p := profile{
 		focus:  pick(r, Calm, Master, Agents, Actors, Network, Hosts, Hosts, Hosts, All, All, All),
 		agents: pick(r, 1, 2, 2, 3, 3, 4, 5),
@@ -118,10 +142,14 @@ func draw(o Options, r, more *rand.Rand) profile {
 		think: pick(r, 50*time.Millisecond, 300*time.Millisecond, time.Second, 3*time.Second),
 		funcs: r.IntN(2) == 0,
 	}
-	family, theme, _ := split(o.Focus)
+	a, _ := split(o.Focus)
 	p.theme = pick(more, Plain, Mixed, Mixed, Mixed, Quota, Preempt, Preempt, Gang, Rules, Rules)
-	p.focus, p.theme = cmp.Or(family, p.focus), cmp.Or(theme, p.theme)
-	if family == "" && p.theme != Plain && more.IntN(4) == 0 {
+	p.focus, p.theme = cmp.Or(a.family, p.focus), cmp.Or(a.theme, p.theme)
+	p.cast.draw(a, newest)
+	if a.family == "" && p.masters > 0 && newest.IntN(3) == 0 {
+		p.focus = Masters
+	}
+	if a.family == "" && p.theme != Plain && more.IntN(4) == 0 {
 		p.focus = Calm // where nothing fails more can be said of what is decided
 	}
 	p.rich = themes[p.theme]
@@ -139,7 +167,35 @@ func draw(o Options, r, more *rand.Rand) profile {
 			p.weight[f] = 1 + r.IntN(10)
 		}
 	}
+	if p.focus == Calm || p.focus == Agents || p.focus == Actors {
+		p.beatDrop = 0
+	}
+	if p.masters > 0 {
+		p.weight[Usurp] = 0 // that is what elections are there for
+		for _, f := range newer[p.focus] {
+			if newest.IntN(3) > 0 {
+				p.weight[f] = 1 + newest.IntN(10)
+			}
+		}
+	}
 	return p
+}
+
+// draw draws how many masters there are, and how they come to lead.
+func (c *cast) draw(a aim, r *rand.Rand) {
+	*c = cast{
+		masters:  pick(r, 0, 1, 2, 3, 3),
+		patience: pick(r, 500*time.Millisecond, time.Second, 3*time.Second),
+		tail:     pick(r, 0, 2*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond),
+		lease:    pick(r, 100*time.Millisecond, 300*time.Millisecond, time.Second),
+		beatDrop: pick(r, 0, 0, 20, 100),
+	}
+	switch {
+	case a.cast == Alone || a.cast == "" && a.family != Masters && c.masters == 0:
+		*c = cast{}
+	case c.masters == 0:
+		c.masters = 2
+	}
 }
 
 // String is the profile in one line.
@@ -149,6 +205,9 @@ func (p *profile) String() string {
 		"suspect=%v lost=%v settle=%v snapshot=%d ended=%d log=%v ledger=%v jobs=%d clients=%d think=%v funcs=%v every=%d faults:",
 		p.focus, p.theme, p.agents, p.steps, p.delay, p.jitter, p.drop, p.double, p.late, p.encode, p.fifo, p.quantum, p.suspect, p.lost, p.settle,
 		p.snapshotRecords, p.endedJobs, p.logDelay, p.writeDelay, p.jobs, p.clients, p.think, p.funcs, p.every)
+	if p.masters > 0 {
+		fmt.Fprintf(&b, " masters=%d patience=%v tail=%v lease=%v beatdrop=%d‰", p.masters, p.patience, p.tail, p.lease, p.beatDrop)
+	}
 	for f, n := range p.weight {
 		if n > 0 {
 			fmt.Fprintf(&b, " %s=%d", Fault(f), n)

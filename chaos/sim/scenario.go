@@ -35,7 +35,7 @@ func Scenarios() []Scenario {
 	for i := range list {
 		list[i].Focus += "/" + Plain // they are older than the other themes
 	}
-	return append(list,
+	list = append(list,
 		Scenario{472234027248, "", "a queue was not told that it still held what it had not given up in time"},
 		Scenario{65568793434, Calm + "/" + Gang, "a gang that wants itself on one rack was never placed, because its first slot liked another one"},
 		Scenario{362241334260, Actors, "an inventory for an ended job was lost with the supervisor of jobs, and its slot was held for ever"},
@@ -47,4 +47,8 @@ func Scenarios() []Scenario {
 		Scenario{774260991419, Calm + "/" + Mixed, "what no node can hold was promised all that no quota claims, for ever"},
 		Scenario{107942727782, Calm + "/" + Rules, "room was kept at once and for ever for work that lacked what no calendar knows"},
 	)
+	for i := range list {
+		list[i].Focus += "/" + Alone // they are older than elections
+	}
+	return list
 }

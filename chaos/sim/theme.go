@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 )
 
@@ -37,26 +38,43 @@ var themes = map[string]rich{
 // Themes are the names of loads that Options.Focus may have.
 func Themes() []string { return sortedKeys(themes) }
 
-// split reads a focus: a family of faults, a theme of the load, or both with a slash between them.
-func split(focus string) (family, theme string, err error) {
+// The casts of masters that Options.Focus names beside families and themes, as in "masters/plain/several".
+const (
+	// Alone is one master that leads without an election, and none of the faults that came with several: what the oldest
+	// kept seeds play.
+	Alone = "alone"
+	// Several are one to three masters, of which one is elected.
+	Several = "several"
+)
+
+// Casts are the names of casts that Options.Focus may have.
+func Casts() []string { return []string{Alone, Several} }
+
+// aim is a focus, read; what is empty is left to the seed.
+type aim struct{ family, theme, cast string }
+
+// split reads a focus: a family of faults, a theme of the load, a cast of masters, or some of them with slashes between.
+func split(focus string) (a aim, err error) {
 	for _, word := range strings.Split(focus, "/") {
 		_, isFamily := families[word]
 		_, isTheme := themes[word]
 		switch {
-		case isFamily && family == "":
-			family = word
-		case isTheme && theme == "":
-			theme = word
+		case isFamily && a.family == "":
+			a.family = word
+		case isTheme && a.theme == "":
+			a.theme = word
+		case slices.Contains(Casts(), word) && a.cast == "":
+			a.cast = word
 		case word != "":
-			return "", "", fmt.Errorf("there is no focus %q; right would be one of %v, one of %v, or both with a slash between them", focus, Families(), Themes())
+			return aim{}, fmt.Errorf("there is no focus %q; right would be one of %v, of %v, of %v, or some of these with slashes between them", focus, Families(), Themes(), Casts())
 		}
 	}
-	return family, theme, nil
+	return a, nil
 }
 
 // CheckFocus says what is wrong with a focus; nil if nothing.
 func CheckFocus(focus string) error {
-	_, _, err := split(focus)
+	_, err := split(focus)
 	return err
 }
 

@@ -26,17 +26,22 @@ type world struct {
 	st   *kit.Stepper
 	rng  *rand.Rand
 	// more is chance for what came later, see draw.
-	more  *rand.Rand
-	began time.Time
-	part  part
+	more *rand.Rand
+	// newest is chance for what came with several masters.
+	newest *rand.Rand
+	began  time.Time
+	part   part
 
 	disk     *disk
 	truth    *truth
 	master   *master   // that reigns, or nil
 	masters  []*master // that live, zombies included
+	hosts    []*host   // processes of masters, in a cell of several
+	answered uint64    // greatest epoch of a master that has answered somebody
 	machines []*machine
 	links    []*link // by machine, to and from
 	clients  clients
+	shown    map[string]shown // what clients were told, by queue/name
 	load     load
 
 	// todo is done between two steps, outside of every callback.
@@ -92,10 +97,11 @@ var birth = time.Date(2031, 1, 2, 3, 4, 5, 0, time.UTC)
 
 func newWorld(o Options) *world {
 	w := &world{
-		opts: o, rng: rand.New(rand.NewPCG(o.Seed, 0x776f_726c_64)), more: rand.New(rand.NewPCG(o.Seed, 0x6d6f_7265)), st: kit.NewStepper(o.Schedule.mailboxes(o.Seed), birth), began: birth,
-		buckets: map[int64]*bucket{}, kinds: map[reflect.Type]uint64{}, frozen: map[*kit.System]bool{}, hash: 14695981039346656037,
+		opts: o, rng: rand.New(rand.NewPCG(o.Seed, 0x776f_726c_64)), more: rand.New(rand.NewPCG(o.Seed, 0x6d6f_7265)),
+		newest: rand.New(rand.NewPCG(o.Seed, 0x6e65_7765_7374)), st: kit.NewStepper(o.Schedule.mailboxes(o.Seed), birth), began: birth,
+		buckets: map[int64]*bucket{}, shown: map[string]shown{}, kinds: map[reflect.Type]uint64{}, frozen: map[*kit.System]bool{}, hash: 14695981039346656037,
 	}
-	w.p = draw(o, w.rng, w.more)
+	w.p = draw(o, w.rng, w.more, w.newest)
 	o.Schedule.limit(&w.p)
 	w.limits = msg.DefaultLimits()
 	w.limits.EndedJobs = w.p.endedJobs
@@ -106,6 +112,9 @@ func newWorld(o Options) *world {
 	for i := range w.p.agents {
 		w.machines = append(w.machines, newMachine(w, i))
 		w.links = append(w.links, newLink(w, i))
+	}
+	for i := range w.p.masters {
+		w.hosts = append(w.hosts, newHost(w, i))
 	}
 	w.clients.w, w.load.w = w, w
 	w.load.prepare()

@@ -1,0 +1,207 @@
+package sim
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/model"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
+)
+
+// shown is what clients have been told of the newest job of a name. Jobs and what is done in them only ever go forward,
+// so a read is linearizable exactly if it shows no less than what anybody had been told before it was asked for, and
+// nothing that is not durable when it is answered (client.go).
+type shown struct {
+	uid        uint64
+	phase      string // how it has ended
+	stop       bool
+	done, dead []uint64 // by stage
+}
+
+// leased: masters vouch for what they read. Until they do, nothing is promised of what a deposed one answers.
+const leased = false
+
+// reading compares the answer to a read with what was known when it was asked for, and keeps what it adds. Where one
+// master leads without an election nothing is promised of what a deposed one answers.
+func (c *clients) reading(call any, then func(any, error)) func(any, error) {
+	w := c.w
+	if w.p.masters == 0 || !leased {
+		return then
+	}
+	switch ask := call.(type) {
+	case *v1.SubmitRequest:
+		return func(reply any, err error) {
+			if r, ok := reply.(*v1.SubmitReply); ok {
+				w.learn(r.GetQueue(), r.GetName(), shown{uid: r.GetUid()})
+			}
+			then(reply, err)
+		}
+	case *v1.StopRequest:
+		known := w.shown[ask.GetQueue()+"/"+ask.GetName()]
+		return func(reply any, err error) {
+			if r, ok := reply.(*v1.StopReply); ok && r.GetPhase() == "stopping" && known.uid != 0 {
+				w.learn(ask.GetQueue(), ask.GetName(), shown{uid: known.uid, stop: true})
+			}
+			then(reply, err)
+		}
+	case *v1.JobRef:
+		known := w.shown[ask.GetQueue()+"/"+ask.GetName()]
+		return func(reply any, err error) {
+			c.checkRead(ask, known, reply, err)
+			then(reply, err)
+		}
+	case *v1.ListJobsRequest:
+		before := w.shownAll()
+		return func(reply any, err error) {
+			if r, ok := reply.(*v1.ListJobsReply); ok {
+				c.checkList(ask, before, r)
+			}
+			then(reply, err)
+		}
+	}
+	return then
+}
+
+// shownAll is what is known of all jobs now. What is known of one is never changed, but replaced.
+func (w *world) shownAll() map[string]shown {
+	all := make(map[string]shown, len(w.shown))
+	for name, s := range w.shown { //order: fills a map
+		all[name] = s
+	}
+	return all
+}
+
+// learn keeps what a client was told.
+func (w *world) learn(queue, name string, s shown) {
+	old := w.shown[queue+"/"+name]
+	if old.uid > s.uid {
+		return
+	}
+	if old.uid == s.uid {
+		if s.phase == "" {
+			s.phase = old.phase
+		}
+		s.stop = s.stop || old.stop
+		s.done, s.dead = furthest(s.done, old.done), furthest(s.dead, old.dead)
+	}
+	w.shown[queue+"/"+name] = s
+}
+
+// furthest is the greater number of each stage.
+func furthest(a, b []uint64) []uint64 {
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	out := slices.Clone(a)
+	for i := range b {
+		out[i] = max(out[i], b[i])
+	}
+	return out
+}
+
+// checkRead holds the status of a job against what was known before it was asked for.
+func (c *clients) checkRead(ask *v1.JobRef, known shown, reply any, err error) {
+	w := c.w
+	fault := (*model.Fault)(nil)
+	if errors.As(err, &fault) && fault.Err == model.ErrNotFound && known.uid != 0 {
+		w.did(ReadsAgree)
+		if j := w.truth.jobs[known.uid]; !j.forgotten {
+			w.fail(ReadsAgree, "%s/%s is said not to exist, but a client was told of job %d", ask.GetQueue(), ask.GetName(), known.uid)
+		}
+		return
+	}
+	s, ok := reply.(*v1.JobStatus)
+	if !ok {
+		return
+	}
+	w.did(ReadsAgree)
+	now := shown{uid: s.GetUid()}
+	if s.GetEndedUnixMs() != 0 {
+		now.phase = s.GetPhase()
+	}
+	for _, st := range s.GetStages() {
+		now.done, now.dead = append(now.done, st.GetCounts().GetDone()), append(now.dead, st.GetCounts().GetDead())
+	}
+	text := now.behind(known)
+	if text == "" && known.uid == now.uid && known.stop && now.phase == "" && s.GetPhase() != "stopping" {
+		text = "it was to stop"
+	}
+	if text != "" {
+		w.fail(ReadsAgree, "%s/%s: the status is %s with uid %d, done %v, dead %v; before it was asked for a client was told: %s",
+			ask.GetQueue(), ask.GetName(), s.GetPhase(), now.uid, now.done, now.dead, text)
+		return
+	}
+	w.learn(ask.GetQueue(), ask.GetName(), now)
+}
+
+// behind says in what a read shows less than what was known; "" if in nothing.
+func (s shown) behind(known shown) string {
+	switch {
+	case known.uid > s.uid:
+		return "a newer job had the name"
+	case known.uid < s.uid:
+		return ""
+	case known.phase != "" && known.phase != s.phase:
+		return "it had ended, " + known.phase
+	}
+	for i := range min(len(known.done), len(s.done)) {
+		if known.done[i] > s.done[i] || known.dead[i] > s.dead[i] {
+			return "more was done"
+		}
+	}
+	return ""
+}
+
+// checkList holds a list of jobs against what was known before it was asked for.
+func (c *clients) checkList(ask *v1.ListJobsRequest, before map[string]shown, r *v1.ListJobsReply) {
+	w := c.w
+	listed := map[string]bool{}
+	for _, s := range r.GetJobs() {
+		name := s.GetQueue() + "/" + s.GetName()
+		known := before[name]
+		listed[name] = true
+		w.did(ReadsAgree)
+		ended := s.GetEndedUnixMs() != 0
+		if known.uid > s.GetUid() || known.uid == s.GetUid() && known.phase != "" && (!ended || known.phase != s.GetPhase()) {
+			w.fail(ReadsAgree, "job %d %s is listed as %s, but a client had been told of job %d %s", s.GetUid(), name, s.GetPhase(), known.uid, known.phase)
+		}
+	}
+	if ask.GetLimit() != 0 || ask.GetAfter() != "" || ask.GetQueue() != "" || !ask.GetEnded() || r.GetNext() != "" {
+		return
+	}
+	for _, name := range sortedKeys(before) {
+		if known := before[name]; !listed[name] && !w.truth.jobs[known.uid].forgotten {
+			w.fail(ReadsAgree, "%s is not listed, but a client had been told of job %d", name, known.uid)
+		}
+	}
+}
+
+// checkDeposed: who comes to a master when its successor has answered somebody gets no answer from it.
+func (c *clients) checkDeposed(m *master, call, reply any, outdone bool) {
+	w := c.w
+	if m.host == nil || !leased {
+		return
+	}
+	switch reply.(type) {
+	case *model.Fault, *kit.Busy, *kit.Lost:
+		return
+	}
+	w.did(DeposedSilent)
+	if outdone {
+		w.fail(DeposedSilent, "the master of epoch %d answers a %T with a %T, but one of epoch %d has answered before that was asked", m.epoch, call, reply, w.answered)
+	}
+	w.answered = max(w.answered, m.epoch)
+}
+
+// checkCalm: where nothing fails nobody takes over from a leader that lives.
+func (w *world) checkCalm(h *host) {
+	old := w.master
+	if w.p.focus != Calm && w.p.focus != Agents || old == nil {
+		return
+	}
+	w.did(LeaderStays)
+	if lived := w.st.Now().Sub(old.began); lived > 10*w.p.patience && !old.closed && old.sys.Err() == nil {
+		w.fail(LeaderStays, "master %s takes over from %s, which has led for %v", h.id, old.host.id, lived)
+	}
+}
