@@ -153,8 +153,7 @@ func outerRooms() []room {
 			{"cluster/...", "the binary is every role"},
 			{"node/...", "the binary is every role"},
 			{"protos/...", "the binary is every role"},
-			{"chaos/sim/...", "troupe chaos plays the seeded world"},
-			{"chaos/trace/...", "troupe sim plays workloads"},
+			{"chaos/...", "troupe chaos, drill and sim break cells and play workloads"},
 		}},
 		{[]string{"tools/protogen/...", "tools/check/...", "tools/examples/..."}, nil},
 	}
