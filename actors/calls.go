@@ -37,6 +37,10 @@ func askRef[T any](ctx context.Context, r *reign, to kit.Ref, message any) (T, e
 		return none, model.Busy(time.Second, "the master is overloaded")
 	case errors.Is(err, kit.ErrGone):
 		return none, model.Unavailable("the part of the master that would answer has just ended")
+	case errors.Is(err, kit.ErrEnded), errors.Is(err, kit.ErrKilled), err != nil && r.sys.Err() != nil:
+		f := model.Unavailable("the reign of this master has just ended; what was asked for may have happened")
+		f.RetryAfter = retrySoon
+		return none, f
 	case errors.Is(err, context.DeadlineExceeded):
 		return none, model.Deadline("no answer came in time; what was asked for may have happened")
 	case err != nil:
@@ -150,7 +154,7 @@ func (c *Cell) CellStatus(ctx context.Context, req *v1.CellStatusRequest) (*v1.C
 		return nil, err
 	}
 	if r, err := c.current(); err == nil {
-		s.DeadLetters = r.sys.DeadLetters()
+		s.DeadLetters, s.Master = r.sys.DeadLetters(), c.opts.ID
 	}
 	return s, nil
 }

@@ -8,6 +8,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,23 +21,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/troupe-sched/troupe/actors/journal"
-	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
-	"github.com/troupe-sched/troupe/actors/policy/place"
-	"github.com/troupe-sched/troupe/actors/tree"
 	"github.com/troupe-sched/troupe/cluster/store/badgerdb"
 	"github.com/troupe-sched/troupe/cluster/store/badgerlog"
 	"github.com/troupe-sched/troupe/cluster/store/badgersnap"
 	"github.com/troupe-sched/troupe/cluster/store/memlog"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
-)
-
-// rebuildsMax is how often within rebuildsPer a master may be built again from its log before the cell gives up.
-const (
-	rebuildsMax = 5
-	rebuildsPer = time.Minute
 )
 
 // Cell is an open cell. It is safe for use from several goroutines.
@@ -51,22 +42,25 @@ type Cell struct {
 	// relieving is set while a dump is written and memory given back.
 	relieving atomic.Bool
 
-	mu     sync.Mutex
-	reign  *reign // nil while the master is being built
-	closed bool
-	done   chan struct{}
-	err    error
+	// life ends when the cell is closed; orders reach the loop that leads.
+	life    context.Context
+	end     context.CancelFunc
+	orders  chan order
+	closing atomic.Bool
+	// stalled: a drill makes the leader deaf and dumb.
+	stalled atomic.Bool
+
+	mu        sync.Mutex
+	reign     *reign     // nil while the master is being built, and while it follows
+	answering bool       // the reign may answer
+	following *following // nil while it leads
+	// open is closed when the cell is ready for the first time.
+	open chan struct{}
+	done chan struct{}
+	err  error
 }
 
-// reign is one life of the master: from a recovered state to a failure or the end.
-type reign struct {
-	sys    *kit.System
-	env    *msg.Env
-	stores Stores
-	keeper *journal.Keeper
-}
-
-// Open opens a cell and returns when it takes requests.
+// Open opens a cell and returns when it takes requests, or, with an election, when it follows.
 func Open(ctx context.Context, opts Options) (*Cell, error) {
 	if opts.Name == "" {
 		opts.Name = "local"
@@ -101,13 +95,29 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 	if opts.Journal == nil {
 		opts.Journal = OpenStores(opts)
 	}
-	c := &Cell{opts: opts, log: opts.Log, done: make(chan struct{})}
-	r, err := c.begin(ctx)
+	if opts.ID == "" {
+		opts.ID = opts.Host
+	}
+	if opts.Election != nil && opts.Agent != nil {
+		return nil, model.Invalid("an agent in the process needs a master that always leads", &v1.FieldError{Field: "agent", Problem: "there is an election", Hint: "run the agent as a process of its own"})
+	}
+	c := &Cell{opts: opts, log: opts.Log, orders: make(chan order), open: make(chan struct{}), done: make(chan struct{})}
+	c.life, c.end = context.WithCancel(context.WithoutCancel(ctx))
+	f, err := c.follow(ctx)
 	if err != nil {
+		c.end()
 		return nil, err
 	}
-	c.reign = r
-	go c.rule(r)
+	go c.rule(f)
+	if opts.Election == nil {
+		select {
+		case <-c.open:
+		case <-c.done:
+			return nil, c.Err()
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), c.Close(context.WithoutCancel(ctx)))
+		}
+	}
 	if opts.Agent != nil {
 		if err := c.openAgent(ctx, *opts.Agent); err != nil {
 			return nil, errors.Join(err, c.Close(context.WithoutCancel(ctx)))
@@ -138,90 +148,36 @@ func OpenStores(opts Options) func(context.Context) (Stores, error) {
 	}
 }
 
-// begin recovers the hard state, starts an epoch and the tree.
-func (c *Cell) begin(ctx context.Context) (*reign, error) {
-	stores, err := c.opts.Journal(ctx)
-	if err != nil {
-		return nil, err
-	}
-	r := &reign{stores: stores}
-	state, err := journal.Recover(ctx, stores.Log, stores.Snapshots)
-	if err == nil {
-		_, err = journal.Begin(ctx, stores.Log, state, c.opts.Host, time.Now())
-	}
-	if err != nil {
-		return nil, errors.Join(err, r.closeStores())
-	}
-	r.keeper = journal.NewKeeper(stores.Log, stores.Snapshots, nil)
-	r.sys = kit.New(kit.Config{Name: c.opts.Name, Log: c.log.With("epoch", state.Epoch())})
-	r.env, err = tree.Start(ctx, r.sys, tree.Config{
-		Cell: c.opts.Name, Host: c.opts.Host, Version: c.opts.Version, Limits: c.opts.Limits,
-		State: state, Log: stores.Log, Snap: r.keeper, SnapshotRecords: c.opts.SnapshotRecords,
-		Publish: c.publish, Fabric: c, Memory: c.memoryPorts(), Guests: c.opts.Guests,
-		Place: place.Options{Filters: c.opts.Filters, Scores: c.opts.Scores},
-	})
-	if err != nil {
-		return nil, errors.Join(err, r.closeStores())
-	}
-	return r, nil
-}
-
-func (r *reign) closeStores() error {
-	if r.keeper != nil {
-		r.keeper.Close()
-	}
-	return r.stores.Shut()
-}
-
-// rule waits for the end of each reign. After a failure it builds the master again from its log; a fenced master steps
-// down for good, because another one has taken over.
-func (c *Cell) rule(r *reign) {
-	var failures []time.Time
-	for {
-		<-r.sys.Done()
-		c.setReign(nil)
-		err := errors.Join(r.sys.Err(), r.closeStores())
-		if errors.Is(r.sys.Err(), kit.ErrEnded) || c.isClosed() {
-			c.finish(nil)
-			return
-		}
-		if !errors.Is(err, journal.ErrFenced) {
-			c.postMortem("failure", "%v", err)
-		}
-		now := time.Now()
-		failures = append(failures, now)
-		for now.Sub(failures[0]) > rebuildsPer {
-			failures = failures[1:]
-		}
-		if errors.Is(err, journal.ErrFenced) || len(failures) > rebuildsMax {
-			c.finish(err)
-			return
-		}
-		c.log.Error("master failed; it is built again from its journal", "reason", err)
-		next, err := c.begin(context.Background())
-		if err != nil {
-			c.finish(err)
-			return
-		}
-		r = next
-		if !c.setReign(r) { // closed meanwhile
-			_ = r.sys.Stop(context.Background())
-		}
-	}
-}
-
-func (c *Cell) isClosed() bool {
+// setReign says which reign there is, and whether it may answer.
+func (c *Cell) setReign(r *reign, answering bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.closed
+	c.reign, c.answering = r, answering
 }
 
-// setReign reports whether the cell is still open.
-func (c *Cell) setReign(r *reign) bool {
+func (c *Cell) setFollowing(f *following) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.reign = r
-	return !c.closed
+	c.following = f
+}
+
+// opened tells Open that the cell takes requests.
+func (c *Cell) opened() {
+	select {
+	case <-c.open:
+	default:
+		close(c.open)
+	}
+}
+
+// isOpen reports whether the cell has ever taken requests, or may follow until it does.
+func (c *Cell) isOpen() bool {
+	select {
+	case <-c.open:
+		return true
+	default:
+		return c.opts.Election != nil
+	}
 }
 
 func (c *Cell) finish(err error) {
@@ -242,21 +198,15 @@ func (c *Cell) Err() error {
 	return c.err
 }
 
-// Close ends the cell in order, the agent first. Attempts of driver process end with it if the agent was told so
-// (AgentOptions.StopAll), else they run on and are found again. ctx bounds the wait. Closing again only waits.
+// Close ends the cell in order, the agent first; a leader among several masters hands over. Attempts of driver process end
+// with it if the agent was told so (AgentOptions.StopAll), else they run on and are found again. ctx bounds the wait.
+// Closing again only waits.
 func (c *Cell) Close(ctx context.Context) error {
-	c.mu.Lock()
-	again := c.closed
-	c.closed = true
-	r := c.reign
-	c.mu.Unlock()
 	var err error
-	if l := c.local.Load(); l != nil && !again {
+	if l := c.local.Load(); l != nil && !c.closing.Swap(true) {
 		err = l.close(ctx)
 	}
-	if r != nil {
-		err = errors.Join(err, r.sys.Stop(ctx))
-	}
+	c.end()
 	select {
 	case <-c.done:
 		return errors.Join(err, c.Err())
@@ -265,17 +215,28 @@ func (c *Cell) Close(ctx context.Context) error {
 	}
 }
 
+// retrySoon is when a request should come again that no reign takes.
+const retrySoon = 500 * time.Millisecond
+
 // current is the reign that takes requests now.
 func (c *Cell) current() (*reign, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	var f *model.Fault
 	switch {
-	case c.closed:
+	case c.life.Err() != nil:
 		return nil, model.Unavailable("the cell is closed")
-	case c.reign == nil:
-		return nil, model.Unavailable("the master is being built again from its journal")
+	case c.reign != nil && c.answering:
+		return c.reign, nil
+	case c.opts.Election == nil:
+		f = model.Unavailable("the master is being built again from its journal")
+	case c.reign != nil:
+		f = model.Unavailable("this master has just begun to lead, or is stalled by a drill")
+	default:
+		f = model.Unavailable("this master follows; the leader is %s", cmp.Or(c.opts.Election.Leader(), "not known yet"))
 	}
-	return c.reign, nil
+	f.RetryAfter = retrySoon
+	return nil, f
 }
 
 // Name is the name of the cell.
@@ -290,9 +251,12 @@ func (c *Cell) Epoch() uint64 {
 	return r.env.Epoch
 }
 
-// Deliver hands in a message of an agent outside this process.
+// Deliver hands in a message of an agent outside this process. A master that does not lead drops it.
 func (c *Cell) Deliver(m *v1.FromAgent) {
-	if r, err := c.current(); err == nil {
+	c.mu.Lock()
+	r := c.reign
+	c.mu.Unlock()
+	if r != nil && !c.stalled.Load() {
 		r.sys.Tell(r.env.Refs.Nodes, &msg.FromAgent{Message: m})
 	}
 }
@@ -301,6 +265,7 @@ func (c *Cell) Deliver(m *v1.FromAgent) {
 func (c *Cell) Send(m *v1.ToAgent) {
 	l := c.local.Load()
 	switch {
+	case c.stalled.Load():
 	case l != nil && m.GetNode() == l.id:
 		l.node.Deliver(m)
 	case c.opts.Fabric != nil:

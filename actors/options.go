@@ -20,6 +20,11 @@ type Options struct {
 	Dir string
 	// Journal opens other stores than those in Dir. It is called again after a failure of the log.
 	Journal func(ctx context.Context) (Stores, error)
+	// Election says when this master leads, in a cell of several over one journal; nil means that it leads at once and
+	// alone.
+	Election Election
+	// Agents is opened when a reign begins, Serve when this master may answer requests; both are closed when it ends.
+	Agents, Serve Hook
 	// Fabric carries messages to agents outside this process; hand what they send to Cell.Deliver.
 	Fabric Fabric
 	// Agent runs an agent in this process; nil means none.
@@ -42,8 +47,8 @@ type Options struct {
 	Dumps string
 	// SnapshotRecords is how many records are appended between snapshots; 0 means the default.
 	SnapshotRecords uint64
-	// Host names this master in the journal and in logs.
-	Host string
+	// ID is this master's name among those of the cell, Host if it is empty. Host names it in the journal and in logs.
+	ID, Host string
 	// Version is shown by cell status.
 	Version string
 	Log     *slog.Logger
@@ -53,6 +58,8 @@ type Options struct {
 type Stores struct {
 	Log       journal.Log
 	Snapshots journal.Snapshots
+	// Shared are snapshots that all masters of the cell share; nil in a cell of one.
+	Shared journal.Snapshots
 	// Close closes what is under both, after both; nil if there is nothing.
 	Close func() error
 }
@@ -60,6 +67,9 @@ type Stores struct {
 // Shut closes the stores and what is under them.
 func (s Stores) Shut() error {
 	err := errors.Join(s.Log.Close(), s.Snapshots.Close())
+	if s.Shared != nil {
+		err = errors.Join(err, s.Shared.Close())
+	}
 	if s.Close != nil {
 		err = errors.Join(err, s.Close())
 	}
