@@ -1854,7 +1854,9 @@ type ResultsReply struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Results []*InstanceResult      `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	// Index to go on from; 0 at the end.
-	Next          uint64 `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`
+	Next uint64 `protobuf:"varint,2,opt,name=next,proto3" json:"next,omitempty"`
+	// Of the master that answered.
+	Epoch         uint64 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1899,6 +1901,13 @@ func (x *ResultsReply) GetResults() []*InstanceResult {
 func (x *ResultsReply) GetNext() uint64 {
 	if x != nil {
 		return x.Next
+	}
+	return 0
+}
+
+func (x *ResultsReply) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
 	}
 	return 0
 }
@@ -3315,7 +3324,8 @@ type CellStatus struct {
 	Admission string   `protobuf:"bytes,18,opt,name=admission,proto3" json:"admission,omitempty"`
 	Packing   *Packing `protobuf:"bytes,19,opt,name=packing,proto3" json:"packing,omitempty"`
 	// "normal"; "settling" while a new master waits for its nodes; "isolated" when so many nodes vanished at once that it is
-	// likely this master that is cut off; "read_only" when the journal has no room; "stalled" during a drill.
+	// likely this master that is cut off; "read_only" when the journal has no room; "short" of memory, or of a journal that
+	// keeps up, when some requests are refused; "stalled" during a drill.
 	State       string `protobuf:"bytes,20,opt,name=state,proto3" json:"state,omitempty"`
 	StateReason string `protobuf:"bytes,21,opt,name=state_reason,json=stateReason,proto3" json:"state_reason,omitempty"`
 	// Master that leads.
@@ -3678,16 +3688,23 @@ func (*CellTreeRequest) Descriptor() ([]byte, []int) {
 }
 
 type TreeNode struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
-	Restarts      uint64                 `protobuf:"varint,3,opt,name=restarts,proto3" json:"restarts,omitempty"`
-	Mailbox       uint64                 `protobuf:"varint,4,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
-	MailboxMax    uint64                 `protobuf:"varint,5,opt,name=mailbox_max,json=mailboxMax,proto3" json:"mailbox_max,omitempty"`
-	Handled       uint64                 `protobuf:"varint,6,opt,name=handled,proto3" json:"handled,omitempty"`
-	Children      []*TreeNode            `protobuf:"bytes,7,rep,name=children,proto3" json:"children,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kind is what it is: the name of an actor that exists once, "queue", "job", "node", "slot" of those that come and go,
+	// "supervisor".
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	// mailbox is how many messages wait, in all lanes; mailbox_max the limit of a lane.
+	Restarts   uint64      `protobuf:"varint,3,opt,name=restarts,proto3" json:"restarts,omitempty"`
+	Mailbox    uint64      `protobuf:"varint,4,opt,name=mailbox,proto3" json:"mailbox,omitempty"`
+	MailboxMax uint64      `protobuf:"varint,5,opt,name=mailbox_max,json=mailboxMax,proto3" json:"mailbox_max,omitempty"`
+	Handled    uint64      `protobuf:"varint,6,opt,name=handled,proto3" json:"handled,omitempty"`
+	Children   []*TreeNode `protobuf:"bytes,7,rep,name=children,proto3" json:"children,omitempty"`
+	// Messages that a full mailbox refused; those of mailbox that wait in the lanes before and behind the usual one.
+	Refused        uint64 `protobuf:"varint,8,opt,name=refused,proto3" json:"refused,omitempty"`
+	MailboxControl uint64 `protobuf:"varint,9,opt,name=mailbox_control,json=mailboxControl,proto3" json:"mailbox_control,omitempty"`
+	MailboxBulk    uint64 `protobuf:"varint,10,opt,name=mailbox_bulk,json=mailboxBulk,proto3" json:"mailbox_bulk,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *TreeNode) Reset() {
@@ -3767,6 +3784,27 @@ func (x *TreeNode) GetChildren() []*TreeNode {
 		return x.Children
 	}
 	return nil
+}
+
+func (x *TreeNode) GetRefused() uint64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *TreeNode) GetMailboxControl() uint64 {
+	if x != nil {
+		return x.MailboxControl
+	}
+	return 0
+}
+
+func (x *TreeNode) GetMailboxBulk() uint64 {
+	if x != nil {
+		return x.MailboxBulk
+	}
+	return 0
 }
 
 type CellTree struct {
@@ -4797,10 +4835,11 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
 	"\x05stage\x18\x03 \x01(\tR\x05stage\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\x04R\x04from\x12\x10\n" +
-	"\x03uid\x18\x05 \x01(\x04R\x03uid\"W\n" +
+	"\x03uid\x18\x05 \x01(\x04R\x03uid\"m\n" +
 	"\fResultsReply\x123\n" +
 	"\aresults\x18\x01 \x03(\v2\x19.troupe.v1.InstanceResultR\aresults\x12\x12\n" +
-	"\x04next\x18\x02 \x01(\x04R\x04next\"\xc2\x01\n" +
+	"\x04next\x18\x02 \x01(\x04R\x04next\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"\xc2\x01\n" +
 	"\vLogsRequest\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x14\n" +
@@ -4967,7 +5006,7 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x0eEvictionsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x04R\x05value:\x028\x01\"\x11\n" +
-	"\x0fCellTreeRequest\"\xd4\x01\n" +
+	"\x0fCellTreeRequest\"\xba\x02\n" +
 	"\bTreeNode\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x1a\n" +
@@ -4976,7 +5015,11 @@ const file_v1_api_proto_rawDesc = "" +
 	"\vmailbox_max\x18\x05 \x01(\x04R\n" +
 	"mailboxMax\x12\x18\n" +
 	"\ahandled\x18\x06 \x01(\x04R\ahandled\x12/\n" +
-	"\bchildren\x18\a \x03(\v2\x13.troupe.v1.TreeNodeR\bchildren\"V\n" +
+	"\bchildren\x18\a \x03(\v2\x13.troupe.v1.TreeNodeR\bchildren\x12\x18\n" +
+	"\arefused\x18\b \x01(\x04R\arefused\x12'\n" +
+	"\x0fmailbox_control\x18\t \x01(\x04R\x0emailboxControl\x12!\n" +
+	"\fmailbox_bulk\x18\n" +
+	" \x01(\x04R\vmailboxBulk\"V\n" +
 	"\bCellTree\x12'\n" +
 	"\x04root\x18\x01 \x01(\v2\x13.troupe.v1.TreeNodeR\x04root\x12!\n" +
 	"\fdead_letters\x18\x02 \x01(\x04R\vdeadLetters\"\x14\n" +

@@ -809,7 +809,9 @@ type InstanceFailure struct {
 	Reason       string `protobuf:"bytes,6,opt,name=reason,proto3" json:"reason,omitempty"`
 	TimeUnixNano int64  `protobuf:"varint,7,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
 	// Fence of the attempt that failed: told again, it is not counted again.
-	Fence         uint64 `protobuf:"varint,8,opt,name=fence,proto3" json:"fence,omitempty"`
+	Fence uint64 `protobuf:"varint,8,opt,name=fence,proto3" json:"fence,omitempty"`
+	// Stage, in answers to clients; in a record the event around it says which.
+	Stage         string `protobuf:"bytes,9,opt,name=stage,proto3" json:"stage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -898,6 +900,13 @@ func (x *InstanceFailure) GetFence() uint64 {
 		return x.Fence
 	}
 	return 0
+}
+
+func (x *InstanceFailure) GetStage() string {
+	if x != nil {
+		return x.Stage
+	}
+	return ""
 }
 
 type InstanceResult struct {
@@ -2478,7 +2487,7 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\aresults\x18\a \x03(\v2\x19.troupe.v1.InstanceResultR\aresults\"+\n" +
 	"\x05Range\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\x04R\x04from\x12\x0e\n" +
-	"\x02to\x18\x02 \x01(\x04R\x02to\"\xde\x01\n" +
+	"\x02to\x18\x02 \x01(\x04R\x02to\"\xf4\x01\n" +
 	"\x0fInstanceFailure\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x1a\n" +
 	"\bfailures\x18\x02 \x01(\rR\bfailures\x12\x14\n" +
@@ -2487,7 +2496,8 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\texit_code\x18\x05 \x01(\x05R\bexitCode\x12\x16\n" +
 	"\x06reason\x18\x06 \x01(\tR\x06reason\x12$\n" +
 	"\x0etime_unix_nano\x18\a \x01(\x03R\ftimeUnixNano\x12\x14\n" +
-	"\x05fence\x18\b \x01(\x04R\x05fence\":\n" +
+	"\x05fence\x18\b \x01(\x04R\x05fence\x12\x14\n" +
+	"\x05stage\x18\t \x01(\tR\x05stage\":\n" +
 	"\x0eInstanceResult\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12\x12\n" +
 	"\x04data\x18\x02 \x01(\fR\x04data\"\x9a\x01\n" +
