@@ -132,6 +132,13 @@ type job struct {
 	phase phase
 }
 
+func (j *job) String() string {
+	if j == nil {
+		return "none"
+	}
+	return fmt.Sprint(*j)
+}
+
 func (m *master) clone() *master {
 	c := *m
 	c.keys = map[string]made{}
@@ -176,9 +183,7 @@ func (m *master) do(op *Op) {
 	if op.Phase == "live" {
 		op.Phase = []string{"pending", "running"}[m.draw(2)]
 	}
-	if op.Kind != Stop {
-		op.UID = m.job.uid
-	}
+	op.UID = m.job.uid
 }
 
 func (m *master) submit(op *Op) {
@@ -268,9 +273,14 @@ func outcomes(m *master, want *Op) (all []*master) {
 			starts = append(starts, c)
 		}
 	}
+	seen := map[string]bool{}
 	for _, start := range starts {
+		uids := uidsAfter(start.uid)
+		if want.Kind != Submit {
+			uids = uids[:1]
+		}
 		for choice := range 2 {
-			for _, uid := range uidsAfter(start.uid) {
+			for _, uid := range uids {
 				c := start.clone()
 				c.draw, c.uid = func(n int) int { return choice * (n - 1) }, uid-10
 				got := Op{Kind: want.Kind, Key: want.Key, Spec: want.Spec}
@@ -278,7 +288,8 @@ func outcomes(m *master, want *Op) (all []*master) {
 				if !got.Created {
 					c.uid = start.uid
 				}
-				if want.Outcome == Unknown || agrees(&got, want) {
+				if as := fmt.Sprint(c.uid, c.keys, c.job); !seen[as] && (want.Outcome == Unknown || agrees(&got, want)) {
+					seen[as] = true
 					all = append(all, c)
 				}
 			}
@@ -308,7 +319,7 @@ func agrees(got, want *Op) bool {
 		return got.UID == want.UID && (got.Created || !want.Created)
 	}
 	g, w := phaseOf(got.Phase), phaseOf(want.Phase)
-	return (want.Kind == Stop || got.UID == want.UID) && (g == w || want.Kind == List && !w.ended())
+	return (want.UID == 0 || got.UID == want.UID) && (g == w || want.Kind == List && !w.ended())
 }
 
 // The fast check says what the slow one says, of histories that a cell has lived and of such that were changed.
