@@ -1,0 +1,4 @@
+// Package cell is a cell of real processes on this machine that can be broken: NATS servers, masters and nodes in a folder
+// of their own, each behind a link that can be cut, on a disk that can fail, with a clock that can jump. It says who
+// leads, and it ends everything that it has started.
+package cell
