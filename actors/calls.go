@@ -165,19 +165,21 @@ func (c *Cell) CellTree(context.Context, *v1.CellTreeRequest) (*v1.CellTree, err
 	if err != nil {
 		return nil, err
 	}
-	t := &v1.CellTree{Root: treeNode(r.sys.Tree()), DeadLetters: r.sys.DeadLetters()}
+	t := &v1.CellTree{Root: TreeNode(r.sys.Tree()), DeadLetters: r.sys.DeadLetters()}
 	if l := c.local.Load(); l != nil {
-		t.Root.Children = append(t.Root.Children, treeNode(l.tree()))
+		t.Root.Children = append(t.Root.Children, TreeNode(l.tree()))
 	}
 	return t, nil
 }
 
-func treeNode(n kit.Node) *v1.TreeNode {
+// TreeNode is a live tree of actors as clients see it.
+func TreeNode(n kit.Node) *v1.TreeNode {
 	t := &v1.TreeNode{
-		Name: n.Name, Restarts: n.Restarts, Handled: n.Handled, Mailbox: uint64(n.Mailbox), MailboxMax: uint64(n.MailboxMax),
+		Name: n.Name, Kind: n.Kind, Restarts: n.Restarts, Handled: n.Handled, Refused: n.Refused,
+		Mailbox: uint64(n.Mailbox), MailboxControl: uint64(n.Control), MailboxBulk: uint64(n.Bulk), MailboxMax: uint64(n.MailboxMax),
 	}
 	for _, child := range n.Children {
-		t.Children = append(t.Children, treeNode(child))
+		t.Children = append(t.Children, TreeNode(child))
 	}
 	return t
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
@@ -93,7 +95,11 @@ func (a *Actor) status() *v1.JobStatus {
 			Name: st.plan.Name, Counts: c, Phase: a.stagePhase(i, c), ResultBytes: a.hard.Counts(i).ResultBytes,
 		})
 		s.Instances = a.appendInstances(s.Instances, st)
-		s.Failures = append(s.Failures, a.hard.RecentFailures(i, failuresShown-len(s.Failures))...)
+		for _, f := range a.hard.RecentFailures(i, failuresShown-len(s.Failures)) {
+			f = proto.CloneOf(f) // the state's own has no word of its stage
+			f.Stage = st.plan.Name
+			s.Failures = append(s.Failures, f)
+		}
 		n, evictions := a.hard.Evictions(i)
 		s.Evicted += n
 		s.Evictions = append(s.Evictions, evictions...)
@@ -266,7 +272,7 @@ func (a *Actor) results(ctx *kit.Context, r *v1.ResultsRequest) {
 		ctx.Reply(model.NotFound("job %s of uid %d is gone; the newest of that name has uid %d", a.id, r.GetUid(), a.uid()))
 		return
 	}
-	reply := &v1.ResultsReply{}
+	reply := &v1.ResultsReply{Epoch: a.env.Epoch}
 	size := 0
 	all := a.hard.Results(number)
 	first, _ := slices.BinarySearchFunc(all, r.GetFrom(), func(x model.Result, from uint64) int {

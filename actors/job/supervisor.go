@@ -38,7 +38,7 @@ func NewSupervisor(env *msg.Env) *Supervisor {
 			queue, name, _ := strings.Cut(key, ".")
 			id := model.JobID{Queue: queue, Name: name}
 			again, late := s.again, s.ready
-			return kit.Spec{New: func() kit.Behavior {
+			return kit.Spec{Kind: "job", New: func() kit.Behavior {
 				a := New(env, id)
 				a.again, a.late = again, late
 				return a

@@ -6,6 +6,8 @@ import "time"
 type Spec struct {
 	// Name is unique among the siblings that live.
 	Name string
+	// Kind is what all actors alike are called in the tree and in metrics; Name if empty, right for one that exists once.
+	Kind string
 	// New makes the Behavior, once for every incarnation. It only allocates: a panic in it fails Spawn, or the restart.
 	New func() Behavior
 	// Mailbox bounds waiting messages a lane; DefaultMailbox if zero.

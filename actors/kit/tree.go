@@ -7,12 +7,13 @@ import (
 
 // Node is one actor in the live tree.
 type Node struct {
-	Name string
+	Name, Kind string
 	// Restarts and Handled count over all incarnations; Refused counts messages that found the mailbox full.
 	Restarts, Handled, Refused uint64
-	// Mailbox is how many messages wait, in all lanes; MailboxMax is the limit of one lane.
-	Mailbox, MailboxMax int
-	Children            []Node
+	// Mailbox is how many messages wait, in all lanes; Control and Bulk are those of them in these lanes. MailboxMax is the
+	// limit of one lane.
+	Mailbox, Control, Bulk, MailboxMax int
+	Children                           []Node
 }
 
 // Walk calls fn for n and all below it, parents first, with the path of each from n.
@@ -30,7 +31,7 @@ func (s *System) Tree() Node {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.root == nil {
-		return Node{Name: s.name}
+		return Node{Name: s.name, Kind: s.name}
 	}
 	root := s.root.node()
 	if len(root.Children) == 1 {
@@ -43,8 +44,9 @@ func (s *System) Tree() Node {
 func (u *unit) node() Node {
 	u.mailbox.mu.Lock()
 	n := Node{
-		Name: u.spec.Name, Restarts: u.restarts(), Handled: u.mailbox.handled, Refused: u.mailbox.refused,
+		Name: u.spec.Name, Kind: cmp.Or(u.spec.Kind, u.spec.Name), Restarts: u.restarts(), Handled: u.mailbox.handled, Refused: u.mailbox.refused,
 		Mailbox: u.mailbox.waiting(), MailboxMax: u.spec.Mailbox,
+		Control: int(u.mailbox.lane[Control].n), Bulk: int(u.mailbox.lane[Bulk].n),
 	}
 	u.mailbox.mu.Unlock()
 	for _, c := range u.children {

@@ -55,7 +55,7 @@ func NewSupervisor(env *msg.Env, fabric Fabric) *Supervisor {
 		Max: env.Limits.Nodes,
 		Spec: func(id string) kit.Spec {
 			again, beat := s.again, s.beat
-			return kit.Spec{New: func() kit.Behavior {
+			return kit.Spec{Kind: "node", New: func() kit.Behavior {
 				a := New(env, fabric, model.NodeID(id))
 				a.again, a.beat = again, beat
 				return a

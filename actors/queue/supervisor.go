@@ -38,7 +38,7 @@ func NewSupervisor(env *msg.Env) *Supervisor {
 		Max: env.Limits.Queues,
 		Spec: func(name string) kit.Spec {
 			again := s.again
-			return kit.Spec{Mailbox: 32768, New: func() kit.Behavior {
+			return kit.Spec{Kind: "queue", Mailbox: 32768, New: func() kit.Behavior {
 				a := New(env, name)
 				a.again = again
 				return a

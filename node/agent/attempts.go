@@ -30,7 +30,7 @@ func newAttempts(e *env, k *kin) *attemptsActor {
 			panic(err) // keys are made by keyOf
 		}
 		return kit.Spec{
-			Mailbox: slotMailbox, Control: slotMailbox,
+			Kind: "slot", Mailbox: slotMailbox, Control: slotMailbox,
 			New: func() kit.Behavior { return &slotActor{env: e, kin: k, id: id} },
 		}
 	}}

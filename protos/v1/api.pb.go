@@ -3689,8 +3689,7 @@ func (*CellTreeRequest) Descriptor() ([]byte, []int) {
 
 type TreeNode struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// kind is what it is: the name of an actor that exists once, "queue", "job", "node", "slot" of those that come and go,
-	// "supervisor".
+	// kind is what it is: the name of an actor that exists once; "queue", "job", "node" or "slot" of those that come and go.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	Kind string `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
 	// mailbox is how many messages wait, in all lanes; mailbox_max the limit of a lane.

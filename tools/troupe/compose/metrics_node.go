@@ -5,9 +5,9 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/troupe-sched/troupe/actors"
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/cluster/fabric"
-	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
 // nodeMetrics collect what an agent does: its actors, its link to the master, and the events that it counts.
@@ -48,7 +48,7 @@ func (m *nodeMetrics) Describe(out chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *nodeMetrics) Collect(out chan<- prometheus.Metric) {
-	m.actors.collect(out, protoTree(m.tree()))
+	m.actors.collect(out, actors.TreeNode(m.tree()))
 	s := m.link()
 	for fate, n := range map[string]uint64{
 		"sent": s.Sent, "received": s.Received, "full": s.Full, "down": s.Down, "oversized": s.Oversized,
@@ -61,12 +61,4 @@ func (m *nodeMetrics) Collect(out chan<- prometheus.Metric) {
 	for event, n := range m.counted {
 		out <- prometheus.MustNewConstMetric(m.events, prometheus.CounterValue, float64(n), event)
 	}
-}
-
-func protoTree(n kit.Node) *v1.TreeNode {
-	t := &v1.TreeNode{Name: n.Name, Restarts: n.Restarts, Handled: n.Handled, Mailbox: uint64(n.Mailbox), MailboxMax: uint64(n.MailboxMax)}
-	for _, child := range n.Children {
-		t.Children = append(t.Children, protoTree(child))
-	}
-	return t
 }

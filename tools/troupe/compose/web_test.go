@@ -25,7 +25,7 @@ func (o *observed) CellStatus(context.Context, *v1.CellStatusRequest) (*v1.CellS
 
 func (o *observed) CellTree(context.Context, *v1.CellTreeRequest) (*v1.CellTree, error) {
 	return &v1.CellTree{Root: &v1.TreeNode{Kind: "supervisor", Children: []*v1.TreeNode{
-		{Kind: "job", Restarts: 1, Mailbox: 5, MailboxMax: 10, Handled: 100},
+		{Kind: "job", Restarts: 1, Mailbox: 5, MailboxControl: 1, MailboxBulk: 2, MailboxMax: 10, Handled: 100, Refused: 4},
 		{Kind: "job", Restarts: 2, Mailbox: 1, MailboxMax: 10, Handled: 11},
 	}}}, o.err
 }
@@ -47,7 +47,9 @@ func TestCellMetrics(t *testing.T) {
 	}
 	got := scrape(&observed{})
 	for _, want := range []string{
-		`troupe_actor_mailbox_fullest_ratio{cell="main",kind="job"} 0.5`, `troupe_actor_mailbox_messages{cell="main",kind="job"} 6`,
+		`troupe_actor_mailbox_fullest_ratio{cell="main",kind="job"} 0.5`, `troupe_actor_mailbox_messages{cell="main",kind="job",lane="normal"} 3`,
+		`troupe_actor_mailbox_messages{cell="main",kind="job",lane="control"} 1`, `troupe_actor_mailbox_messages{cell="main",kind="job",lane="bulk"} 2`,
+		`troupe_actor_refused_messages{cell="main",kind="job"} 4`,
 		`troupe_actor_restarts{cell="main",kind="job"} 3`, `troupe_actors{cell="main",kind="supervisor"} 1`,
 		`troupe_allocated_ratio{cell="main",resource="cpu"} 0.125`, `troupe_evictions_total{cell="main",rule="priority"} 3`, `troupe_slots{cell="main"} 12`,
 		`troupe_admission_open{cell="main"} 1`, `troupe_cpu_cores_held{cell="main"} 0.5`, `troupe_up{cell="main"} 1`,
