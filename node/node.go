@@ -69,14 +69,21 @@ type Options struct {
 
 // Node is the running agent of one machine.
 type Node struct {
+	opts   Options
+	boot   string
 	info   *v1.NodeInfo
-	sys    *kit.System
-	agent  atomic.Pointer[agent.Agent]
-	store  ledger.Store
-	inputs *inputs
-	cancel context.CancelFunc
+	uplink agent.Uplink
+	life   atomic.Pointer[life]
+	done   chan struct{}
+	// closing is closed by Close: a drill that holds the agent down ends.
+	closing chan struct{}
+	once    sync.Once
+	waiting sync.WaitGroup // for what watches over lives
 
-	mu sync.Mutex
+	mu  sync.Mutex
+	err error
+	// drilled is the life that a drill ends; nil if none does.
+	drilled *life
 	// early came before the agent had started: the answer to its Hello can be that fast.
 	early []*v1.ToAgent
 }
@@ -111,49 +118,19 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
-	n := &Node{info: o.info(drivers), sys: kit.New(kit.Config{Name: "agent", Log: o.Log})}
+	n := &Node{opts: o, boot: boot, info: o.info(drivers), done: make(chan struct{}), closing: make(chan struct{})}
 	if problems := model.CheckNodeInfo(n.info); len(problems) > 0 {
 		return nil, fmt.Errorf("node: %w", model.Invalid("this machine cannot join", problems...))
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("node: %w", err)
 	}
-	if err := n.start(o, drivers, boot); err != nil {
-		return nil, errors.Join(fmt.Errorf("node: %w", err), n.release(context.WithoutCancel(ctx)))
-	}
-	return n, nil
-}
-
-func (n *Node) start(o Options, drivers map[string]driver.Driver, boot string) error {
-	var err error
-	if n.store, err = o.ledger(); err != nil {
-		return err
-	}
-	ports := agent.Ports{Ledger: n.store, Drivers: drivers, Meter: meter.New(o.disk()), Count: o.Count}
-	inputsCtx, cancel := context.WithCancel(context.Background())
-	n.cancel = cancel
-	if o.Results != nil {
-		n.inputs = newInputs(inputsCtx, o.below("inputs"), o.Results, o.Log)
-		if err := n.inputs.sweep(); err != nil {
-			return fmt.Errorf("inputs: %w", err)
-		}
-		ports.Inputs = n.inputs
-	}
-	if ports.Uplink, err = o.Connect(n); err != nil {
-		return fmt.Errorf("connect: %w", err)
-	}
-	a, err := agent.Start(n.sys, agent.Config{Cell: o.Cell, Info: n.info, BootID: boot, Limits: o.Limits}, ports)
+	l, err := n.begin(drivers)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("node: %w", err)
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.agent.Store(a)
-	for _, m := range n.early {
-		a.Deliver(m)
-	}
-	n.early = nil
-	return nil
+	n.watch(l)
+	return n, nil
 }
 
 // below is a path in Dir, or nothing if there is none.
@@ -242,65 +219,68 @@ func (n *Node) Info() *v1.NodeInfo { return n.info }
 // Deliver hands in a frozen message of the master, from any goroutine; it never blocks. It may be called as soon as
 // Options.Connect is.
 func (n *Node) Deliver(m *v1.ToAgent) {
-	a := n.agent.Load()
-	if a == nil {
+	l := n.life.Load()
+	if l == nil {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if a = n.agent.Load(); a == nil {
+		if l = n.life.Load(); l == nil {
 			if len(n.early) < earlyMax {
 				n.early = append(n.early, m)
 			}
 			return
 		}
 	}
-	a.Deliver(m)
+	l.agent.Deliver(m)
 }
 
 // Logs copies captured output of an attempt to fn; see driver.Driver.
 func (n *Node) Logs(ctx context.Context, req *v1.LogsRequest, fn func(*v1.LogChunk) error) error {
-	a := n.agent.Load()
-	if a == nil {
+	l := n.life.Load()
+	if l == nil {
 		return model.Unavailable("node %s: the agent is starting", n.info.GetId())
 	}
-	return a.Logs(ctx, req, fn)
+	return l.agent.Logs(ctx, req, fn)
 }
 
-// Tree is the live tree of actors.
-func (n *Node) Tree() kit.Node { return n.sys.Tree() }
+// Tree is the live tree of actors; empty while a drill holds the agent down.
+func (n *Node) Tree() kit.Node {
+	if l := n.life.Load(); l != nil {
+		return l.sys.Tree()
+	}
+	return kit.Node{}
+}
 
 // Done is closed when the agent has ended: after Close, or because its actors failed too often; Err says why.
-func (n *Node) Done() <-chan struct{} { return n.sys.Done() }
+func (n *Node) Done() <-chan struct{} { return n.done }
 
 // Err is why the agent has ended; nil while it runs.
-func (n *Node) Err() error { return n.sys.Err() }
+func (n *Node) Err() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.err
+}
 
 // Drain stops everything that runs, takes nothing new and waits until no slot is left, or until ctx, which needs a
 // deadline, ends. Follow it with Close.
 func (n *Node) Drain(ctx context.Context, reason string) error {
-	return n.agent.Load().Drain(ctx, reason)
+	l := n.life.Load()
+	if l == nil {
+		return model.Unavailable("node %s: the agent is starting", n.info.GetId())
+	}
+	return l.agent.Drain(ctx, reason)
 }
 
 // Close ends the agent. Attempts of driver process run on and are taken over by the next Open; functions are stopped.
 // ctx bounds the wait for the actors.
-func (n *Node) Close(ctx context.Context) error { return n.release(ctx) }
-
-// release gives back what was opened, last first.
-func (n *Node) release(ctx context.Context) error {
-	err := n.sys.Stop(ctx)
-	if err != nil {
-		n.sys.Kill() // drivers and ledger must not be closed under actors that run
+func (n *Node) Close(ctx context.Context) error {
+	n.once.Do(func() { close(n.closing) })
+	var err error
+	if l := n.life.Load(); l != nil {
+		err = l.end(ctx)
 	}
-	if a := n.agent.Load(); a != nil {
-		err = errors.Join(err, a.Close())
-	}
-	if n.cancel != nil {
-		n.cancel()
-	}
-	if n.inputs != nil {
-		n.inputs.wait()
-	}
-	if n.store != nil {
-		err = errors.Join(err, n.store.Close())
+	n.waiting.Wait()
+	if l := n.life.Load(); l != nil { // a drill was just beginning it anew
+		err = errors.Join(err, l.end(ctx))
 	}
 	return err
 }

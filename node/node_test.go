@@ -128,6 +128,39 @@ func TestX5_X7_FunctionsInMemory(t *testing.T) {
 	}
 }
 
+// A drill ends the agent as a crash would and begins it anew in the same process: what ran has not noticed.
+func TestX8_B46_F32_ADrillBeginsTheAgentAnew(t *testing.T) {
+	t.Parallel()
+	dir, scratch := t.TempDir(), t.TempDir()
+	m := newMaster(1)
+	n := open(t, options(m, dir))
+	m.want(template(7, waiting(scratch)), launch(1, 10, 7, 0), launch(2, 11, 7, 1))
+	m.until(t, "both run", func() bool { return m.state(10) != nil && m.state(11) != nil })
+	first, process := m.session, m.hello.GetProcess()
+	n.Deliver(&v1.ToAgent{Node: "n1", Epoch: 1, Drill: &v1.AgentDrill{Kind: "restart", ForMs: 50, Id: "d"}})
+	m.until(t, "another life has a session", func() bool { return m.session>>40 > first>>40 && m.hello.GetProcess() != process })
+	if slots := m.hello.GetSlots(); len(slots) != 2 || slots[0].GetAttempt().GetFence() != 10 || slots[1].GetLastFence() != 11 {
+		t.Fatal(slots)
+	}
+	letGo(t, scratch)
+	for index, fence := range []uint64{10, 11} {
+		if end := m.ends(t, fence); string(end.GetResult()) != fmt.Sprintf("result %d", index) {
+			t.Error(end)
+		}
+	}
+	if got := runs(t, scratch); !slices.Equal(got, []string{"10", "11"}) {
+		t.Errorf("began %v", got)
+	}
+	select {
+	case <-n.Done():
+		t.Fatal("a drill has ended the node: ", n.Err())
+	default:
+	}
+	n.Deliver(&v1.ToAgent{Node: "n1", Epoch: 1, Drill: &v1.AgentDrill{Kind: "restart", ForMs: 300_000, Id: "d"}})
+	closeNode(t, n) // also while it is down
+	<-n.Done()
+}
+
 // Processes run on while the node is closed, and the next one on the same directory takes them over.
 func TestB46_ProcessesOutliveTheNode(t *testing.T) {
 	t.Parallel()

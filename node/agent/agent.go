@@ -21,6 +21,8 @@ type Config struct {
 	Info *v1.NodeInfo
 	// BootID changes with every boot of the machine.
 	BootID string
+	// Process is drawn when the agent's process begins, to tell two agents apart that have one id; 0 if it is not.
+	Process uint64
 	// Limits; those that are zero are the default.
 	Limits Limits
 }

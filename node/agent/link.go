@@ -27,12 +27,15 @@ type linkActor struct {
 	phase        phase
 	hello        *v1.Hello
 	hellos       int // sent in this session
+	scolded      int // of them, when another agent was found to have this id
 
 	in  stream.Inbox
 	out outbox
 
 	heartbeat time.Duration
 	heard     time.Time
+	// deaf: a drill has cut the link until its timer mends it.
+	deaf bool
 	// waiting counts orders that the ledger has not decided yet.
 	waiting int
 	// digest is that of a moment since which nothing has changed; 0 if there is none.
@@ -105,6 +108,9 @@ func (l *linkActor) Receive(ctx *kit.Context, message any) {
 		l.renew(ctx, m.why)
 	case *newSession:
 		l.renew(ctx, m.why)
+	case *mended:
+		l.deaf = false
+		ctx.Log().Warn("drill is over: the link is mended", "drill", m.id)
 	case *kit.Busy:
 		l.busy(ctx, m)
 	case *kit.Lost: // the tree is ending
@@ -123,7 +129,7 @@ func sessionBase(life uint64, incarnation int) uint64 {
 func (l *linkActor) renew(ctx *kit.Context, why string) {
 	l.opened++
 	l.session = l.base + l.opened
-	l.phase, l.hello, l.hellos = surveying, nil, 0
+	l.phase, l.hello, l.hellos, l.scolded = surveying, nil, 0, 0
 	l.in, l.out, l.opening = stream.Inbox{}, outbox{}, 0
 	l.waiting, l.digest, l.raising, l.owed = 0, 0, false, false
 	for _, timer := range []string{"hello", "beat", "resend", "busy"} {
@@ -143,7 +149,9 @@ func (l *linkActor) propose(ctx *kit.Context, inv *inventory) {
 	ctx.Cancel("survey")
 	l.epoch = max(l.epoch, inv.epoch)
 	l.phase = proposing
-	l.hello = &v1.Hello{Session: l.session, Info: l.cfg.Info, Slots: inv.slots, BootId: l.cfg.BootID, Ends: uint64(len(inv.ends))}
+	l.hello = &v1.Hello{
+		Session: l.session, Info: l.cfg.Info, Slots: inv.slots, Ends: uint64(len(inv.ends)), BootId: l.cfg.BootID, Process: l.cfg.Process,
+	}
 	l.out = newOutbox(l.cfg.Limits.Facts)
 	for _, end := range inv.ends {
 		l.fact(ctx, attemptFact(end).change)
@@ -158,7 +166,10 @@ func (l *linkActor) sayHello(ctx *kit.Context) {
 	}
 	l.send(&v1.FromAgent{Hello: l.hello, Usage: l.usage()})
 	l.hellos++
-	wait := min(time.Duration(l.hellos)*helloFirst, helloMax)
+	l.helloAfter(ctx, min(time.Duration(l.hellos)*helloFirst, helloMax))
+}
+
+func (l *linkActor) helloAfter(ctx *kit.Context, wait time.Duration) {
 	spread := time.Duration(ctx.Draw() % uint64(wait/8)) // agents that lost one master must not come back in step
 	ctx.After("hello", wait+spread, &helloNow{})
 }
@@ -166,6 +177,7 @@ func (l *linkActor) sayHello(ctx *kit.Context) {
 // receive takes a message of the master. A higher epoch is made durable before anything of the message takes effect.
 func (l *linkActor) receive(ctx *kit.Context, m *v1.ToAgent) {
 	switch {
+	case l.deaf:
 	case m.GetNode() != l.cfg.Info.GetId():
 		l.count(CountForeignNode)
 	case m.GetEpoch() < l.epoch && !plant.Is(plant.EpochUnchecked):
@@ -209,6 +221,12 @@ func (l *linkActor) raised(ctx *kit.Context, r *raised) {
 // handle takes a message of the reigning master.
 func (l *linkActor) handle(ctx *kit.Context, m *v1.ToAgent) {
 	switch {
+	case m.GetDrill() != nil:
+		l.drill(ctx, m.GetDrill())
+	case l.another(m):
+		l.count(CountForeignSession)
+	case m.GetRefused() != nil:
+		l.refused(ctx, m.GetRefused())
 	case m.GetHelloRequest() && l.phase == proposing:
 		l.sayHello(ctx) // the Hello that is proposed is as good as a new one
 	case m.GetHelloRequest() && l.phase == open:
@@ -236,10 +254,7 @@ func (l *linkActor) reopened(ctx *kit.Context, m *v1.ToAgent) {
 
 func (l *linkActor) welcome(ctx *kit.Context, m *v1.ToAgent) {
 	l.phase, l.hello, l.opening = open, nil, m.GetOpening()
-	l.heartbeat = heartbeatStd
-	if ms := m.GetWelcome().GetHeartbeatMs(); ms > 0 {
-		l.heartbeat = min(max(time.Duration(min(ms, heartbeatMax.Milliseconds()))*time.Millisecond, heartbeatMin), heartbeatMax)
-	}
+	l.heartbeat = heartbeatOf(m.GetWelcome())
 	ctx.Cancel("hello")
 	ctx.After("beat", l.heartbeat, &beatNow{})
 	ctx.After("resend", resendEvery, &resendNow{})
@@ -247,9 +262,21 @@ func (l *linkActor) welcome(ctx *kit.Context, m *v1.ToAgent) {
 	l.flushSoon(ctx)
 }
 
+// heartbeatOf is how often the master wants to hear of the agent, within bounds.
+func heartbeatOf(w *v1.Welcome) time.Duration {
+	if w.GetHeartbeatMs() <= 0 {
+		return heartbeatStd
+	}
+	ms := min(w.GetHeartbeatMs(), heartbeatMax.Milliseconds())
+	return max(time.Duration(ms)*time.Millisecond, heartbeatMin)
+}
+
 // items takes what belongs to the open session.
 func (l *linkActor) items(ctx *kit.Context, m *v1.ToAgent) {
 	l.heard = ctx.Now()
+	if m.GetWelcome() != nil {
+		l.heartbeat = heartbeatOf(m.GetWelcome()) // from the next beat on
+	}
 	if l.out.ack(m.GetAck()) {
 		l.flushSoon(ctx) // there may be room for more
 	}
@@ -353,6 +380,9 @@ func (l *linkActor) flush() {
 func (l *linkActor) send(m *v1.FromAgent) {
 	m.Node, m.Epoch, m.Session, m.Opening, m.Ack = l.cfg.Info.GetId(), l.epoch, l.session, l.opening, l.in.Taken()
 	l.owed = false
+	if l.deaf {
+		return // as lost as on a link that is cut
+	}
 	l.ports.Uplink.Send(m)
 }
 

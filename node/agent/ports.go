@@ -1,6 +1,8 @@
 package agent
 
 import (
+	"time"
+
 	"github.com/troupe-sched/troupe/node/driver"
 	"github.com/troupe-sched/troupe/node/ledger"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -18,6 +20,9 @@ type Ports struct {
 	Meter Meter
 	// Count is told of every event that one of the Count constants names; nil means that nobody counts.
 	Count func(event string)
+	// Restart ends the agent as if its process had been killed, and begins it anew after so long; it returns at once. nil
+	// means that this cannot be done without ending what the agent runs.
+	Restart func(down time.Duration)
 }
 
 // Events that are counted: each is harmless alone, and a sign of trouble if there are many.
@@ -32,6 +37,9 @@ const (
 	CountLedgerFailed   = "ledger_failed"   // a write of the ledger that failed
 	CountMailboxFull    = "mailbox_full"    // a message refused by a sibling
 	CountStranger       = "stranger"        // a slot that only a driver knew, released
+	CountDrill          = "drill"           // a drill begun
+	CountDrillRefused   = "drill_refused"   // an order of a drill that was wrong
+	CountRefused        = "refused"         // a Hello refused because another agent has this id
 	CountUnexpected     = "unexpected"      // a message that an actor has no use for
 )
 
