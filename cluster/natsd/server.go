@@ -70,6 +70,8 @@ type Cluster struct {
 	// Routes are the URLs of the servers of the cluster, such as "nats://10.0.0.2:6222": at least one, better all. This
 	// server's own may be among them.
 	Routes []string
+	// Silent keeps the addresses of the other servers from clients: they use those that they were given, and no others.
+	Silent bool
 }
 
 // Server is a running server.
@@ -170,7 +172,7 @@ func serverOptions(opts *Options) (*server.Options, error) {
 		so.Port = RandomPort // it is not listened on, but 0 would mean the default
 	}
 	if c := opts.Cluster; c != nil {
-		so.Cluster = server.ClusterOpts{Name: c.Name, Host: c.Host, Port: c.Port}
+		so.Cluster = server.ClusterOpts{Name: c.Name, Host: c.Host, Port: c.Port, NoAdvertise: c.Silent}
 		for i, route := range c.Routes {
 			u, err := url.Parse(route)
 			if err != nil || u.Host == "" {
