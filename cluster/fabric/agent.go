@@ -33,7 +33,8 @@ type AgentConfig struct {
 	Log  *slog.Logger
 }
 
-// Agent is an agent's end of the link to whoever is master. It has two connections: the session, and captured output.
+// Agent is an agent's end of the link to whoever is master. It has three connections, so that none of these waits for
+// another on the way: signs of life, the items of the session, and captured output.
 type Agent struct {
 	*end
 	AgentConfig
@@ -70,10 +71,8 @@ func (a *Agent) open() error {
 		subjects[lane] = s
 	}
 	a.beat, a.from = subjects[subject.Beat], subjects[subject.From]
-	for _, lane := range []subject.Lane{subject.Beat, subject.From} {
-		if err := a.send(lane, "items"); err != nil {
-			return err
-		}
+	if err := errors.Join(a.send(subject.Beat, "control"), a.send(subject.From, "items")); err != nil {
+		return err
 	}
 	bulk, err := a.conn("bulk")
 	if err != nil {
@@ -82,15 +81,11 @@ func (a *Agent) open() error {
 	if a.streams, err = wire.NewStreams(bulk); err != nil {
 		return err
 	}
-	if err := a.receive(subjects[subject.Logs], "bulk", func(m *nats.Msg) { a.logs(bulk, m) }); err != nil {
-		return err
-	}
-	for _, lane := range []subject.Lane{subject.Ping, subject.To} {
-		if err := a.receive(subjects[lane], "items", a.take); err != nil {
-			return err
-		}
-	}
-	return nil
+	return errors.Join(
+		a.receive(subject.Logs, subjects[subject.Logs], "bulk", func(m *nats.Msg) { a.logs(bulk, m) }),
+		a.receive(subject.Ping, subjects[subject.Ping], "control", a.take),
+		a.receive(subject.To, subjects[subject.To], "items", a.take),
+	)
 }
 
 // Send hands a message to the master and returns at once; it may be lost. The message is frozen.
@@ -173,6 +168,9 @@ func absent(err error) *model.Fault {
 
 // Stats counts what became of messages.
 func (a *Agent) Stats() Stats { return a.stats() }
+
+// Lanes tell of every lane, sorted by name.
+func (a *Agent) Lanes() []Lane { return a.lanes() }
 
 // Close ends the link; what waits is dropped, and logs being read are cut.
 func (a *Agent) Close() {

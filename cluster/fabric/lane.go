@@ -1,8 +1,10 @@
 package fabric
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -40,6 +42,29 @@ type counts struct {
 	sent, received, full, down, oversized, misaddressed, poison, foreign atomic.Uint64
 }
 
+// Lane tells of one lane in one direction, at this moment.
+type Lane struct {
+	// Name is "ping" and "beat" for signs of life to agents and from them, "to" and "from" for the items of sessions, "logs"
+	// for requests for captured output.
+	Name string
+	// Waiting messages and their bytes, and the most there may be of both; one more is dropped.
+	Waiting, Bytes, WaitingMax, BytesMax int
+	// Passed went through since the start, Dropped did not for want of room.
+	Passed, Dropped uint64
+}
+
+// sender is a lane out, and what its limits have cost.
+type sender struct {
+	*queue[*nats.Msg]
+	passed, dropped atomic.Uint64
+}
+
+// receiver is a lane in.
+type receiver struct {
+	lane subject.Lane
+	*nats.Subscription
+}
+
 // end is what both sides have in common: connections, lanes out and lanes in.
 type end struct {
 	log   *slog.Logger
@@ -47,8 +72,8 @@ type end struct {
 	dial  Dial
 
 	conns map[string]*nats.Conn
-	out   map[subject.Lane]*queue[*nats.Msg]
-	subs  []*nats.Subscription
+	out   map[subject.Lane]*sender
+	subs  []receiver
 	counts
 	once sync.Once
 }
@@ -59,7 +84,7 @@ func newEnd(dial Dial, log *slog.Logger) (*end, error) {
 		return nil, err
 	}
 	return &end{
-		log: log, codec: c, dial: dial, conns: map[string]*nats.Conn{}, out: map[subject.Lane]*queue[*nats.Msg]{},
+		log: log, codec: c, dial: dial, conns: map[string]*nats.Conn{}, out: map[subject.Lane]*sender{},
 	}, nil
 }
 
@@ -81,25 +106,34 @@ func (e *end) send(lane subject.Lane, purpose string) error {
 	if err != nil {
 		return err
 	}
-	e.out[lane] = newQueue(outCount, outBytes, func(m *nats.Msg) { e.publish(nc, m) })
+	s := &sender{}
+	s.queue = newQueue(outCount, outBytes, func(m *nats.Msg) {
+		if e.publish(nc, m) {
+			s.passed.Add(1)
+		}
+	})
+	e.out[lane] = s
 	return nil
 }
 
-// publish is called by the lane's own goroutine: a connection that stalls holds up its lane and nobody else.
-func (e *end) publish(nc *nats.Conn, m *nats.Msg) {
+// publish is called by the lane's own goroutine: a connection that stalls holds up its lane and nobody else. It reports
+// whether the message has left.
+func (e *end) publish(nc *nats.Conn, m *nats.Msg) bool {
 	if !nc.IsConnected() {
 		e.down.Add(1)
-		return
+		return false
 	}
 	switch err := nc.PublishMsg(m); {
 	case err == nil:
 		e.sent.Add(1)
+		return true
 	case errors.Is(err, nats.ErrMaxPayload):
 		e.oversized.Add(1)
 		e.log.Error("message is larger than NATS takes", "subject", m.Subject, "bytes", len(m.Data), "max", nc.MaxPayload())
 	default:
 		e.down.Add(1)
 	}
+	return false
 }
 
 // push hands a message to a lane.
@@ -110,13 +144,14 @@ func (e *end) push(lane subject.Lane, to string, m proto.Message) {
 		e.log.Error("message cannot be encoded", "subject", to, "error", err)
 		return
 	}
-	if !e.out[lane].push(out, len(out.Data)) {
+	if s := e.out[lane]; !s.push(out, len(out.Data)) {
+		s.dropped.Add(1)
 		e.full.Add(1)
 	}
 }
 
 // receive opens a lane in.
-func (e *end) receive(pattern, purpose string, take func(*nats.Msg)) error {
+func (e *end) receive(lane subject.Lane, pattern, purpose string, take func(*nats.Msg)) error {
 	nc, err := e.conn(purpose)
 	if err != nil {
 		return err
@@ -125,7 +160,7 @@ func (e *end) receive(pattern, purpose string, take func(*nats.Msg)) error {
 	if err != nil {
 		return err
 	}
-	e.subs = append(e.subs, sub)
+	e.subs = append(e.subs, receiver{lane, sub})
 	if err := sub.SetPendingLimits(inCount, inBytes); err != nil {
 		return err
 	}
@@ -186,4 +221,29 @@ func (e *end) stats() Stats {
 		}
 	}
 	return s
+}
+
+func (e *end) lanes() []Lane {
+	var all []Lane
+	for name, s := range e.out { //order: sorted below
+		count, weight := s.waiting()
+		all = append(all, Lane{
+			Name: string(name), Waiting: count, Bytes: weight, WaitingMax: outCount, BytesMax: outBytes,
+			Passed: s.passed.Load(), Dropped: s.dropped.Load(),
+		})
+	}
+	for _, sub := range e.subs {
+		l := Lane{Name: string(sub.lane), WaitingMax: inCount, BytesMax: inBytes}
+		// These fail only when the subscription is closed; then nothing waits.
+		l.Waiting, l.Bytes, _ = sub.Pending()
+		if n, err := sub.Delivered(); err == nil {
+			l.Passed = uint64(n)
+		}
+		if n, err := sub.Dropped(); err == nil {
+			l.Dropped = uint64(n)
+		}
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b Lane) int { return cmp.Compare(a.Name, b.Name) })
+	return all
 }

@@ -68,7 +68,7 @@ func (m *Master) open() (err error) {
 		if err := m.send(l.out, l.purpose); err != nil {
 			return err
 		}
-		if err := m.receive(pattern, l.purpose, m.take); err != nil {
+		if err := m.receive(l.in, pattern, l.purpose, m.take); err != nil {
 			return err
 		}
 	}
@@ -135,6 +135,9 @@ func placed(place *v1.LogPlace, req *v1.LogsRequest) *v1.LogsRequest {
 
 // Stats counts what became of messages.
 func (m *Master) Stats() Stats { return m.stats() }
+
+// Lanes tell of every lane, of all agents together, sorted by name.
+func (m *Master) Lanes() []Lane { return m.lanes() }
 
 // Close ends the link; what waits is dropped.
 func (m *Master) Close() { m.shut() }

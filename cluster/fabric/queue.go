@@ -42,6 +42,13 @@ func (q *queue[T]) push(value T, weight int) bool {
 	return true
 }
 
+// waiting is how much has been pushed and not taken to its end.
+func (q *queue[T]) waiting() (count, weight int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.count, q.weight
+}
+
 func (q *queue[T]) signal() {
 	select {
 	case q.wake <- struct{}{}:
