@@ -12,7 +12,6 @@ import (
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/troupe-sched/troupe/actors"
 	"github.com/troupe-sched/troupe/cluster/api"
@@ -197,6 +196,7 @@ type masterParts struct {
 	events *api.Publisher
 	fabric *fabric.Master
 	cell   atomic.Pointer[actors.Cell]
+	shown  shown
 }
 
 // connect opens a connection that ends with the process.
@@ -238,6 +238,7 @@ func (m *masterParts) openFabric(context.Context) (err error) {
 		},
 	})
 	if err == nil {
+		m.shown.fabric.Store(m.fabric)
 		m.process.parts.add("fabric", quiet(m.fabric.Close))
 	}
 	return err
@@ -281,6 +282,7 @@ func (m *masterParts) openAPI(context.Context) error {
 	}
 	service, err := api.Serve(api.Config{Conn: nc, Cell: m.spec.Config.Cell.Name, Version: semantic(m.spec.Version), Log: m.spec.Log}, m.process.cell)
 	if err == nil {
+		m.shown.api.Store(service)
 		m.process.parts.add("API", service.Close)
 	}
 	return err
@@ -294,7 +296,7 @@ func (m *masterParts) openWeb(context.Context) error {
 			_, err := cell.CellStatus(ctx, &v1.CellStatusRequest{})
 			return err
 		},
-		Metrics: []prometheus.Collector{NewCellMetrics(name, cell, m.spec.Log)},
+		Metrics: append(m.shown.metrics(name), NewCellMetrics(name, cell, m.spec.Log)),
 	})
 }
 

@@ -14,6 +14,7 @@ import (
 type nodeMetrics struct {
 	tree   func() kit.Node
 	link   func() fabric.Stats
+	lanes  *laneMetrics
 	actors *treeMetrics
 	// messages by what became of them, events by name.
 	messages, events *prometheus.Desc
@@ -25,6 +26,7 @@ type nodeMetrics struct {
 func newNodeMetrics(cell, node string) *nodeMetrics {
 	labels := prometheus.Labels{"cell": cell, "node": node}
 	return &nodeMetrics{
+		lanes:    newLaneMetrics(labels, nil),
 		actors:   newTreeMetrics(labels),
 		messages: prometheus.NewDesc("troupe_link_messages_total", "Messages of the link to the master.", []string{"fate"}, labels),
 		events:   prometheus.NewDesc("troupe_agent_events_total", "Signs of trouble, harmless one by one.", []string{"event"}, labels),
@@ -42,12 +44,14 @@ func (m *nodeMetrics) count(event string) {
 // Describe implements prometheus.Collector.
 func (m *nodeMetrics) Describe(out chan<- *prometheus.Desc) {
 	m.actors.describe(out)
+	m.lanes.Describe(out)
 	out <- m.messages
 	out <- m.events
 }
 
 // Collect implements prometheus.Collector.
 func (m *nodeMetrics) Collect(out chan<- prometheus.Metric) {
+	m.lanes.Collect(out)
 	m.actors.collect(out, actors.TreeNode(m.tree()))
 	s := m.link()
 	for fate, n := range map[string]uint64{

@@ -57,7 +57,7 @@ func Node(ctx context.Context, e Env) (opened *Process, err error) {
 				return nil, err
 			}
 			p.parts.add("link", quiet(link.Close))
-			metrics.link = link.Stats
+			metrics.link, metrics.lanes.lanes = link.Stats, link.Lanes
 			return link, nil
 		},
 		Results: func(ctx context.Context, uid uint64, queue, job, stage string, fn func(*v1.InstanceResult) error) error {

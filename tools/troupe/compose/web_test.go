@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/troupe-sched/troupe/cluster/api"
+	"github.com/troupe-sched/troupe/cluster/fabric"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -125,4 +128,30 @@ func get(t *testing.T, url string) (int, string) {
 		t.Fatal(err)
 	}
 	return r.StatusCode, string(body)
+}
+
+func TestF34_LanesAndRequestsAreMetrics(t *testing.T) {
+	labels := prometheus.Labels{"cell": "main"}
+	lanes := func() []fabric.Lane {
+		return []fabric.Lane{{Name: "beat", Waiting: 3, Bytes: 70, WaitingMax: 10, BytesMax: 100, Passed: 5, Dropped: 2}}
+	}
+	counts := func() map[string]api.Counts {
+		return map[string]api.Counts{"job.submit": {Requests: 9, InFlight: 4, Busy: 1}}
+	}
+	none := newLaneMetrics(prometheus.Labels{"cell": "other"}, func() []fabric.Lane { return nil })
+	w := openWeb(t, WebConfig{Listen: "127.0.0.1:0", Log: discard, Metrics: []prometheus.Collector{
+		newLaneMetrics(labels, lanes), newAPIMetrics(labels, counts), none,
+	}})
+	_, body := get(t, w.URL()+"/metrics")
+	for _, want := range []string{
+		`troupe_lane_waiting_messages{cell="main",lane="beat"} 3`, `troupe_lane_waiting_bytes{cell="main",lane="beat"} 70`,
+		`troupe_lane_limit{cell="main",lane="beat",unit="messages"} 10`, `troupe_lane_limit{cell="main",lane="beat",unit="bytes"} 100`,
+		`troupe_lane_passed_total{cell="main",lane="beat"} 5`, `troupe_lane_dropped_total{cell="main",lane="beat"} 2`,
+		`troupe_api_in_flight{cell="main",endpoint="job.submit"} 4`, `troupe_api_requests_total{cell="main",endpoint="job.submit",fate="busy"} 1`,
+		`troupe_api_requests_total{cell="main",endpoint="job.submit",fate="taken"} 9`,
+	} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%s is missing in\n%s", want, body)
+		}
+	}
 }
