@@ -42,6 +42,7 @@ type Follower struct {
 	current      time.Time // as of then it had all that there was; zero if never
 	saved        uint64    // record of the last snapshot of its own
 	running      *tailing  // nil if Run is not under way
+	taken        bool      // or being taken: Run does nothing
 }
 
 // tailing is one run.
@@ -74,7 +75,11 @@ func (f *Follower) Run(ctx context.Context) error {
 	defer cancel()
 	run := &tailing{cancel, make(chan struct{})}
 	f.mu.Lock()
-	if f.running != nil {
+	switch {
+	case f.taken: // by a Take that was quicker
+		f.mu.Unlock()
+		return nil
+	case f.running != nil:
 		f.mu.Unlock()
 		return errFollowing
 	}
@@ -224,34 +229,44 @@ func (f *Follower) save() {
 // from then on. After an error it keeps what it has, and Run may be called again.
 func (f *Follower) Take(ctx context.Context) (*model.State, error) {
 	f.mu.Lock()
+	f.taken = true
 	run := f.running
 	f.mu.Unlock()
+	var err error
 	if run != nil {
 		run.cancel()
 		select {
 		case <-run.done:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			err = ctx.Err()
 		}
 	}
+	if err == nil {
+		err = f.catchUp(ctx)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil {
+		f.taken = false
+		return nil, fmt.Errorf("take over: %w", err)
+	}
+	state := f.state
+	f.state = nil
+	return state, nil
+}
+
+// catchUp reads the log to its end.
+func (f *Follower) catchUp(ctx context.Context) error {
 	for {
 		err := f.Recover(ctx)
 		if err == nil {
 			seq, _, _ := f.Seen()
 			err = f.log.Read(ctx, seq+1, f.Apply)
 		}
-		if errors.Is(err, ErrTrimmed) {
-			f.drop()
-			continue
+		if !errors.Is(err, ErrTrimmed) {
+			return err
 		}
-		if err != nil {
-			return nil, fmt.Errorf("take over: %w", err)
-		}
-		f.mu.Lock()
-		state := f.state
-		f.state = nil
-		f.mu.Unlock()
-		return state, nil
+		f.drop()
 	}
 }
 

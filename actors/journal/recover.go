@@ -159,10 +159,16 @@ func Replay(state *model.State, seq uint64, data []byte) error {
 // tree starts; if another master was quicker it fails with ErrFenced. After an error log and state must not be used
 // any more: open and Recover again.
 func Begin(ctx context.Context, log Log, state *model.State, host string, now time.Time) (epoch uint64, err error) {
-	epoch = state.Epoch() + 1
+	return BeginWith(ctx, log, state, &v1.EpochStarted{Host: host}, now)
+}
+
+// BeginWith is Begin with an event to which it gives the epoch: the one it names, but at least the one after the state's.
+func BeginWith(ctx context.Context, log Log, state *model.State, started *v1.EpochStarted, now time.Time) (epoch uint64, err error) {
+	started.Epoch = max(started.GetEpoch(), state.Epoch()+1)
+	epoch = started.Epoch
 	rec := &v1.Record{
 		Seq: state.Seq() + 1, Epoch: epoch, Prev: Prev(state), TimeUnixNano: now.UnixNano(),
-		Events: []*v1.Event{{Kind: &v1.Event_EpochStarted{EpochStarted: &v1.EpochStarted{Epoch: epoch, Host: host}}}},
+		Events: []*v1.Event{{Kind: &v1.Event_EpochStarted{EpochStarted: started}}},
 	}
 	data, hash, err := EncodeRecord(rec)
 	if err != nil {
