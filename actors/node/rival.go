@@ -56,6 +56,26 @@ func (a *Actor) rival(ctx *kit.Context, h *v1.Hello) bool {
 	return true
 }
 
+// foreign reports whether a Hello is of another agent than the one that had the session last, which has fallen silent. The
+// numbers of their sessions have nothing to do with each other, so one of a lower number must not be taken for one that
+// was under way for long; that one would have been sent once, and not again and again.
+func (a *Actor) foreign(ctx *kit.Context, h *v1.Hello) (waits bool) {
+	s, now := &a.session, ctx.Now()
+	if h.GetSession() > s.number || h.GetProcess() == 0 || s.process == 0 || h.GetProcess() == s.process || h.GetBootId() == s.boot {
+		return false
+	}
+	if r := &a.other; r.process != h.GetProcess() || r.boot != h.GetBootId() {
+		*r = other{process: h.GetProcess(), boot: h.GetBootId(), first: now}
+	}
+	a.other.last = now
+	if now.Sub(a.other.first) < rivalSlack {
+		return true
+	}
+	ctx.Log().Warn("another agent takes over the node's id", "silent", s.boot, "new", h.GetBootId())
+	s.open, s.met, s.number = false, false, h.GetSession()-1
+	return false
+}
+
 // trouble is what is wrong with the node beyond its liveness.
 func (a *Actor) trouble(now time.Time) string {
 	if now.Sub(a.other.last) > rivalMemory {

@@ -69,7 +69,8 @@ func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
 // hello begins a session, after the node's info is durable. What nothing comes of is answered to the supervisor at once.
 func (a *Actor) hello(ctx *kit.Context, h *v1.Hello) {
 	s := &a.session
-	if h.GetInfo().GetId() == string(a.id) && a.rival(ctx, h) {
+	h = model.Known(h)
+	if h.GetInfo().GetId() == string(a.id) && h.GetSession() != 0 && (a.rival(ctx, h) || a.foreign(ctx, h)) {
 		a.answered(ctx)
 		return
 	}
