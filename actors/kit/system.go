@@ -29,6 +29,8 @@ type Config struct {
 	Log  *slog.Logger
 	// Stepper runs the actors one message at a time in virtual time; nil means goroutines and the wall clock.
 	Stepper *Stepper
+	// Clock is the time; nil means the wall clock, or the stepper's.
+	Clock Clock
 	// Draw gives random numbers; nil means a source seeded by the runtime, or the stepper's.
 	Draw func() uint64
 }
@@ -86,6 +88,9 @@ func New(c Config) *System {
 		if s.draw == nil {
 			s.draw = s.stepper.rng.Uint64
 		}
+	}
+	if c.Clock != nil {
+		s.clock = c.Clock
 	}
 	if s.draw == nil {
 		s.draw = rand.Uint64

@@ -72,6 +72,8 @@ func (w *world) cause(f Fault) bool {
 		return w.hitMaster(f)
 	case LogError, LogFull, SlowLog, Usurp:
 		return w.hitMaster(f)
+	case ClockJump, Twin, FalseHello, Poison, Overload, MassLoss:
+		return w.hitOdd(f)
 	case Partition, OneWay, Storm:
 		return w.hitLink(f, w.links[w.rng.IntN(len(w.links))])
 	case Freeze:
@@ -274,6 +276,7 @@ func (w *world) fate(actor string, _ any) kit.Fate {
 func (w *world) mend() {
 	w.dieIn = 0
 	w.disk.full, w.disk.slow = false, 0
+	w.soon(w.endTwin)
 	for _, l := range w.links {
 		l.mend()
 	}

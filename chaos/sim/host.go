@@ -22,6 +22,7 @@ type host struct {
 	// warm applies the journal while it follows; nil while it reigns, tries, or cannot recover.
 	warm  *journal.Follower
 	reign *master
+	clock *clock
 	shelf shelf
 	saved uint64 // record of the last snapshot that it has taken as a follower
 	// cut says until when a way to others is cut.
@@ -51,7 +52,7 @@ const (
 )
 
 func newHost(w *world, number int) *host {
-	return &host{w: w, number: number, id: string(rune('a' + number))}
+	return &host{w: w, number: number, id: string(rune('a' + number)), clock: w.newClock()}
 }
 
 // open reports whether a way is not cut.
@@ -65,7 +66,7 @@ func (h *host) start() {
 	}
 	h.up, h.lives = true, h.lives+1
 	h.frozen, h.parked, h.tailing, h.trying = false, nil, false, false
-	h.elect = elect.New(elect.Options{ID: h.id, Suspect: w.p.patience}, w.st.Now())
+	h.elect = elect.New(elect.Options{ID: h.id, Suspect: w.p.patience}, h.clock.Now())
 	w.say("master", "%s begins life %d", h.id, h.lives)
 	h.follow()
 	h.beat()
@@ -74,7 +75,7 @@ func (h *host) start() {
 // when calls fn once d has passed, if the process lives then; one that stands still does it when it wakes.
 func (h *host) when(d time.Duration, fn func()) {
 	life := h.lives
-	h.w.after(d, func() {
+	h.w.after(h.clock.lasts(d), func() {
 		switch {
 		case !h.up || h.lives != life:
 		case h.frozen:
@@ -94,8 +95,8 @@ func (h *host) follow() {
 		return
 	}
 	f := journal.NewFollower(&logHandle{d: w.disk, host: h}, &h.shelf, journal.FollowerOptions{
-		Now: w.st.Now, Shared: &w.disk.shelf, SnapshotRecords: 1 << 62, // the world takes them, in its own time
-		Wrote: func(seq, epoch uint64) { h.elect.Wrote(epoch, seq, w.st.Now()) },
+		Now: h.clock.Now, Shared: &w.disk.shelf, SnapshotRecords: 1 << 62, // the world takes them, in its own time
+		Wrote: func(seq, epoch uint64) { h.elect.Wrote(epoch, seq, h.clock.Now()) },
 	})
 	if err := f.Recover(context.Background()); err != nil {
 		w.fail(RestartIsReplay, "master %s cannot follow: %v", h.id, err)
@@ -104,7 +105,7 @@ func (h *host) follow() {
 	h.warm = f
 	seq, epoch, _ := f.Seen()
 	h.saved = seq
-	h.elect.Wrote(epoch, seq, w.st.Now())
+	h.elect.Wrote(epoch, seq, h.clock.Now())
 	w.did(RestartIsReplay)
 	h.compare(RestartIsReplay)
 	h.arm()
@@ -176,7 +177,7 @@ func (h *host) beat() {
 		b.Seq, _, _ = h.warm.Seen()
 	}
 	h.send(b)
-	h.when(h.elect.Every(h.w.st.Now()), func() {
+	h.when(h.elect.Every(h.clock.Now()), func() {
 		if turn == h.beats {
 			h.beat()
 		}
@@ -200,7 +201,7 @@ func (h *host) send(b elect.Beat) {
 
 // heard takes a beat.
 func (h *host) heard(b elect.Beat) {
-	h.elect.Heard(b, h.w.st.Now())
+	h.elect.Heard(b, h.clock.Now())
 	if b.Role == elect.Leader && h.warm != nil {
 		h.warm.Heard(b.Seq)
 	}
@@ -214,7 +215,7 @@ func (h *host) heard(b elect.Beat) {
 
 // arm sets the alarm for the next question whether to try.
 func (h *host) arm() {
-	now := h.w.st.Now()
+	now := h.clock.Now()
 	at := h.elect.Next(now)
 	if at.IsZero() || h.warm == nil || h.alarm.After(now) && !at.Before(h.alarm) {
 		return
@@ -235,7 +236,7 @@ func (h *host) consider() {
 	if h.reign != nil || h.trying || h.warm == nil {
 		return
 	}
-	if !h.elect.Due(w.st.Now()) {
+	if !h.elect.Due(h.clock.Now()) {
 		h.arm()
 		return
 	}
@@ -264,7 +265,7 @@ func (h *host) consider() {
 func (h *host) lost(why string) {
 	h.w.say("master", "%s does not begin: %s", h.id, why)
 	h.trying = false
-	h.elect.Lost(h.w.st.Now())
+	h.elect.Lost(h.clock.Now())
 	h.follow()
 }
 
@@ -281,7 +282,7 @@ func (h *host) campaign(state *model.State, life int) {
 	before := state.Epoch()
 	m := &master{w: w, host: h, alive: true, began: w.st.Now(), log: &logHandle{d: w.disk, host: h, now: true}, snap: &snapHandle{d: w.disk, host: h}}
 	m.log.unheard = w.part == faults && w.p.focus != Calm && chanceOf(w.newest, 20)
-	epoch, err := journal.Begin(context.Background(), m.log, state, fmt.Sprintf("m%d", before+1), w.st.Now())
+	epoch, err := journal.Begin(context.Background(), m.log, state, fmt.Sprintf("m%d", before+1), h.clock.Now())
 	if err != nil {
 		if !errors.Is(err, journal.ErrFenced) && !errors.Is(err, journal.ErrFull) && !errors.Is(err, errAppend) {
 			w.fail(RestartIsReplay, "master %s cannot begin: %v", h.id, err)
@@ -293,13 +294,13 @@ func (h *host) campaign(state *model.State, life int) {
 	h.trying = false
 	m.epoch, m.state, m.log.now = epoch, state, false
 	m.snap.newest = max(h.shelf.newest(), w.disk.shelf.newest())
-	m.answersFrom = w.st.Now().Add(w.p.lease)
+	m.answersFrom = w.st.Now().Add(h.clock.lasts(w.p.lease))
 	if h.elect.Yielded(before) {
 		m.answersFrom = w.st.Now()
 	}
 	w.checkKept(state)
 	w.checkCalm(h)
-	h.elect.Won(epoch, w.st.Now())
+	h.elect.Won(epoch, h.clock.Now())
 	h.reign = m
 	m.log.durable = uint64(w.disk.last())
 	m.snap.keep = journal.NewKeeper(m.log, &h.shelf, &w.disk.shelf)
@@ -316,7 +317,7 @@ func (h *host) deposed() {
 	h.reign = nil
 	m.die()
 	if h.up {
-		h.elect.Deposed(h.w.st.Now())
+		h.elect.Deposed(h.clock.Now())
 		h.when(h.w.upTo(20*time.Millisecond), h.follow)
 	}
 }
@@ -343,7 +344,7 @@ func (h *host) resign() {
 		}
 		h.reign = nil
 		m.die()
-		now := w.st.Now()
+		now := h.clock.Now()
 		h.elect.Resign(now)
 		b := elect.Beat{ID: h.id, Role: elect.Resigned, Epoch: m.epoch, Resigned: true, Successor: h.elect.Successor(now)}
 		for range 3 { // beats get lost

@@ -18,6 +18,25 @@ type link struct {
 	storm bool
 	// upLast and downLast keep the order of messages where the world's links do.
 	upLast, downLast time.Time
+	// said and told are the newest messages, hellos some Hellos of the agent: what is said again or made nonsense of.
+	said   *v1.FromAgent
+	told   *v1.ToAgent
+	hellos []*v1.FromAgent
+}
+
+// hellosMax is how many Hellos of an agent are kept.
+const hellosMax = 4
+
+// keep remembers what an agent has said.
+func (l *link) keep(m *v1.FromAgent) {
+	l.said = m
+	if m.GetHello() == nil {
+		return
+	}
+	if len(l.hellos) == hellosMax {
+		l.hellos = l.hellos[1:]
+	}
+	l.hellos = append(l.hellos, m)
 }
 
 func newLink(w *world, number int) *link { return &link{w: w, number: number} }
@@ -63,6 +82,7 @@ func (l *link) carry(cut *bool, last *time.Time, deliver func()) {
 
 // up carries a message of the agent to the masters.
 func (l *link) up(m *v1.FromAgent) {
+	l.keep(m)
 	l.carry(&l.upCut, &l.upLast, func() {
 		got := m
 		if l.w.p.encode {
@@ -76,12 +96,14 @@ func (l *link) up(m *v1.FromAgent) {
 
 // down carries a message of a master to the agent.
 func (l *link) down(m *v1.ToAgent) {
+	l.told = m
+	to := l.w.machines[l.number]
 	l.carry(&l.downCut, &l.downLast, func() {
 		got := m
 		if l.w.p.encode {
 			got = recode(l.w, m)
 		}
-		l.w.machines[l.number].deliver(got)
+		to.deliver(got)
 	})
 }
 
@@ -95,6 +117,9 @@ func recode[T proto.Message](w *world, m T) T {
 	got := m.ProtoReflect().New().Interface().(T)
 	if err := proto.Unmarshal(data, got); err != nil {
 		w.fail(NothingUnknown, "a %T cannot be decoded: %v", m, err)
+	}
+	if w.p.mixed {
+		strange(got.ProtoReflect())
 	}
 	return got
 }

@@ -24,6 +24,7 @@ type machine struct {
 	altered  bool         // it has been something else
 	bad      bool         // services fail there, until the world heals
 	capacity model.Resources
+	clock    *clock
 	slots    map[uint64]*slot
 	ledger   platter
 	agent    *agentLife // nil while none lives
@@ -60,6 +61,7 @@ func newMachine(w *world, number int) *machine {
 		NetBps: m.capacity[model.Net], Attributes: map[string]string{"rack": fmt.Sprintf("r%d", number%2)},
 		Drivers: []string{"func", "process"},
 	}
+	m.clock = w.newClock()
 	m.equip()
 	m.ledger = platter{m: m, mem: ledger.Memory(), ends: map[uint64]bool{}}
 	return m
@@ -78,11 +80,13 @@ func (m *machine) start() {
 	m.lives++
 	name := fmt.Sprintf("%s.%d", m.id, m.lives)
 	a := &agentLife{m: m, alive: true, sinks: map[string]func(driver.Event){}}
-	a.sys = kit.New(kit.Config{Name: name, Stepper: w.st, Log: w.logger(name)})
+	a.sys = kit.New(kit.Config{Name: name, Stepper: w.st, Clock: m.clock.port(), Log: w.logger(name)})
 	m.agent = a
-	started, err := agent.Start(a.sys, agent.Config{
-		Cell: cell, Info: m.info, BootID: fmt.Sprintf("boot-%d", m.boots),
-	}, agent.Ports{
+	conf := agent.Config{Cell: cell, Info: m.info, BootID: fmt.Sprintf("boot-%d", m.boots)}
+	if w.p.masters > 0 {
+		conf.Process = w.newest.Uint64()
+	}
+	started, err := agent.Start(a.sys, conf, agent.Ports{
 		Uplink: uplink{a}, Ledger: &handle{p: &m.ledger, life: a},
 		Drivers: map[string]driver.Driver{"process": &simDriver{a, "process", true}, "func": &simDriver{a, "func", false}},
 		Inputs:  &inputs{a},

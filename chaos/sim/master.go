@@ -58,7 +58,7 @@ func (w *world) enthrone(m *master) {
 		old.zombie = true
 	}
 	name := fmt.Sprintf("m%d", m.epoch)
-	m.sys = kit.New(kit.Config{Name: name, Stepper: w.st, Log: w.logger(name)})
+	m.sys = kit.New(kit.Config{Name: name, Stepper: w.st, Clock: m.clock(), Log: w.logger(name)})
 	w.master, w.masters = m, append(w.masters, m)
 	w.stats.reigns++
 	w.say("master", "epoch %d begins at record %d, snapshot %d", m.epoch, w.disk.last(), m.snap.newest)
@@ -70,6 +70,14 @@ func (w *world) enthrone(m *master) {
 		w.say("master", "epoch %d does not start: %v", m.epoch, err)
 		w.fallen(m)
 	}
+}
+
+// clock is that of the process; nil for the world's own.
+func (m *master) clock() kit.Clock {
+	if m.host == nil {
+		return nil
+	}
+	return m.host.clock.port()
 }
 
 // fallen ends a reign that ended by itself; in a cell of several its process follows again.

@@ -32,12 +32,19 @@ const (
 	Resign                    // the leader hands over
 	CutOff                    // a master is cut off from the journal, its peers, agents or clients, or from some of them
 	LostSnapshot              // a snapshot is gone
+	ClockJump                 // the date of a process jumps by up to an hour
+	Twin                      // a second agent goes by the name of another
+	FalseHello                // an agent tells what it held before, or what it never did
+	Poison                    // a message or a request makes no sense
+	Overload                  // ten times as many requests
+	MassLoss                  // many machines vanish at once
 	Faults
 )
 
 var faultNames = [Faults]string{
 	"master crash", "agent crash", "reboot", "actor crash", "partition", "one way", "storm", "slow log", "log error",
 	"log full", "slow ledger", "ledger full", "usurp", "freeze", "bad snapshot", "flap", "resign", "cut off", "lost snapshot",
+	"clock jump", "twin", "false hello", "poison", "overload", "mass loss",
 }
 
 // String is the name of the fault.
@@ -50,6 +57,7 @@ const (
 	Agents  = "agents"  // only processes of agents die
 	Actors  = "actors"  // only single actors crash
 	Masters = "masters" // masters die, sleep, are cut off and hand over
+	Odd     = "odd"     // clocks are wrong, names are taken twice, words make no sense, and there are too many of them
 	Network = "network" // only links fail
 	Hosts   = "hosts"   // processes, machines, disks and links, but no single actor
 	All     = "all"     // anything may fail
@@ -62,6 +70,7 @@ var families = map[string][]Fault{
 	Actors:  {ActorCrash},
 	Network: {Partition, OneWay, Storm},
 	Masters: {},
+	Odd:     {},
 	Hosts: {
 		MasterCrash, AgentCrash, Reboot, Partition, OneWay, Storm, SlowLog, LogError, LogFull, SlowLedger, LedgerFull,
 		Usurp, Freeze, BadSnapshot, Flap,
@@ -75,8 +84,10 @@ var families = map[string][]Fault{
 // newer are faults that families have got since, where there are several masters.
 var newer = map[string][]Fault{
 	Masters: {MasterCrash, Freeze, SlowLog, LogError, LogFull, BadSnapshot, Resign, CutOff, LostSnapshot},
-	Hosts:   {Resign, CutOff, LostSnapshot},
-	All:     {Resign, CutOff, LostSnapshot},
+	Odd:     {ClockJump, Twin, FalseHello, Poison, Overload, MassLoss},
+	Network: {MassLoss},
+	Hosts:   {Resign, CutOff, LostSnapshot, ClockJump, Twin, MassLoss, Overload},
+	All:     {Resign, CutOff, LostSnapshot, ClockJump, Twin, FalseHello, Poison, Overload, MassLoss},
 }
 
 // Families are the names that Options.Focus may have.
@@ -118,6 +129,9 @@ type cast struct {
 	// reads, beatDrop how many of a thousand beats are lost.
 	patience, tail, lease time.Duration
 	beatDrop              int
+	// drift is by how many thousandths clocks run fast or slow at most; mixed: links carry words of a version to come.
+	drift int
+	mixed bool
 }
 
 func pick[T any](r *rand.Rand, of ...T) T { return of[r.IntN(len(of))] }
@@ -147,7 +161,10 @@ func draw(o Options, r, more, newest *rand.Rand) profile {
 	p.focus, p.theme = cmp.Or(a.family, p.focus), cmp.Or(a.theme, p.theme)
 	p.cast.draw(a, newest)
 	if a.family == "" && p.masters > 0 && newest.IntN(3) == 0 {
-		p.focus = Masters
+		p.focus = pick(newest, Masters, Masters, Odd)
+	}
+	if p.masters > 0 && newest.IntN(8) == 0 {
+		p.agents = agentsMax
 	}
 	if a.family == "" && p.theme != Plain && more.IntN(4) == 0 {
 		p.focus = Calm // where nothing fails more can be said of what is decided
@@ -189,9 +206,11 @@ func (c *cast) draw(a aim, r *rand.Rand) {
 		tail:     pick(r, 0, 2*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond),
 		lease:    pick(r, 100*time.Millisecond, 300*time.Millisecond, time.Second),
 		beatDrop: pick(r, 0, 0, 20, 100),
+		drift:    pick(r, 0, 0, 10),
+		mixed:    r.IntN(3) == 0,
 	}
 	switch {
-	case a.cast == Alone || a.cast == "" && a.family != Masters && c.masters == 0:
+	case a.cast == Alone || a.cast == "" && a.family != Masters && a.family != Odd && c.masters == 0:
 		*c = cast{}
 	case c.masters == 0:
 		c.masters = 2
@@ -206,7 +225,7 @@ func (p *profile) String() string {
 		p.focus, p.theme, p.agents, p.steps, p.delay, p.jitter, p.drop, p.double, p.late, p.encode, p.fifo, p.quantum, p.suspect, p.lost, p.settle,
 		p.snapshotRecords, p.endedJobs, p.logDelay, p.writeDelay, p.jobs, p.clients, p.think, p.funcs, p.every)
 	if p.masters > 0 {
-		fmt.Fprintf(&b, " masters=%d patience=%v tail=%v lease=%v beatdrop=%d‰", p.masters, p.patience, p.tail, p.lease, p.beatDrop)
+		fmt.Fprintf(&b, " masters=%d patience=%v tail=%v lease=%v beatdrop=%d‰ drift=%d‰ mixed=%v", p.masters, p.patience, p.tail, p.lease, p.beatDrop, p.drift, p.mixed)
 	}
 	for f, n := range p.weight {
 		if n > 0 {

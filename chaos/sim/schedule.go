@@ -67,7 +67,7 @@ func ReadSchedule(in io.Reader) (*Schedule, error) {
 }
 
 // agentsMax is the most agents that a seed draws.
-const agentsMax = 5
+const agentsMax = 12
 
 func faultOf(name string) (Fault, bool) {
 	i := slices.Index(faultNames[:], name)

@@ -38,6 +38,8 @@ type world struct {
 	masters  []*master // that live, zombies included
 	hosts    []*host   // processes of masters, in a cell of several
 	answered uint64    // greatest epoch of a master that has answered somebody
+	twin     *machine  // that goes by the name of another one, or nil
+	twins    int       // there have been
 	machines []*machine
 	links    []*link // by machine, to and from
 	clients  clients
