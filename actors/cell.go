@@ -42,9 +42,9 @@ type Cell struct {
 	// relieving is set while a dump is written and memory given back.
 	relieving atomic.Bool
 
-	// life ends when the cell is closed; orders reach the loop that leads.
+	// life ends when the cell is closed, or with the cause for which it cannot go on; orders reach the loop that leads.
 	life    context.Context
-	end     context.CancelFunc
+	end     context.CancelCauseFunc
 	orders  chan order
 	closing atomic.Bool
 	// stalled: a drill makes the leader deaf and dumb.
@@ -102,10 +102,10 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 		return nil, model.Invalid("an agent in the process needs a master that always leads", &v1.FieldError{Field: "agent", Problem: "there is an election", Hint: "run the agent as a process of its own"})
 	}
 	c := &Cell{opts: opts, log: opts.Log, orders: make(chan order), open: make(chan struct{}), done: make(chan struct{})}
-	c.life, c.end = context.WithCancel(context.WithoutCancel(ctx))
+	c.life, c.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	f, err := c.follow(ctx)
 	if err != nil {
-		c.end()
+		c.end(nil)
 		return nil, err
 	}
 	go c.rule(f)
@@ -136,7 +136,7 @@ func OpenStores(opts Options) func(context.Context) (Stores, error) {
 		}
 	}
 	return func(context.Context) (Stores, error) {
-		db, err := badgerdb.Open(filepath.Join(opts.Dir, "journal"), opts.Log)
+		db, err := badgerdb.OpenWith(badgerdb.Options{Dir: filepath.Join(opts.Dir, "journal"), Log: opts.Log, Quota: opts.Quota})
 		if err != nil {
 			return Stores{}, fmt.Errorf("open journal: %w", err)
 		}
@@ -206,7 +206,7 @@ func (c *Cell) Close(ctx context.Context) error {
 	if l := c.local.Load(); l != nil && !c.closing.Swap(true) {
 		err = l.close(ctx)
 	}
-	c.end()
+	c.end(nil)
 	select {
 	case <-c.done:
 		return errors.Join(err, c.Err())

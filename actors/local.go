@@ -87,8 +87,23 @@ func (c *Cell) openAgent(ctx context.Context, o AgentOptions) error {
 	})
 	if err != nil {
 		c.local.Store(nil)
+		return err
 	}
-	return err
+	go c.watchAgent(l)
+	return nil
+}
+
+// watchAgent ends the cell when its agent has failed past all limits: a cell whose machine runs nothing any more must not
+// look as if it were well.
+func (c *Cell) watchAgent(l *localAgent) {
+	<-l.node.Done()
+	if c.closing.Load() {
+		return
+	}
+	err := fmt.Errorf("the agent of node %s has failed: %w", l.id, l.node.Err())
+	c.postMortem("agent", "%v", err)
+	c.log.Error("the cell ends", "reason", err)
+	c.end(err)
 }
 
 // eachResult calls fn with every result of a stage; the agent hands them to the stages after it.

@@ -18,6 +18,9 @@ type Options struct {
 	Name string
 	// Dir keeps the journal and snapshots, in badger; empty means that nothing outlives the cell.
 	Dir string
+	// Quota is the most bytes that journal and snapshots in Dir may take on disk; 0 for as many as there are. What would be
+	// written beyond it waits until there is room, and the cell is read-only for so long.
+	Quota int64
 	// Journal opens other stores than those in Dir. It is called again after a failure of the log.
 	Journal func(ctx context.Context) (Stores, error)
 	// Election says when this master leads, in a cell of several over one journal; nil means that it leads at once and

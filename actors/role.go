@@ -37,7 +37,11 @@ func (c *Cell) rule(f *following) {
 			err = c.lead(r)
 		}
 		if c.life.Err() != nil {
-			c.finish(nil)
+			if cause := context.Cause(c.life); !errors.Is(cause, context.Canceled) {
+				c.finish(cause)
+			} else {
+				c.finish(nil)
+			}
 			return
 		}
 		fenced := errors.Is(err, journal.ErrFenced) || errors.Is(err, errOutdone)

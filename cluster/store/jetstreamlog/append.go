@@ -39,6 +39,11 @@ func (l *Log) store(first uint64, records [][]byte) error {
 }
 
 func (l *Log) storeFrame(first uint64, records [][]byte) error {
+	if l.opts.Room != nil {
+		if err := l.opts.Room(); err != nil {
+			return fmt.Errorf("%w: %w", journal.ErrFull, err)
+		}
+	}
 	if l.end == nil {
 		end, err := l.findEnd(l.ctx)
 		if err != nil {

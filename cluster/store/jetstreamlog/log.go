@@ -46,6 +46,9 @@ type Options struct {
 	BytesMax int64
 	// Patience overrides the constant of that name.
 	Patience time.Duration
+	// Room is asked before every write whether the servers have room for it; its error is journal.ErrFull for whoever appends.
+	// nil if only the servers know.
+	Room func() error
 	// Log gets a line for every append that had to be looked up; nil drops them.
 	Log *slog.Logger
 }
