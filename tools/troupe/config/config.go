@@ -55,6 +55,8 @@ type NATS struct {
 	URL   string `koanf:"url" kind:"url" help:"NATS servers, several with commas; empty: none but an own one"`
 	Creds string `koanf:"creds" kind:"path" help:"NATS credentials file"`
 	Name  string `koanf:"name" kind:"name" help:"what this connection is called in the server's lists"`
+	// SystemCreds are for nothing but the check at the start of a master.
+	SystemCreds string `koanf:"system_creds" kind:"path" help:"NATS credentials file of the system account, with which a master checks that the servers sync every write"`
 }
 
 // Cell is the cell to work with.
@@ -64,15 +66,19 @@ type Cell struct {
 
 // Master is what a master needs.
 type Master struct {
-	Dir     string  `koanf:"dir" kind:"dir" help:"where the journal and snapshots are"`
-	Listen  string  `koanf:"listen" kind:"address" help:"where the master's own NATS server listens"`
-	Store   string  `koanf:"store" oneof:"badger,jetstream,memory" help:"where the journal is kept"`
-	Cluster Cluster `koanf:"cluster"`
+	ID       string        `koanf:"id" kind:"name" help:"name of this master among those of the cell"`
+	Dir      string        `koanf:"dir" kind:"dir" help:"where the journal and snapshots are"`
+	Listen   string        `koanf:"listen" kind:"address" help:"where the master's own NATS server listens"`
+	Store    string        `koanf:"store" oneof:"badger,jetstream,memory" help:"where the journal is kept"`
+	Replicas int64         `koanf:"replicas" help:"copies of a journal in JetStream: 1, 3 or 5; 0: as many as its own servers allow"`
+	Peers    []string      `koanf:"peers" help:"masters whose own NATS servers make one cluster, this one among them, as host:port of the port for each other"`
+	Suspect  time.Duration `koanf:"suspect" help:"silence after which a leader is taken for dead"`
+	Cluster  Cluster       `koanf:"cluster"`
 }
 
 // Cluster joins the own NATS servers of several masters.
 type Cluster struct {
-	Listen string   `koanf:"listen" kind:"address" help:"where the master's own NATS server hears its peers; empty: it has none"`
+	Listen string   `koanf:"listen" kind:"address" help:"where the master's own NATS server hears its peers; empty: the port of master.peers, or nowhere"`
 	Routes []string `koanf:"routes" kind:"urls" help:"peers of the master's own NATS server, as nats://host:port"`
 }
 
@@ -163,7 +169,7 @@ func defaults(hostname string, env environment) Config {
 	return Config{
 		NATS:      NATS{Name: "troupe"},
 		Cell:      Cell{Name: "local"},
-		Master:    Master{Dir: filepath.Join(state, "master"), Listen: "127.0.0.1:4222", Store: "badger"},
+		Master:    Master{ID: nodeName(hostname), Dir: filepath.Join(state, "master"), Listen: "127.0.0.1:4222", Store: "badger", Suspect: time.Second},
 		Node:      Node{ID: nodeName(hostname), Dir: filepath.Join(state, "node"), Ports: "20000-29999"},
 		Pyroscope: Pyroscope{App: "troupe"},
 		Log:       Log{Level: "info", Format: "text"},

@@ -81,7 +81,7 @@ func TestDefaultsHoldWhenNobodySaysAnything(t *testing.T) {
 	state := filepath.Join(home, ".local", "state", "troupe")
 	want := fmt.Sprint(
 		NATS{Name: "troupe"}, Cell{"local"},
-		Master{Dir: filepath.Join(state, "master"), Listen: "127.0.0.1:4222", Store: "badger"},
+		Master{ID: "box-7", Dir: filepath.Join(state, "master"), Listen: "127.0.0.1:4222", Store: "badger", Suspect: time.Second},
 		Node{ID: "box-7", Dir: filepath.Join(state, "node"), Ports: "20000-29999"}, HTTP{}, Pyroscope{App: "troupe"}, Log{"info", "text"})
 	if got := fmt.Sprint(c.NATS, c.Cell, c.Master, c.Node, c.HTTP, c.Pyroscope, c.Log); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -177,12 +177,16 @@ func TestEveryKeyCanBeToldInEveryPlace(t *testing.T) {
 			written, shown = "k=7", "7"
 		case k.name == "node.ports":
 			written, shown = "80-90", "80-90"
+		case k.name == "master.replicas":
+			written, shown = "3", "3"
+		case k.name == "master.peers":
+			written, shown = "h:1,i:1,j:1", "h:1,i:1,j:1"
 		case k.name == "limits.suspect":
 			written, shown = "3s", "3s"
 		case k.secret:
 			shown = hidden
 		}
-		extra := map[string]string{"http.pprof": "--http-listen=:1", "master.cluster.listen": "--master-store=jetstream"}[k.name]
+		extra := map[string]string{"http.pprof": "--http-listen=:1", "master.cluster.listen": "--master-store=jetstream", "master.replicas": "--master-store=jetstream"}[k.name]
 		section, last, _ := strings.Cut(k.name, ".")
 		yaml := fmt.Sprintf("%s: {%s: %q}", section, last, written)
 		if sub, leaf, deep := strings.Cut(last, "."); deep {
@@ -209,6 +213,24 @@ func TestEveryKeyCanBeToldInEveryPlace(t *testing.T) {
 				t.Errorf("%s in %s is shown as %+v, want %q", k.name, place, e, shown)
 			}
 		}
+	}
+}
+
+func TestB30_PeersSayAllThereIsToSayOfSeveralMasters(t *testing.T) {
+	c, _, err := load(t, world{args: []string{"--master-peers=10.0.0.1:6222,10.0.0.2:6222,10.0.0.3:6222"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Cluster{Listen: "0.0.0.0:6222", Routes: []string{"nats://10.0.0.1:6222", "nats://10.0.0.2:6222", "nats://10.0.0.3:6222"}}
+	if fmt.Sprint(c.Master.Cluster) != fmt.Sprint(want) || c.Master.Store != "jetstream" {
+		t.Errorf("master is %+v", c.Master)
+	}
+	if e := entry(t, c, "master.store"); e.Value != "jetstream" || e.Source != "master.peers" {
+		t.Errorf("the store is shown as %+v", e)
+	}
+	c, _, err = load(t, world{args: []string{"--master-peers=h:1,h:2,h:3", "--master-cluster-listen=h:2", "--master-replicas=1"}})
+	if err != nil || c.Master.Cluster.Listen != "h:2" || c.Master.Replicas != 1 {
+		t.Errorf("%+v, %v", c, err)
 	}
 }
 

@@ -125,7 +125,7 @@ func (l *loader) defaults(base Config) error {
 	for _, k := range l.keys {
 		values[k.name] = ko.Get(k.path())
 	}
-	l.layers = append(l.layers, layer{values: values, origin: func(key) string { return "default" }})
+	l.layers = append(l.layers, layer{values: values, origin: func(key) string { return sourceDefault }})
 	return nil
 }
 

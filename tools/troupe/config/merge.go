@@ -185,9 +185,7 @@ func (l *loader) together(c *Config) {
 		wrong("limits.lost", "more than "+model.FormatDuration(c.Limits.Suspect), "%s is not more than limits.suspect",
 			model.FormatDuration(c.Limits.Lost))
 	}
-	if c.Master.Store != "jetstream" && c.Master.Cluster.Listen != "" {
-		wrong("master.store", "jetstream", "%s is no store for a cell of several masters (master.cluster.listen is set)", c.Master.Store)
-	}
+	l.masters(c, source, wrong)
 	c.Node.offer(func(name string, err error) { l.problem(name, source(name), err) })
 	if c.HTTP.Pprof && c.HTTP.Listen == "" {
 		wrong("http.pprof", "set http.listen too", "there is nowhere to serve profiles")
