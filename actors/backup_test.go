@@ -10,6 +10,7 @@ import (
 	"github.com/troupe-sched/troupe/actors"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/cluster/store/backup"
+	"github.com/troupe-sched/troupe/cluster/store/memlog"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -44,7 +45,7 @@ func TestF30_BackupOfALivingCellHoldsWhatWasAcknowledged(t *testing.T) {
 	defer cell.Close(context.WithoutCancel(t.Context()))
 	var seq uint64
 	for i := range 10 {
-		job := &v1.JobSpec{Name: "job" + string(rune('a'+i)), Stages: []*v1.StageSpec{{Name: "s", Driver: "func", Task: &v1.TaskSpec{Func: "none"}}}}
+		job := &v1.JobSpec{Name: "job" + string(rune('a'+i)), Stages: []*v1.StageSpec{{Name: "s", Driver: "func", Func: "none"}}}
 		r, err := cell.Submit(t.Context(), &v1.SubmitRequest{Job: job})
 		if err != nil {
 			t.Fatal(err)
@@ -68,12 +69,15 @@ func TestB45_JournalIsReadInPartsAndFollowed(t *testing.T) {
 	}
 	defer cell.Close(context.WithoutCancel(t.Context()))
 	submit := func(name string) uint64 {
-		job := &v1.JobSpec{Name: name, Stages: []*v1.StageSpec{{Name: "s", Driver: "func", Task: &v1.TaskSpec{Func: "none"}}}}
-		r, err := cell.Submit(t.Context(), &v1.SubmitRequest{Job: job})
+		job := &v1.JobSpec{Name: name, Stages: []*v1.StageSpec{{Name: "s", Driver: "func", Func: "none"}}}
+		if _, err := cell.Submit(t.Context(), &v1.SubmitRequest{Job: job}); err != nil {
+			t.Fatal(err)
+		}
+		status, err := cell.CellStatus(t.Context(), &v1.CellStatusRequest{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return r.GetSeq()
+		return status.GetSeq()
 	}
 	first := submit("one")
 	read := func(ctx context.Context, req *v1.JournalRequest, fn func(*v1.Record) error) error {
@@ -116,4 +120,49 @@ func TestB45_JournalIsReadInPartsAndFollowed(t *testing.T) {
 	if !errors.Is(err, done) {
 		t.Fatalf("following: %v", err)
 	}
+}
+
+func TestF30_RestoredCellOutgrowsTheEpochsThatAgentsHaveSeen(t *testing.T) {
+	running := func(*v1.Launch) (v1.AttemptPhase, []byte, bool) { return 0, nil, true }
+	th := open(t, 3, t.TempDir(), running)
+	th.submit(&v1.JobSpec{Name: "kept", Stages: []*v1.StageSpec{stage("s", 2)}}, "")
+	isUp := func(s *v1.JobStatus) bool { return s.GetCounts().GetRunning() == 2 }
+	th.until("kept", isUp)
+	file := saved(t, th.cell.Load(), &v1.BackupRequest{})
+	for range 3 { // epochs that the backup does not know
+		if err := th.cell.Load().Close(th.ctx); err != nil {
+			t.Fatal(err)
+		}
+		th.start()
+	}
+	th.until("kept", isUp)
+	th.submit(&v1.JobSpec{Name: "gone", Stages: []*v1.StageSpec{stage("s", 1)}}, "")
+	th.until("gone", func(s *v1.JobStatus) bool { return s.GetCounts().GetRunning() == 1 })
+	seen, ran := th.cell.Load().Epoch(), th.fleet.Ran()
+	if err := th.cell.Load().Close(th.ctx); err != nil {
+		t.Fatal(err)
+	}
+	f := inspected(t, file)
+	log, snaps := memlog.New(memlog.Options{}), memlog.NewSnapshots()
+	frames := func(fn func(*v1.BackupFrame) error) error { return backup.Each(bytes.NewReader(file), fn) }
+	if err := backup.Fill(th.ctx, f, frames, log, snaps, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	th.opts.Dir, th.opts.Journal = "", func(context.Context) (actors.Stores, error) {
+		return actors.Stores{Log: log.Reopen(), Snapshots: snaps.Reopen()}, nil
+	}
+	th.start()
+	th.until("kept", isUp)
+	if now := th.cell.Load().Epoch(); now <= seen {
+		t.Errorf("the restored cell is in epoch %d, agents have seen epoch %d", now, seen)
+	}
+	if th.fleet.Ran() != ran {
+		t.Errorf("%d attempts have begun, %d before the restore: what ran was to go on", th.fleet.Ran(), ran)
+	}
+	if _, err := th.cell.Load().JobStatus(th.ctx, &v1.JobRef{Name: "gone"}); model.FaultOf(err).Err != model.ErrNotFound {
+		t.Errorf("the job that was submitted after the backup: %v", err)
+	}
+	// Its attempt is stopped: a node that it filled has room again.
+	th.submit(&v1.JobSpec{Name: "next", Stages: []*v1.StageSpec{stage("s", 2)}}, "")
+	th.until("next", isUp)
 }
