@@ -78,10 +78,11 @@ func (c *Cell) Journal(ctx context.Context, req *v1.JournalRequest, fn func(*v1.
 	if err != nil {
 		return journalFault(err)
 	}
-	from, to := max(req.GetFrom(), 1), req.GetTo()
-	switch {
-	case req.GetFrom() == 0:
+	from, to := req.GetFrom(), req.GetTo()
+	if from == 0 {
 		from = first
+	}
+	switch {
 	case from < first:
 		return model.Invalid("these records are not kept", &v1.FieldError{Field: "from", Problem: "is before the first record that is kept", Hint: "from " + strconv.FormatUint(first, 10) + " on"})
 	case to != 0 && (to < from || to > last && !req.GetFollow()):

@@ -152,6 +152,7 @@ func TestF30_RestoredCellOutgrowsTheEpochsThatAgentsHaveSeen(t *testing.T) {
 		return actors.Stores{Log: log.Reopen(), Snapshots: snaps.Reopen()}, nil
 	}
 	th.start()
+	th.fleet.Start() // as agents do at their next heartbeat: they do not hear a master of an epoch so low
 	th.until("kept", isUp)
 	if now := th.cell.Load().Epoch(); now <= seen {
 		t.Errorf("the restored cell is in epoch %d, agents have seen epoch %d", now, seen)

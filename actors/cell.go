@@ -49,6 +49,9 @@ type Cell struct {
 	closing atomic.Bool
 	// stalled: a drill makes the leader deaf and dumb.
 	stalled atomic.Bool
+	// outranked is the greatest epoch that an agent has told of: the next one begins above it. higher wakes the loop.
+	outranked atomic.Uint64
+	higher    chan struct{}
 
 	mu        sync.Mutex
 	reign     *reign     // nil while the master is being built, and while it follows
@@ -101,7 +104,7 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 	if opts.Election != nil && opts.Agent != nil {
 		return nil, model.Invalid("an agent in the process needs a master that always leads", &v1.FieldError{Field: "agent", Problem: "there is an election", Hint: "run the agent as a process of its own"})
 	}
-	c := &Cell{opts: opts, log: opts.Log, orders: make(chan order), open: make(chan struct{}), done: make(chan struct{})}
+	c := &Cell{opts: opts, log: opts.Log, orders: make(chan order), higher: make(chan struct{}, 1), open: make(chan struct{}), done: make(chan struct{})}
 	c.life, c.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	f, err := c.follow(ctx)
 	if err != nil {
@@ -257,6 +260,10 @@ func (c *Cell) Deliver(m *v1.FromAgent) {
 	r := c.reign
 	c.mu.Unlock()
 	if r != nil && !c.stalled.Load() {
+		if m.GetEpoch() > r.env.Epoch {
+			c.outrank(r, m)
+			return
+		}
 		r.sys.Tell(r.env.Refs.Nodes, &msg.FromAgent{Message: m})
 	}
 }

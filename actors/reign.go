@@ -11,6 +11,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/place"
 	"github.com/troupe-sched/troupe/actors/tree"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
 const (
@@ -45,7 +46,11 @@ func (c *Cell) begin(ctx context.Context, f *following, state *model.State) (*re
 	r := &reign{stores: stores, gate: &gate{Log: stores.Log}, follower: f.Follower}
 	e := c.opts.Election
 	before := state.Epoch()
-	epoch, err := journal.Begin(ctx, stores.Log, state, c.opts.Host, time.Now())
+	started := &v1.EpochStarted{Host: c.opts.Host}
+	if above := c.outranked.Load(); above > before {
+		started.Epoch = above + 1
+	}
+	epoch, err := journal.BeginWith(ctx, stores.Log, state, started, time.Now())
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +71,7 @@ func (c *Cell) begin(ctx context.Context, f *following, state *model.State) (*re
 		Place: place.Options{Filters: c.opts.Filters, Scores: c.opts.Scores},
 	})
 	if err == nil {
-		r.agents, err = open(ctx, c.opts.Agents)
+		r.agents, err = c.hook(ctx, c.opts.Agents)
 	}
 	if err != nil {
 		ctx = context.WithoutCancel(ctx)
@@ -75,12 +80,12 @@ func (c *Cell) begin(ctx context.Context, f *following, state *model.State) (*re
 	return r, nil
 }
 
-// open calls a hook, if there is one.
-func open(ctx context.Context, h Hook) (func(context.Context) error, error) {
+// hook calls a hook, if there is one.
+func (c *Cell) hook(ctx context.Context, h Hook) (func(context.Context) error, error) {
 	if h == nil {
 		return nil, nil
 	}
-	return h(ctx)
+	return h(ctx, c)
 }
 
 // shut calls what a hook returned, and forgets it.

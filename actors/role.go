@@ -8,6 +8,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/journal"
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
+	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
 const (
@@ -25,6 +26,32 @@ const (
 
 // errOutdone: another master has begun a later epoch.
 var errOutdone = errors.New("another master leads")
+
+// errOutranked: an agent has heard of a later epoch than the journal. Agents refuse older ones, so this reign is of no use:
+// either another master leads, and the journal tells when it is read to its end, or the journal was restored from a backup
+// and the later epochs are lost.
+var errOutranked = errors.New("an agent follows a later epoch")
+
+// epochLeap bounds by how much an agent may outrank a master: epochs are few, and one that speaks of a million more is mad.
+const epochLeap = 1 << 20
+
+// outrank ends the reign, if an agent speaks of an epoch beyond it that can be true.
+func (c *Cell) outrank(r *reign, m *v1.FromAgent) {
+	if m.GetEpoch() > r.env.Epoch+epochLeap {
+		c.log.Error("an agent speaks of an epoch that cannot be; it is not heard", "node", m.GetNode(), "epoch", m.GetEpoch(), "mine", r.env.Epoch)
+		return
+	}
+	for {
+		known := c.outranked.Load()
+		if m.GetEpoch() <= known || c.outranked.CompareAndSwap(known, m.GetEpoch()) {
+			break
+		}
+	}
+	select {
+	case c.higher <- struct{}{}:
+	default:
+	}
+}
 
 // rule is the life of a master: it follows until it is its turn, leads until that ends, and follows again. A fenced master
 // of a cell of one ends for good, because a second process must not be there. f is what it follows at first.
@@ -47,6 +74,9 @@ func (c *Cell) rule(f *following) {
 		fenced := errors.Is(err, journal.ErrFenced) || errors.Is(err, errOutdone)
 		switch now := time.Now(); {
 		case err == nil: // it has handed over
+			continue
+		case errors.Is(err, errOutranked):
+			c.log.Warn("an agent follows an epoch beyond this one; this master begins anew, above it", "epoch", c.outranked.Load())
 			continue
 		case fenced && c.opts.Election != nil:
 			c.log.Warn("another master leads; this one follows", "leader", c.opts.Election.Leader(), "reason", err)
@@ -241,6 +271,10 @@ func (c *Cell) lead(r *reign) error {
 			return c.step(r, r.sys.Err())
 		case <-r.outdone:
 			return c.step(r, errOutdone)
+		case <-c.higher:
+			if c.outranked.Load() > r.env.Epoch {
+				return c.step(r, errOutranked)
+			}
 		case o := <-c.orders:
 			if o.stall == 0 {
 				return c.handOver(r, o.to)
@@ -264,7 +298,7 @@ func (c *Cell) answer(r *reign) (err error) {
 		r.gate.open()
 	}
 	c.setReign(r, true)
-	if r.serve, err = open(c.life, c.opts.Serve); err == nil {
+	if r.serve, err = c.hook(c.life, c.opts.Serve); err == nil {
 		c.opened()
 	}
 	return err

@@ -170,6 +170,7 @@ func (s *State) applyEvent(rec *v1.Record, i int, ev *v1.Event) error {
 		if i != 0 || k.EpochStarted.GetEpoch() != rec.GetEpoch() {
 			return Invalid(fmt.Sprintf("epoch_started of epoch %d: it must come first in a record of its epoch", k.EpochStarted.GetEpoch()))
 		}
+		s.nextUID = max(s.nextUID, UID(k.EpochStarted.GetNextUid()))
 		return nil
 	case *v1.Event_QueueSet:
 		return s.setQueue(k.QueueSet)

@@ -363,9 +363,11 @@ func (*Event_InstancesEvicted) isEvent_Kind() {}
 
 // EpochStarted begins the reign of one master.
 type EpochStarted struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Host          string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Epoch uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Host  string                 `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// Of a restored journal: jobs get no uid below it, because those may have been given after the backup was taken.
+	NextUid       uint64 `protobuf:"varint,3,opt,name=next_uid,json=nextUid,proto3" json:"next_uid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -412,6 +414,13 @@ func (x *EpochStarted) GetHost() string {
 		return x.Host
 	}
 	return ""
+}
+
+func (x *EpochStarted) GetNextUid() uint64 {
+	if x != nil {
+		return x.NextUid
+	}
+	return 0
 }
 
 type QueueSet struct {
@@ -2457,10 +2466,11 @@ const file_v1_journal_proto_rawDesc = "" +
 	"\fnode_removed\x18\v \x01(\v2\x16.troupe.v1.NodeRemovedH\x00R\vnodeRemoved\x12;\n" +
 	"\fnode_tainted\x18\f \x01(\v2\x16.troupe.v1.NodeTaintedH\x00R\vnodeTainted\x12J\n" +
 	"\x11instances_evicted\x18\r \x01(\v2\x1b.troupe.v1.InstancesEvictedH\x00R\x10instancesEvictedB\x06\n" +
-	"\x04kind\"8\n" +
+	"\x04kind\"S\n" +
 	"\fEpochStarted\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x12\n" +
-	"\x04host\x18\x02 \x01(\tR\x04host\"4\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x19\n" +
+	"\bnext_uid\x18\x03 \x01(\x04R\anextUid\"4\n" +
 	"\bQueueSet\x12(\n" +
 	"\x04spec\x18\x01 \x01(\v2\x14.troupe.v1.QueueSpecR\x04spec\"$\n" +
 	"\fQueueRemoved\x12\x14\n" +

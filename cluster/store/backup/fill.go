@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/troupe-sched/troupe/actors/journal"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -12,10 +13,15 @@ import (
 // inFlight is how many appends are under way while a log is filled.
 const inFlight = 256
 
+// uidGap is how many jobs may have been submitted after a backup was taken: their uids, which agents may still know, are
+// not given again.
+const uidGap = 1 << 24
+
 // Fill writes a backup into a log that is empty and begins with the backup's first record, and its snapshot into snaps.
-// found is what an Inspector has said of the same frames. When it returns without error all of it is durable, and was
+// Behind it comes a record of its own, of a new epoch, beyond all that may have been after the backup. found is what an
+// Inspector has said of the same frames. When it returns without error all of it is durable, and the backup's part was
 // read again: a master that starts from there has the state that the backup holds.
-func Fill(ctx context.Context, found *Found, frames func(fn func(*v1.BackupFrame) error) error, log journal.Log, snaps journal.Snapshots) error {
+func Fill(ctx context.Context, found *Found, frames func(fn func(*v1.BackupFrame) error) error, log journal.Log, snaps journal.Snapshots, now time.Time) error {
 	if found.State == nil || found.State.Seq() != found.Head.GetSeq() {
 		return fmt.Errorf("restore: the backup gives no state: its records begin with record %d, and there is no snapshot", found.First)
 	}
@@ -33,6 +39,10 @@ func Fill(ctx context.Context, found *Found, frames func(fn func(*v1.BackupFrame
 	}
 	if state.Digest() != found.State.Digest() {
 		return fmt.Errorf("restore: %w: what was written is not what the backup holds", journal.ErrCorrupt)
+	}
+	started := &v1.EpochStarted{Host: "restore", NextUid: uint64(state.NextUID()) + uidGap}
+	if _, err := journal.BeginWith(ctx, log, state, started, now); err != nil {
+		return fmt.Errorf("restore: %w", err)
 	}
 	return nil
 }

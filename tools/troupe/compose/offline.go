@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -121,7 +122,7 @@ func withJournal(dir string, first uint64, log *slog.Logger, do func(*badgerlog.
 
 func fillDir(ctx context.Context, dir string, found *backup.Found, frames Frames, log *slog.Logger) error {
 	err := withJournal(dir, found.First, log, func(l *badgerlog.Log, s *badgersnap.Snapshots) error {
-		return backup.Fill(ctx, found, frames, l, s)
+		return backup.Fill(ctx, found, frames, l, s, time.Now())
 	})
 	if err != nil {
 		return err
@@ -169,7 +170,7 @@ func RestoreStream(ctx context.Context, e Env, found *backup.Found, frames Frame
 		return err
 	}
 	err = withSnapshots(filepath.Join(e.Config.Master.Dir, "snapshots"), e.Log, func(s *badgersnap.Snapshots) error {
-		return backup.Fill(ctx, found, frames, log, s)
+		return backup.Fill(ctx, found, frames, log, s, time.Now())
 	})
 	if err == nil {
 		err = finish(ctx)
