@@ -35,5 +35,5 @@ type Election interface {
 	List() []*v1.MasterInfo
 }
 
-// Hook opens something that lasts as long as this master leads; what it returns closes it.
-type Hook func(ctx context.Context) (close func(context.Context) error, err error)
+// Hook opens something for the cell that lasts as long as this master leads; what it returns closes it.
+type Hook func(ctx context.Context, c *Cell) (close func(context.Context) error, err error)

@@ -104,7 +104,7 @@ func newTroop(t *testing.T, nodes int) *troop {
 		t.Cleanup(m.voice.Close)
 		var mu sync.Mutex
 		snaps := memlog.NewSnapshots()
-		hook := func(context.Context) (func(context.Context) error, error) {
+		hook := func(context.Context, *actors.Cell) (func(context.Context) error, error) {
 			m.serves.Add(1)
 			return func(context.Context) error { m.serves.Add(-1); return nil }, nil
 		}
@@ -319,7 +319,9 @@ func TestX8_AStalledLeaderIsReplacedAndStepsDown(t *testing.T) {
 	if _, err := second.Drill(tr.ctx, &v1.DrillRequest{Kind: "leader-stall", ForMs: 3000, Epoch: epoch}); !errors.Is(err, model.Conflict("")) {
 		t.Errorf("the drill asked for again: %v", err)
 	}
-	tr.until("the stalled leader follows", func() bool { return first.voice.Leader() == second.id && first.Epoch() == 0 && first.serves.Load() == 0 })
+	tr.until("the stalled leader follows", func() bool {
+		return first.voice.Leader() == second.id && first.Epoch() == 0 && first.serves.Load() == 0
+	})
 	if status := tr.wait("one"); status.GetCounts().GetFailedAttempts() != 0 {
 		t.Errorf("%v", status)
 	}

@@ -20,6 +20,7 @@ func Master(ctx context.Context, e Env) (*Process, error) {
 	c := e.Config
 	return openMaster(ctx, masterSpec{
 		Env: e, role: "master", dir: c.Master.Dir, own: c.NATS.URL == "", listen: c.Master.Listen, store: c.Master.Store, remote: true,
+		several: c.Master.Store == "jetstream",
 	})
 }
 

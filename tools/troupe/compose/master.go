@@ -6,16 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
-	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 
 	"github.com/troupe-sched/troupe/actors"
 	"github.com/troupe-sched/troupe/cluster/api"
-	"github.com/troupe-sched/troupe/cluster/fabric"
+	"github.com/troupe-sched/troupe/cluster/masters"
 	"github.com/troupe-sched/troupe/cluster/natsd"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
@@ -85,6 +83,8 @@ type masterSpec struct {
 	agent *actors.AgentOptions
 	// remote says that clients and agents reach the cell by NATS.
 	remote bool
+	// several says that there may be other masters of this cell.
+	several bool
 }
 
 // openMaster opens a cell with all that stands around it. What was opened is closed again if a later part fails.
@@ -101,12 +101,11 @@ func openMaster(ctx context.Context, s masterSpec) (opened *Process, err error) 
 		}
 	}
 	p.parts.add("lock", quiet(s.taken))
-	dial, err := p.nats(ctx, s)
-	if err != nil {
+	m := &masterParts{spec: s, process: p}
+	if err := m.openNATS(ctx); err != nil {
 		return nil, err
 	}
-	m := &masterParts{spec: s, process: p, dial: dial}
-	for _, open := range []func(context.Context) error{m.openEvents, m.openFabric, m.openCell, m.openAPI, m.openWeb, m.openProfiles} {
+	for _, open := range []func(context.Context) error{m.openEvents, m.openElection, m.openCell, m.openWeb, m.openProfiles} {
 		if err := open(ctx); err != nil {
 			return nil, err
 		}
@@ -114,37 +113,38 @@ func openMaster(ctx context.Context, s masterSpec) (opened *Process, err error) 
 	return p, nil
 }
 
-// nats opens the own server, or looks for the one that is named, and returns what opens connections.
-func (p *Process) nats(ctx context.Context, s masterSpec) (dialFunc, error) {
+// openNATS opens the own server, or looks for those that are named.
+func (m *masterParts) openNATS(ctx context.Context) error {
+	s, p := m.spec, m.process
 	if !s.own {
 		p.facts.NATS = ServersOf(s.Config)
-		dial := dialer(s.Env)
-		nc, err := patient(ctx, s.Env, func() (*nats.Conn, error) { return dial("probe") })
+		m.dial = dialer(s.Env)
+		nc, err := patient(ctx, s.Env, func() (*nats.Conn, error) { return m.dial("probe") })
 		if err != nil {
-			return nil, err
+			return err
 		}
 		nc.Close()
-		return dial, nil
+		return checkServers(ctx, s)
 	}
 	o, err := s.natsOptions()
 	if err != nil {
-		return nil, err
+		return err
 	}
-	server, err := natsd.Start(o)
-	if err != nil {
-		return nil, fmt.Errorf("%w (master.listen is %q: name another address by --nats-listen if this one is taken)", err, s.listen)
+	if m.server, err = natsd.Start(o); err != nil {
+		return fmt.Errorf("%w (master.listen is %q: name another address by --nats-listen if this one is taken)", err, s.listen)
 	}
-	p.parts.add("NATS server", quiet(server.Close))
-	p.facts.NATS = server.ClientURL()
-	return func(purpose string, opts ...nats.Option) (*nats.Conn, error) {
-		return server.Connect("troupe-"+purpose, opts...)
-	}, nil
+	p.parts.add("NATS server", quiet(m.server.Close))
+	p.facts.NATS = m.server.ClientURL()
+	m.dial = func(purpose string, opts ...nats.Option) (*nats.Conn, error) {
+		return m.server.Connect("troupe-"+purpose, opts...)
+	}
+	return nil
 }
 
 // natsOptions are those of the own server.
 func (s *masterSpec) natsOptions() (natsd.Options, error) {
 	cell, cluster := s.Config.Cell.Name, s.Config.Master.Cluster
-	o := natsd.Options{Dir: filepath.Join(s.dir, "nats"), Name: cell + "-" + s.Config.Node.ID, SyncLazily: s.lazily, Log: s.Log}
+	o := natsd.Options{Dir: filepath.Join(s.dir, "nats"), Name: cell + "-" + s.Config.Master.ID, SyncLazily: s.lazily, Log: s.Log}
 	var err error
 	if s.listen != "" {
 		if o.Host, o.Port, err = splitAddress("master.listen", s.listen); err != nil {
@@ -193,10 +193,14 @@ type masterParts struct {
 	process *Process
 	dial    dialFunc
 
+	// server is the own NATS server, nil if there is none.
+	server *natsd.Server
 	events *api.Publisher
-	fabric *fabric.Master
-	cell   atomic.Pointer[actors.Cell]
-	shown  shown
+	// election is nil in a cell of one master.
+	election *masters.Masters
+	link     link
+	asked    *nats.Conn
+	shown    shown
 }
 
 // connect opens a connection that ends with the process.
@@ -216,6 +220,10 @@ func (m *masterParts) openEvents(context.Context) error {
 	if err != nil {
 		return err
 	}
+	// Requests and events have a connection each: neither waits for the other.
+	if m.asked, err = m.connect("api", nats.NoEcho()); err != nil { // events and replies must not come back to it
+		return err
+	}
 	if m.events, err = api.NewPublisher(nc, m.spec.Config.Cell.Name, m.spec.Log); err != nil {
 		return err
 	}
@@ -223,39 +231,17 @@ func (m *masterParts) openEvents(context.Context) error {
 	return nil
 }
 
-// openFabric opens the link to agents. The cell comes after it, and takes what agents say from then on.
-func (m *masterParts) openFabric(context.Context) (err error) {
-	if !m.spec.remote {
-		return nil
-	}
-	m.fabric, err = fabric.OpenMaster(fabric.MasterConfig{
-		Cell: m.spec.Config.Cell.Name, Log: m.spec.Log,
-		Dial: func(purpose string) (*nats.Conn, error) { return m.dial("fabric-" + purpose) },
-		Deliver: func(message *v1.FromAgent) {
-			if cell := m.cell.Load(); cell != nil {
-				cell.Deliver(message)
-			}
-		},
-	})
-	if err == nil {
-		m.shown.fabric.Store(m.fabric)
-		m.process.parts.add("fabric", quiet(m.fabric.Close))
-	}
-	return err
-}
-
 func (m *masterParts) openCell(ctx context.Context) error {
 	s := m.spec
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
 	o := actors.Options{
-		Name: s.Config.Cell.Name, Host: host, Version: s.Version, Log: s.Log, Limits: s.Config.Limits.Actors(), Agent: s.agent,
+		Name: s.Config.Cell.Name, ID: s.Config.Master.ID, Host: hostname(), Version: s.Version, Log: s.Log, Limits: s.Config.Limits.Actors(), Agent: s.agent,
 		Journal: m.stores(),
 	}
-	if m.fabric != nil {
-		o.Fabric, o.Events = m.fabric, m.events.Publish
+	if s.remote {
+		o.Fabric, o.Events, o.Agents, o.Serve = &m.link, m.events.Publish, m.openFabric, m.openAPI
+	}
+	if m.election != nil {
+		o.Election = m.election
 	}
 	if s.agent != nil {
 		m.process.facts.Node = s.agent.NodeID
@@ -265,27 +251,10 @@ func (m *masterParts) openCell(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("cell %s in %s: %w", o.Name, s.dir, err)
 	}
-	m.cell.Store(cell)
 	p := m.process
 	p.cell, p.done, p.err = cell, cell.Done(), cell.Err
 	p.parts.add("cell", cell.Close)
 	return nil
-}
-
-func (m *masterParts) openAPI(context.Context) error {
-	if !m.spec.remote {
-		return nil
-	}
-	nc, err := m.connect("api", nats.NoEcho()) // events and replies must not come back to it
-	if err != nil {
-		return err
-	}
-	service, err := api.Serve(api.Config{Conn: nc, Cell: m.spec.Config.Cell.Name, Version: semantic(m.spec.Version), Log: m.spec.Log}, m.process.cell)
-	if err == nil {
-		m.shown.api.Store(service)
-		m.process.parts.add("API", service.Close)
-	}
-	return err
 }
 
 func (m *masterParts) openWeb(context.Context) error {
@@ -293,6 +262,10 @@ func (m *masterParts) openWeb(context.Context) error {
 	return m.process.web(m.spec.Env, WebConfig{
 		Live: func() error { return ended(cell.Done(), cell.Err) },
 		Ready: func(ctx context.Context) error {
+			if m.election != nil {
+				_, err := cell.ListMasters(ctx, &v1.ListMastersRequest{}) // who follows is well, too
+				return err
+			}
 			_, err := cell.CellStatus(ctx, &v1.CellStatusRequest{})
 			return err
 		},

@@ -5,8 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/troupe-sched/troupe/actors"
+	"github.com/troupe-sched/troupe/cluster/natsd"
 	"github.com/troupe-sched/troupe/cluster/store/badgerdb"
 	"github.com/troupe-sched/troupe/cluster/store/badgersnap"
 	"github.com/troupe-sched/troupe/cluster/store/jetstreamlog"
@@ -31,7 +37,7 @@ func (m *masterParts) jetstream(ctx context.Context) (actors.Stores, error) {
 	if err != nil {
 		return actors.Stores{}, err
 	}
-	log, err := jetstreamlog.Open(ctx, nc, jetstreamlog.Options{Cell: s.Config.Cell.Name, Replicas: replicas(s), Log: s.Log})
+	log, err := m.openJournal(ctx, nc)
 	if err != nil {
 		nc.Close()
 		return actors.Stores{}, fmt.Errorf("journal: %w", err)
@@ -49,8 +55,64 @@ func (m *masterParts) jetstream(ctx context.Context) (actors.Stores, error) {
 	}}, nil
 }
 
-// replicas of the journal: one a server of the own cluster, as far as JetStream counts.
+// openWithin is how long servers may take to agree on a leader before they are said not to answer.
+const openWithin = 10 * time.Second
+
+// openJournal finds the stream or makes it. A cluster of the masters' own servers answers only when most of them are there:
+// then a master that is started first waits for the others.
+func (m *masterParts) openJournal(ctx context.Context, nc *nats.Conn) (*jetstreamlog.Log, error) {
+	s := m.spec
+	o := jetstreamlog.Options{Cell: s.Config.Cell.Name, Replicas: replicas(s), Log: s.Log}
+	for {
+		within, cancel := context.WithTimeout(ctx, openWithin)
+		log, err := jetstreamlog.Open(within, nc, o)
+		late := within.Err() != nil && ctx.Err() == nil
+		cancel()
+		switch {
+		case err == nil || !late:
+			return log, err
+		case !s.own || s.Config.Master.Cluster.Listen == "":
+			return nil, remedy(err, o.Replicas)
+		}
+		s.Log.Warn("the journal waits for the other masters: most of the NATS servers of master.peers must be up", "peers", strings.Join(s.Config.Master.Peers, ","), "reason", err)
+	}
+}
+
+// remedy says what would help servers that do not open a journal.
+func remedy(err error, replicas int) error {
+	var told *jetstream.APIError
+	switch {
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return fmt.Errorf("%w: JetStream is off at these servers or for this account, or too few of them are up to choose a leader; enable it by \"jetstream {}\" in their configuration", err)
+	case errors.As(err, &told) && replicas > 1:
+		return fmt.Errorf("%w: %d copies need as many servers with JetStream in one cluster; start them, or lower --replicas (master.replicas)", err, replicas)
+	}
+	return err
+}
+
+// checkServers refuses servers that another runs and whose settings would lose what was acknowledged, as far as that can
+// be known: what else there is to check is checked when the journal is opened.
+func checkServers(ctx context.Context, s masterSpec) error {
+	if s.store != "jetstream" {
+		return nil
+	}
+	if s.Config.NATS.SystemCreds == "" {
+		s.Log.Warn("whether the NATS servers sync every write to disk cannot be known without nats.system_creds: make sure that their configuration has \"jetstream { sync_interval: always }\", or a power cut loses what was acknowledged")
+		return nil
+	}
+	nc, err := natsd.Dial(ServersOf(s.Config), s.Config.NATS.Name+"-system", s.Log, nats.UserCredentials(s.Config.NATS.SystemCreds))
+	if err != nil {
+		return fmt.Errorf("nats.system_creds: %w", err)
+	}
+	defer nc.Close()
+	return natsd.CheckSettings(ctx, nc, replicas(s))
+}
+
+// replicas of the journal: as configured, or one a server of the own cluster, as far as JetStream counts.
 func replicas(s masterSpec) int {
+	if n := s.Config.Master.Replicas; n > 0 {
+		return int(n)
+	}
 	switch servers := 1 + len(s.Config.Master.Cluster.Routes); {
 	case !s.own || s.Config.Master.Cluster.Listen == "":
 		return 1
