@@ -15,10 +15,12 @@ type Context struct {
 	shell  *shell
 	// fate counts the messages after which this actor is made to fail; see Stepper.OnFate.
 	fate Fate
+	// now is the time while an actor with a tap handles a message.
+	now time.Time
 }
 
 func (c *Context) system() *System {
-	if c.engine == nil {
+	if c.engine == nil && c.shell.alone == nil {
 		panic("kit: a Context was used outside Receive")
 	}
 	return c.shell.unit.system
@@ -37,7 +39,12 @@ func (c *Context) Name() string { return c.shell.unit.spec.Name }
 func (c *Context) Sender() Ref { return c.shell.sender }
 
 // Now is the system's time.
-func (c *Context) Now() time.Time { return c.system().clock.Now() }
+func (c *Context) Now() time.Time {
+	if s := c.system(); c.shell.unit.spec.Tap == nil {
+		return s.clock.Now()
+	}
+	return c.now
+}
 
 // Draw is a random number; seeded under a stepper.
 func (c *Context) Draw() uint64 { return c.system().draw() }
@@ -55,7 +62,13 @@ func (c *Context) Forward(to Ref, message any) { c.send(to, message, c.Sender())
 func (c *Context) TellFrom(from, to Ref, message any) { c.send(to, message, from) }
 
 func (c *Context) send(to Ref, message any, from Ref) {
-	c.system().send(to, message, from)
+	s := c.system()
+	if tap := c.shell.unit.spec.Tap; tap != nil {
+		tap.Said(from, to, message)
+	}
+	if c.shell.alone == nil {
+		s.send(to, message, from)
+	}
 	if c.fate > 0 {
 		if c.fate--; c.fate == 0 {
 			panic(Fated)

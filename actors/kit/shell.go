@@ -24,6 +24,7 @@ type shell struct {
 	sender      Ref  // of the message being handled
 	current     any  // the message being handled, for the log of a failure
 	keeps       []keeper
+	alone       *Rehearsal // nil in a System
 	logger      *slog.Logger
 	ctx         Context
 }
@@ -92,6 +93,9 @@ func (sh *shell) deliver(m any, sender Ref) {
 	if st := sh.unit.system.stepper; st != nil {
 		st.trace(sh.unit.ref.Id, sender, m)
 		sh.ctx.fate = st.fate(sh.unit, m)
+	}
+	if tap := sh.unit.spec.Tap; tap != nil {
+		sh.hear(tap, m, sender)
 	}
 	sh.ctx.engine, sh.sender, sh.current = sh.unit.engine, sender, m
 	sh.behavior.Receive(&sh.ctx, m)

@@ -18,6 +18,8 @@ type Spec struct {
 	Limit Limit
 	// Restart is what a failure of this actor leads to.
 	Restart Restart
+	// Tap hears what all incarnations of the actor hear and say; nil for none.
+	Tap Tap
 }
 
 // DefaultMailbox bounds a lane of a mailbox.
