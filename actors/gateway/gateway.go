@@ -60,6 +60,9 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 	case *msg.Nodes:
 		a.short.nodes = *m
 	case *msg.Request:
+		if a.ensure(ctx, m) {
+			return
+		}
 		a.request(ctx, m.Call)
 	}
 }

@@ -3,6 +3,7 @@ package journal
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -66,6 +67,10 @@ type Actor struct {
 	sinceRecords uint64
 	sinceBytes   int64
 	held         *snapshot // taken, to be saved when its record is durable
+
+	proof time.Time // when the newest append was sent that has succeeded
+	full  string    // why the log takes nothing now; empty if it does
+	out   int       // appends of sent that the log has not answered
 }
 
 // batch is one record in the making and what leaves when it is durable.
@@ -73,8 +78,12 @@ type batch struct {
 	seq    uint64
 	events []*v1.Event
 	bytes  int64
-	then   []msg.Send
-	at     int64
+	data   []byte // the record, once it is made
+	// force: it is appended although it has no events, because that it can be is an answer.
+	force bool
+	// then leaves when it is durable. late came when it was under way already: it leaves then, too, if that is soon.
+	then, late []msg.Send
+	at         time.Time // when it was handed to the log
 }
 
 type snapshot struct {
@@ -125,10 +134,13 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.commit(ctx, m)
 	case *appended:
 		a.appended(ctx, m)
+	case again:
+		a.again(ctx)
 	case *saved:
 		a.saved(ctx, m)
 	case *msg.ReadJob, *msg.ReadQueue, *msg.ReadNode, *msg.ReadCell:
 		a.read(ctx, m)
+		a.flush(ctx)
 	case *msg.CellFacts:
 		a.facts(ctx, m)
 	case *msg.Subscribe:
@@ -175,7 +187,7 @@ func (a *Actor) commit(ctx *kit.Context, c *msg.Commit) {
 			}
 			ctx.Log().Error("commit refused", "reason", err, "from", kit.NameOf(ctx.Sender()))
 			ctx.Reply(&msg.CommitRefused{Commit: c, Reason: err})
-			if n := len(a.wait); len(a.wait[n-1].events) == 0 {
+			if n := len(a.wait); len(a.wait[n-1].events) == 0 && !a.wait[n-1].force {
 				a.wait = a.wait[:n-1] // opened for nothing
 			}
 			return
@@ -199,20 +211,6 @@ func (a *Actor) open(events []*v1.Event) {
 	}
 	if n := len(a.wait); n == 0 || (len(a.wait[n-1].events) > 0 && a.wait[n-1].bytes+size > recordBytesMax) {
 		a.wait = append(a.wait, batch{})
-	}
-}
-
-// after lets messages leave when everything staged so far is durable.
-func (a *Actor) after(ctx *kit.Context, then ...msg.Send) {
-	switch {
-	case len(a.wait) > 0:
-		last := &a.wait[len(a.wait)-1]
-		last.then = append(last.then, then...)
-	case len(a.sent) > 0:
-		last := &a.sent[len(a.sent)-1]
-		last.then = append(last.then, then...)
-	default:
-		a.release(ctx, batch{then: then})
 	}
 }
 
@@ -263,81 +261,6 @@ func (a *Actor) noteEnded(job *model.JobState) {
 	a.endedBy += bytes
 }
 
-// flush appends what waits if the log is free, or if so much waits that a second append beside the first pays.
-func (a *Actor) flush(ctx *kit.Context) {
-	for len(a.wait) > 0 && len(a.wait[0].events) > 0 {
-		if len(a.sent) > 0 && (len(a.sent) >= pipeline || a.wait[0].bytes < pipelineBytes) {
-			break
-		}
-		a.append(ctx)
-	}
-	a.tellBacklog(ctx)
-}
-
-// append makes a record of the oldest batch and hands it to the log.
-func (a *Actor) append(ctx *kit.Context) {
-	b := a.wait[0]
-	a.wait = a.wait[1:]
-	head := a.state.Head()
-	b.seq, b.at = a.state.Seq()+1, ctx.Now().UnixNano()
-	rec := &v1.Record{Seq: b.seq, Epoch: a.cfg.Env.Epoch, TimeUnixNano: b.at, Events: b.events}
-	if b.seq > 1 {
-		rec.Prev = head[:]
-	}
-	data, hash, err := EncodeRecord(rec)
-	if err != nil {
-		panic(fmt.Errorf("journal: record %d: %w", b.seq, err))
-	}
-	if err := a.state.Seal(rec, hash); err != nil {
-		panic(fmt.Errorf("journal: record %d: %w", b.seq, err))
-	}
-	a.sent = append(a.sent, b)
-	a.sinceRecords++
-	a.sinceBytes += int64(len(data))
-	if len(a.wait) == 0 {
-		a.maybeSnapshot()
-	}
-	tell := a.tell
-	a.cfg.Log.Append(b.seq, data, func(err error) { tell(&appended{b.seq, err}) })
-}
-
-func (a *Actor) appended(ctx *kit.Context, m *appended) {
-	if m.err != nil {
-		panic(fmt.Errorf("journal: append of record %d: %w", m.seq, m.err))
-	}
-	if len(a.sent) == 0 || a.sent[0].seq != m.seq {
-		panic(fmt.Errorf("journal: record %d was acknowledged out of order", m.seq))
-	}
-	b := a.sent[0]
-	a.sent = a.sent[1:]
-	a.bytes -= b.bytes
-	a.release(ctx, b)
-	if a.held != nil && a.held.seq <= m.seq {
-		a.save(ctx)
-	}
-	a.flush(ctx)
-}
-
-// release lets out what waited for the batch.
-func (a *Actor) release(ctx *kit.Context, b batch) {
-	for _, s := range b.then {
-		if s.From != nil {
-			ctx.TellFrom(s.From, s.To, s.Message)
-		} else {
-			ctx.Tell(s.To, s.Message)
-		}
-	}
-	for _, ev := range b.events {
-		if e := jobEvent(ev); e != nil {
-			e.Seq, e.Epoch, e.TimeUnixMs = b.seq, a.cfg.Env.Epoch, b.at/1e6
-			a.cfg.Publish(e)
-			for _, ref := range a.subs {
-				ctx.Tell(ref, e)
-			}
-		}
-	}
-}
-
 // maybeSnapshot takes a snapshot when enough was appended: now, while the state is just what the records hold.
 func (a *Actor) maybeSnapshot() {
 	if a.held != nil || (a.sinceRecords < a.cfg.SnapshotRecords && a.sinceBytes < a.cfg.SnapshotBytes) {
@@ -366,16 +289,4 @@ func (a *Actor) saved(ctx *kit.Context, m *saved) {
 	}
 	a.snapSeq = m.seq
 	ctx.Log().Info("snapshot saved", "seq", m.seq)
-}
-
-// tellBacklog tells the gateway when the backlog has moved by an eighth of its limit.
-func (a *Actor) tellBacklog(ctx *kit.Context) {
-	level := int64(0)
-	if limit := a.cfg.Env.BacklogBytes; limit > 0 {
-		level = a.bytes * 8 / limit
-	}
-	if level != a.level {
-		a.level = level
-		ctx.Tell(a.cfg.Env.Refs.Gateway, &msg.Backlog{Bytes: a.bytes})
-	}
 }

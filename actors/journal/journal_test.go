@@ -19,11 +19,22 @@ import (
 // slowLog answers an append when the test says so.
 type slowLog struct {
 	journal.Log
+	now     func() time.Time
 	waiting []func()
+	// heard is told when an append that succeeds was sent; nil for nobody.
+	heard func(sent time.Time)
 }
 
 func (l *slowLog) Append(seq uint64, data []byte, done func(error)) {
-	l.waiting = append(l.waiting, func() { l.Log.Append(seq, data, done) })
+	sent := l.now()
+	l.waiting = append(l.waiting, func() {
+		l.Log.Append(seq, data, func(err error) {
+			if err == nil && l.heard != nil {
+				l.heard(sent)
+			}
+			done(err)
+		})
+	})
 }
 
 func (l *slowLog) answer() bool {
@@ -42,10 +53,15 @@ type rig struct {
 	sys   *kit.System
 	log   *slowLog
 	snaps *memlog.Snapshots
+	env   *msg.Env
 	ref   kit.Ref
 	asker kit.Ref
 	got   []any
-	seen  []*v1.JobEvent
+	// heard is told of what the asker gets; nil for nobody.
+	heard func(any)
+	// backlog is what the gateway was last told.
+	backlog msg.Backlog
+	seen    []*v1.JobEvent
 }
 
 // now saves snapshots at once, on the caller's goroutine.
@@ -64,7 +80,8 @@ func (n *now) Newest() uint64 { return n.seq }
 
 func newRig(t *testing.T, snapshotEvery uint64) *rig {
 	mem := memlog.New(memlog.Options{})
-	r := &rig{t: t, step: kit.NewStepper(1, time.Unix(1, 0)), log: &slowLog{Log: mem}, snaps: memlog.NewSnapshots()}
+	r := &rig{t: t, step: kit.NewStepper(1, time.Unix(1, 0)), snaps: memlog.NewSnapshots()}
+	r.log = &slowLog{Log: mem, now: r.step.Now}
 	state, err := journal.Recover(t.Context(), mem, r.snaps)
 	if err == nil {
 		_, err = journal.Begin(t.Context(), mem, state, "test", r.step.Now())
@@ -74,7 +91,12 @@ func newRig(t *testing.T, snapshotEvery uint64) *rig {
 	}
 	r.sys = kit.New(kit.Config{Name: "test", Stepper: r.step})
 	env := &msg.Env{Cell: "test", Epoch: state.Epoch(), Limits: msg.DefaultLimits()}
-	env.Refs.Gateway = r.sys.Port("gateway", func(any, kit.Ref) {})
+	r.env = env
+	env.Refs.Gateway = r.sys.Port("gateway", func(m any, _ kit.Ref) {
+		if b, is := m.(*msg.Backlog); is {
+			r.backlog = *b
+		}
+	})
 	env.Refs.Queues = env.Refs.Gateway
 	ready := make(chan struct{})
 	_, err = r.sys.Start(kit.Spec{Name: "top", New: func() kit.Behavior {
@@ -94,7 +116,12 @@ func newRig(t *testing.T, snapshotEvery uint64) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.asker = r.sys.Port("asker", func(m any, _ kit.Ref) { r.got = append(r.got, m) })
+	r.asker = r.sys.Port("asker", func(m any, _ kit.Ref) {
+		r.got = append(r.got, m)
+		if r.heard != nil {
+			r.heard(m)
+		}
+	})
 	return r
 }
 

@@ -60,6 +60,9 @@ type Limits struct {
 	// NodesOut is how many nodes may be drained at once; a drain beyond it is refused unless it is forced. 0 means no
 	// limit.
 	NodesOut int
+	// ReadLease is for how long after the sending of an append that succeeded reads are answered without another one; a
+	// new master answers nobody for as long. 0 where there is one master alone: then no read needs an append.
+	ReadLease time.Duration
 	// Settle is how long a new master waits for the nodes it knows before it replaces what they ran.
 	Settle time.Duration
 	// LostRate is how many lost nodes a minute have their work placed elsewhere, beyond the first few; the others wait

@@ -10,6 +10,8 @@ type Request struct {
 	// *v1.QueueSpec (set), *v1.QueueRef (status), *v1.ListQueuesRequest, *RemoveQueue, *v1.NodeRef (status),
 	// *v1.ListNodesRequest, *v1.DrainRequest, *v1.CellStatusRequest.
 	Call any
+	// Sure: the journal has shown that this master leads; the gateway sets it on a read that has waited for that.
+	Sure bool
 }
 
 // Backlog tells the gateway how much waits in the journal to become durable; sent when it crosses an eighth of the
