@@ -222,7 +222,12 @@ func (r *run) streamed(ctx context.Context) {
 // stored reads the journal of one master from its disk.
 func (r *run) stored(ctx context.Context) {
 	e := &r.evidence
-	stores, err := actors.OpenStores(actors.Options{Dir: r.cell.Role("master")[0].Data})(ctx)
+	dir, err := r.cell.Plain(r.cell.Role("master")[0])
+	if err != nil {
+		e.JournalErr = err
+		return
+	}
+	stores, err := actors.OpenStores(actors.Options{Dir: dir})(ctx)
 	if err != nil {
 		e.JournalErr = err
 		return
@@ -236,7 +241,11 @@ func (r *run) ledgers() {
 	for _, p := range r.cell.Role("node") {
 		l := audit.Ledger{Node: p.ID}
 		l.Err = func() error {
-			store, err := ledger.Open(filepath.Join(p.Data, "ledger"), nil)
+			dir, err := r.cell.Plain(p)
+			if err != nil {
+				return err
+			}
+			store, err := ledger.Open(filepath.Join(dir, "ledger"), nil)
 			if err != nil {
 				return err
 			}

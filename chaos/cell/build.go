@@ -88,7 +88,7 @@ func (c *Cell) part(role string, i int) *Part {
 // place gives a part its folder or disk, and its host.
 func (c *Cell) place(p *Part) (err error) {
 	if slices.Contains(c.opts.Shape.Disks, p.Role) {
-		if p.Disk, err = openDisk(filepath.Join(c.Dir, "platters", p.ID), p.Data); err != nil {
+		if p.Disk, err = openDisk(p.Data); err != nil {
 			return err
 		}
 	} else if err := os.MkdirAll(p.Data, 0o700); err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupe-sched/troupe/chaos/cell"
 	"github.com/troupe-sched/troupe/chaos/link"
+	"github.com/troupe-sched/troupe/chaos/proc"
 	"github.com/troupe-sched/troupe/chaos/scenario"
 	"github.com/troupe-sched/troupe/cluster/store/jetstreamlog"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -193,7 +194,10 @@ func powerCut(e *effort) error {
 	if err := e.parts(func(p *cell.Part) error { return e.end(p, syscall.SIGKILL) }); err != nil {
 		return err
 	}
-	return e.parts(func(p *cell.Part) error { return p.Disk.Cut() })
+	return e.parts(func(p *cell.Part) error {
+		proc.KillBelow(p.Data) // the machine is without power, so nothing that an agent has started lives on
+		return p.Disk.Cut()
+	})
 }
 
 func clock(e *effort) error {
