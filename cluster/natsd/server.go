@@ -214,12 +214,16 @@ func fillIn(opts *Options) error {
 	if err != nil {
 		return err
 	}
-	if opts.StoreMax == 0 {
+	given := opts.StoreMax != 0
+	if !given {
 		opts.StoreMax = room - storeSpare
 	}
+	if given && opts.StoreMax < StoreMin {
+		return fmt.Errorf("store of at most %d MiB: it needs %d MiB", opts.StoreMax>>20, StoreMin>>20)
+	}
 	if opts.StoreMax < StoreMin || opts.StoreMax > room {
-		return fmt.Errorf("store of at most %d MiB in %s, where there is room for %d MiB: it needs %d MiB and, if no size is given, a spare of %d MiB",
-			opts.StoreMax>>20, opts.Dir, room>>20, StoreMin>>20, storeSpare>>20)
+		return fmt.Errorf("%w: store of at most %d MiB in %s, where there is room for %d MiB: it needs %d MiB and, if no size is given, a spare of %d MiB",
+			ErrFull, opts.StoreMax>>20, opts.Dir, room>>20, StoreMin>>20, storeSpare>>20)
 	}
 	return nil
 }

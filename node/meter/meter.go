@@ -19,6 +19,15 @@ import (
 // every is how old a sample may be before a new one is taken.
 const every = time.Second
 
+// MemoryLimit is how many bytes of memory the control groups of this process allow it; 0 if they do not limit it below what
+// the machine has.
+func MemoryLimit() int64 {
+	if _, limit := groupLimits(); limit > 0 && limit < memoryTotal() {
+		return limit
+	}
+	return 0
+}
+
 // Host is what the machine has, within the limits of the control group that this process is in, with the file system of
 // dir as its disk. The id is left to the caller. Attributes: os, arch, hostname, kernel, cpus.
 func Host(dir string) *v1.NodeInfo {

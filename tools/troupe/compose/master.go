@@ -101,6 +101,10 @@ func openMaster(ctx context.Context, s masterSpec) (opened *Process, err error) 
 		}
 	}
 	p.parts.add("lock", quiet(s.taken))
+	limitMemory(s.Config.Limits.MemoryBytes, s.Log)
+	if !s.lazily { // what is thrown away tells nobody anything
+		lastWords(s.dir, s.Log)
+	}
 	m := &masterParts{spec: s, process: p}
 	if err := m.openNATS(ctx); err != nil {
 		return nil, err
@@ -130,7 +134,7 @@ func (m *masterParts) openNATS(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.server, err = natsd.Start(o); err != nil {
+	if m.server, err = waitForRoom(ctx, s.Log, func() (*natsd.Server, error) { return natsd.Start(o) }); err != nil {
 		return fmt.Errorf("%w (master.listen is %q: name another address by --nats-listen if this one is taken)", err, s.listen)
 	}
 	p.parts.add("NATS server", quiet(m.server.Close))
@@ -144,7 +148,7 @@ func (m *masterParts) openNATS(ctx context.Context) error {
 // natsOptions are those of the own server.
 func (s *masterSpec) natsOptions() (natsd.Options, error) {
 	cell, cluster := s.Config.Cell.Name, s.Config.Master.Cluster
-	o := natsd.Options{Dir: filepath.Join(s.dir, "nats"), Name: cell + "-" + s.Config.Master.ID, SyncLazily: s.lazily, Log: s.Log}
+	o := natsd.Options{Dir: filepath.Join(s.dir, "nats"), Name: cell + "-" + s.Config.Master.ID, StoreMax: s.Config.Master.Disk, SyncLazily: s.lazily, Log: s.Log}
 	var err error
 	if s.listen != "" {
 		if o.Host, o.Port, err = splitAddress("master.listen", s.listen); err != nil {
@@ -235,7 +239,7 @@ func (m *masterParts) openCell(ctx context.Context) error {
 	s := m.spec
 	o := actors.Options{
 		Name: s.Config.Cell.Name, ID: s.Config.Master.ID, Host: hostname(), Version: s.Version, Log: s.Log, Limits: s.Config.Limits.Actors(), Agent: s.agent,
-		Journal: m.stores(),
+		Journal: m.stores(), Dumps: filepath.Join(s.dir, "dumps"),
 	}
 	if s.remote {
 		o.Fabric, o.Events, o.Agents, o.Serve = &m.link, m.events.Publish, m.openFabric, m.openAPI

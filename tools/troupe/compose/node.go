@@ -42,7 +42,7 @@ func Node(ctx context.Context, e Env) (opened *Process, err error) {
 	}
 	metrics := newNodeMetrics(c.Cell.Name, c.Node.ID)
 	offer := c.Node.Offer()
-	n, err := node.Open(ctx, node.Options{
+	options := node.Options{
 		Cell: c.Cell.Name, ID: c.Node.ID, Dir: c.Node.Dir, Log: e.Log, Attributes: c.Node.Attributes,
 		Capacity: model.Resources{model.CPU: c.Node.CPU, model.Memory: c.Node.Memory, model.Disk: c.Node.Disk, model.Net: c.Node.Net},
 		Pool:     offer.Pool, Taints: offer.Taints, Devices: offer.Devices, Custom: offer.Custom,
@@ -64,12 +64,14 @@ func Node(ctx context.Context, e Env) (opened *Process, err error) {
 			return fabric.Inputs(ctx, cell, queue, job, uid, stage, fn)
 		},
 		Count: metrics.count,
-	})
+	}
+	n, err := waitForRoom(ctx, e.Log, func() (*node.Node, error) { return node.Open(ctx, options) })
 	if err != nil {
 		return nil, err
 	}
 	p.done, p.err = n.Done(), n.Err
 	p.parts.add("node", n.Close)
+	lastWords(c.Node.Dir, e.Log)
 	metrics.tree = n.Tree
 	err = p.web(e, WebConfig{
 		Live:    func() error { return ended(n.Done(), n.Err) },

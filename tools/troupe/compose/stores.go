@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"strings"
 	"time"
@@ -21,13 +22,37 @@ import (
 // stores is what opens the journal and the snapshots of a master, at its start and after each failure.
 func (m *masterParts) stores() func(context.Context) (actors.Stores, error) {
 	s := m.spec
+	open := m.jetstream
 	switch s.store {
-	case "jetstream":
-		return m.jetstream
+	case "badger":
+		open = actors.OpenStores(actors.Options{Dir: s.dir, Log: s.Log, Quota: s.Config.Master.Disk})
 	case "memory":
-		return actors.OpenStores(actors.Options{Log: s.Log})
+		open = actors.OpenStores(actors.Options{Log: s.Log})
 	}
-	return actors.OpenStores(actors.Options{Dir: s.dir, Log: s.Log})
+	return func(ctx context.Context) (actors.Stores, error) {
+		return waitForRoom(ctx, s.Log, func() (actors.Stores, error) { return open(ctx) })
+	}
+}
+
+// waitForRoom opens what needs room on a disk, as often as it must: a process that would end for want of it could not go
+// on when there is some.
+func waitForRoom[T any](ctx context.Context, log *slog.Logger, open func() (T, error)) (T, error) {
+	for told := false; ; told = true {
+		opened, err := open()
+		if err == nil || !errors.Is(err, badgerdb.ErrFull) && !errors.Is(err, natsd.ErrFull) {
+			return opened, err
+		}
+		if !told {
+			log.Error("there is no room on the disk; waiting for it", "reason", err)
+		}
+		wait := time.NewTimer(reachEvery)
+		select {
+		case <-wait.C:
+		case <-ctx.Done():
+			wait.Stop()
+			return opened, fmt.Errorf("%w while waiting for room: %w", context.Cause(ctx), err)
+		}
+	}
 }
 
 // jetstream opens the journal in a stream, over a connection that carries nothing else, and snapshots in badger beside.
@@ -42,7 +67,7 @@ func (m *masterParts) jetstream(ctx context.Context) (actors.Stores, error) {
 		nc.Close()
 		return actors.Stores{}, fmt.Errorf("journal: %w", err)
 	}
-	db, err := badgerdb.Open(filepath.Join(s.dir, "snapshots"), s.Log)
+	db, err := badgerdb.OpenWith(badgerdb.Options{Dir: filepath.Join(s.dir, "snapshots"), Log: s.Log, Quota: s.Config.Master.Disk})
 	if err != nil {
 		err = errors.Join(fmt.Errorf("snapshots: %w", err), log.Close())
 		nc.Close()
@@ -63,6 +88,9 @@ const openWithin = 10 * time.Second
 func (m *masterParts) openJournal(ctx context.Context, nc *nats.Conn) (*jetstreamlog.Log, error) {
 	s := m.spec
 	o := jetstreamlog.Options{Cell: s.Config.Cell.Name, Replicas: replicas(s), Log: s.Log}
+	if s.own {
+		o.Room = m.server.Room
+	}
 	for {
 		within, cancel := context.WithTimeout(ctx, openWithin)
 		log, err := jetstreamlog.Open(within, nc, o)

@@ -73,6 +73,7 @@ type Master struct {
 	Replicas int64         `koanf:"replicas" help:"copies of a journal in JetStream: 1, 3 or 5; 0: as many as its own servers allow"`
 	Peers    []string      `koanf:"peers" help:"masters whose own NATS servers make one cluster, this one among them, as host:port of the port for each other"`
 	Suspect  time.Duration `koanf:"suspect" help:"silence after which a leader is taken for dead"`
+	Disk     int64         `koanf:"disk" kind:"bytes" help:"most that the journal, and the snapshots beside one in JetStream, may take on disk each, at least 64Mi; 0: as much as there is"`
 	Cluster  Cluster       `koanf:"cluster"`
 }
 
@@ -126,7 +127,7 @@ type Limits struct {
 	NodesOut     int64         `koanf:"nodes_out" help:"nodes drained at once, more only by force; 0: no limit"`
 	EndedJobs    int64         `koanf:"ended_jobs" min:"1" help:"ended jobs that are remembered"`
 	BacklogBytes int64         `koanf:"backlog" kind:"bytes" min:"1" help:"bytes that may wait in the journal"`
-	MemoryBytes  int64         `koanf:"memory" kind:"bytes" help:"memory in use above which new work waits; 0: no limit"`
+	MemoryBytes  int64         `koanf:"memory" kind:"bytes" help:"memory of the master; above 80 % new work waits, above 95 % large answers too; 0: GOMEMLIMIT, or what the control group has"`
 	Heartbeat    time.Duration `koanf:"heartbeat" help:"how often an agent reports when nothing changes"`
 	Suspect      time.Duration `koanf:"suspect" help:"silence after which a node gets no new work"`
 	Lost         time.Duration `koanf:"lost" help:"silence after which a node counts as lost"`
