@@ -197,6 +197,26 @@ func TestF32_B42_EveryPromiseCanBeBroken(t *testing.T) {
 	}
 }
 
+func TestAForgottenJobIsJudgedByTheJournal(t *testing.T) {
+	forget := func(results ...*v1.InstanceResult) (broken int) {
+		e := innocent(t)
+		delete(e.Jobs, "a")
+		e.Results = nil
+		e.Journal.Forgotten[1], e.Journal.Results[1] = true, results
+		for _, c := range Judge(e) {
+			broken += c.Broken
+		}
+		return broken
+	}
+	first, second := &v1.InstanceResult{Index: 0, Data: []byte("11")}, &v1.InstanceResult{Index: 1, Data: []byte("12")}
+	if n := forget(first, second); n != 0 {
+		t.Errorf("a job that is forgotten with its results breaks %d promises", n)
+	}
+	if n := forget(first); n != 1 {
+		t.Errorf("a result that is missing breaks %d promises", n)
+	}
+}
+
 func TestRestartsCanBeAllowed(t *testing.T) {
 	e := innocent(t)
 	e.RestartsAllowed = true

@@ -21,6 +21,9 @@ type Journal struct {
 	// Submitted are the jobs by uid, Ended their phases.
 	Submitted map[uint64]Submitted
 	Ended     map[uint64]string
+	// Forgotten are jobs that ended long ago, and that the cell knows no more; Results those of every job.
+	Forgotten map[uint64]bool
+	Results   map[uint64][]*v1.InstanceResult
 	// Epochs are those that began, in order; Reigns when.
 	Epochs []uint64
 	Reigns []Reign
@@ -28,6 +31,11 @@ type Journal struct {
 	Twice []string
 	// Wrong is the first thing that is wrong with it as a chain of records.
 	Wrong error
+}
+
+// forgot says that a job has succeeded and was forgotten since, as old jobs are.
+func (j *Journal) forgot(uid uint64) bool {
+	return j != nil && j.Forgotten[uid] && j.Ended[uid] == model.PhaseSucceeded
 }
 
 // Submitted is one job of the journal.
@@ -47,8 +55,10 @@ func ReadJournal(ctx context.Context, log journal.Log) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &reader{j: &Journal{First: first, Whole: first == 1 && last > 0, Submitted: map[uint64]Submitted{}, Ended: map[uint64]string{}},
-		next: first, done: map[[3]uint64]bool{}}
+	r := &reader{next: first, done: map[[3]uint64]bool{}, j: &Journal{
+		First: first, Whole: first == 1 && last > 0, Submitted: map[uint64]Submitted{}, Ended: map[uint64]string{},
+		Forgotten: map[uint64]bool{}, Results: map[uint64][]*v1.InstanceResult{},
+	}}
 	if r.j.Whole {
 		r.state = model.NewState()
 	}
@@ -130,6 +140,8 @@ func (r *reader) event(rec *v1.Record, e *v1.Event) {
 			j.Twice = append(j.Twice, fmt.Sprintf("job %d, which is %s, ends again as %s in record %d", end.GetUid(), phase, end.GetPhase(), rec.GetSeq()))
 		}
 		j.Ended[end.GetUid()] = end.GetPhase()
+	case e.GetJobForgotten() != nil:
+		j.Forgotten[e.GetJobForgotten().GetUid()] = true
 	case e.GetJobProgressed() != nil:
 		r.progressed(rec.GetSeq(), e.GetJobProgressed())
 	}
@@ -139,6 +151,7 @@ func (r *reader) progressed(seq uint64, p *v1.JobProgressed) {
 	if phase, ok := r.j.Ended[p.GetUid()]; ok {
 		r.j.Twice = append(r.j.Twice, fmt.Sprintf("job %d, which is %s, makes progress in record %d", p.GetUid(), phase, seq))
 	}
+	r.j.Results[p.GetUid()] = append(r.j.Results[p.GetUid()], p.GetResults()...)
 	for _, done := range p.GetDone() {
 		for i := done.GetFrom(); i < done.GetTo(); i++ {
 			at := [3]uint64{p.GetUid(), uint64(p.GetStage()), i}

@@ -56,6 +56,7 @@ func acknowledged(e *Evidence, c *Check) {
 	for _, ack := range e.Acks {
 		c.Checked++
 		switch status := e.Jobs[ack.Job]; {
+		case status == nil && e.Journal.forgot(ack.UID):
 		case status == nil:
 			c.broke(fmt.Sprintf("job %s, acknowledged as %d, is not known to the cell", ack.Job, ack.UID))
 		case status.GetUid() != ack.UID:
@@ -107,11 +108,17 @@ func byInstance(attempts []load.Attempt) map[[2]uint64][]load.Attempt {
 func oneResult(e *Evidence, c *Check) {
 	attempts := byInstance(e.Attempts)
 	for _, ack := range e.Acks {
-		if ack.Job == load.ServiceName || e.Jobs[ack.Job].GetPhase() != model.PhaseSucceeded {
+		results := e.Results[ack.Job]
+		switch {
+		case ack.Job == load.ServiceName:
+			continue
+		case e.Journal.forgot(ack.UID):
+			results = e.Journal.Results[ack.UID]
+		case e.Jobs[ack.Job].GetPhase() != model.PhaseSucceeded:
 			continue
 		}
 		seen := map[uint64]bool{}
-		for _, r := range e.Results[ack.Job] {
+		for _, r := range results {
 			c.Checked++
 			if seen[r.GetIndex()] {
 				c.broke(fmt.Sprintf("instance %d of %s has two results", r.GetIndex(), ack.Job))
