@@ -91,6 +91,8 @@ type IDs struct {
 	epoch uint64
 	n     atomic.Uint64
 	uid   atomic.Uint64
+	// told gives the numbers instead of n, if it is there.
+	told func() uint64
 }
 
 // NewIDs makes the source of one epoch; nextUID is the state's.
@@ -100,14 +102,25 @@ func NewIDs(epoch uint64, nextUID model.UID) *IDs {
 	return i
 }
 
+// ToldIDs makes the source of one epoch whose numbers are those that next gives: for what is decided over again, with the
+// same numbers.
+func ToldIDs(epoch uint64, next func() uint64) *IDs { return &IDs{epoch: epoch, told: next} }
+
+func (i *IDs) next() uint64 {
+	if i.told != nil {
+		return i.told()
+	}
+	return i.n.Add(1)
+}
+
 // UID is a new job's uid.
 func (i *IDs) UID() model.UID { return model.UID(i.uid.Add(1)) }
 
 // Slot is a new slot id.
-func (i *IDs) Slot() model.SlotID { return model.SlotID(model.NewID(i.epoch, i.n.Add(1))) }
+func (i *IDs) Slot() model.SlotID { return model.SlotID(model.NewID(i.epoch, i.next())) }
 
 // Order is a number greater than all before: it puts what one actor says in different ways in order.
-func (i *IDs) Order() uint64 { return i.n.Add(1) }
+func (i *IDs) Order() uint64 { return i.next() }
 
 // Fence is a new fence.
-func (i *IDs) Fence() model.Fence { return model.Fence(model.NewID(i.epoch, i.n.Add(1))) }
+func (i *IDs) Fence() model.Fence { return model.Fence(model.NewID(i.epoch, i.next())) }

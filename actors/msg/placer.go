@@ -103,5 +103,18 @@ type ExplainStages struct {
 // Unlearn asks the placer to forget what it can find out again: memory is short.
 type Unlearn struct{}
 
+// Rebuild asks the placer to forget everything and to begin anew from what nodes and queues say, as after a failure: so
+// that a recording of it begins with all that it knows.
+type Rebuild struct{}
+
+// Kept is what the placer notes when it keeps room for the first work that does not fit.
+type Kept struct {
+	Stage model.StageID
+	ID    model.JobID
+	// From is when the room is expected to be there, in Unix milliseconds; 0 if nobody knows.
+	From  int64
+	Nodes []model.NodeID
+}
+
 // GetLedger asks the placer who lent what to whom; answered by *v1.LedgerReply.
 type GetLedger struct{ Request *v1.LedgerRequest }

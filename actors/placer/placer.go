@@ -23,6 +23,7 @@ const (
 // Actor is the placer.
 type Actor struct {
 	env     *msg.Env
+	options place.Options
 	fleet   *place.Fleet
 	nodes   map[model.NodeID]*node
 	demands map[model.StageID]*demand
@@ -79,7 +80,7 @@ type viewsOver struct{}
 // New makes the actor. o says what placement knows beyond what is built in.
 func New(env *msg.Env, o place.Options) *Actor {
 	a := &Actor{
-		env: env, fleet: place.NewFleet(o), nodes: map[model.NodeID]*node{}, demands: map[model.StageID]*demand{},
+		env: env, options: o, fleet: place.NewFleet(o), nodes: map[model.NodeID]*node{}, demands: map[model.StageID]*demand{},
 		queues: map[string]*queue{}, accounts: newAccounts(nil), room: 1,
 		running: map[model.Priority]int64{}, unrest: map[model.NodeID]*node{}, evicted: map[string]uint64{},
 	}
@@ -92,12 +93,10 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 	switch m := message.(type) {
 	case kit.Started:
 		if m.Incarnation > 1 {
-			a.views = -1 // not known yet how many
-			ctx.Tell(a.env.Refs.Nodes, &msg.ViewRequest{})
-			ctx.Tell(a.env.Refs.Queues, &msg.DemandRequest{})
-			ctx.After("views", viewsWait, viewsOver{})
-			a.quiet = ctx.Now().Add(viewsWait).UnixMilli()
+			a.ask(ctx)
 		}
+	case *msg.Rebuild:
+		a.rebuild(ctx)
 	case *msg.ViewsComing:
 		a.views += m.Nodes + 1
 		a.wake(ctx)
@@ -135,7 +134,9 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		a.freed(ctx, m)
 	case grant:
 		a.woken = false
-		a.grant(ctx)
+		if a.views == 0 { // else it is from before a restart
+			a.grant(ctx)
+		}
 	case *msg.ExplainStages:
 		a.explain(ctx, m)
 	case *msg.Unlearn:
@@ -150,6 +151,26 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 	case *kit.Lost:
 		a.undelivered(ctx, m.Message)
 	}
+}
+
+// ask lets nodes and queues say everything again. Nothing is granted before the views have come.
+func (a *Actor) ask(ctx *kit.Context) {
+	a.views = -1 // not known yet how many
+	ctx.Tell(a.env.Refs.Nodes, &msg.ViewRequest{})
+	ctx.Tell(a.env.Refs.Queues, &msg.DemandRequest{})
+	ctx.After("views", viewsWait, viewsOver{})
+	a.quiet = ctx.Now().Add(viewsWait).UnixMilli()
+}
+
+// rebuild forgets everything and asks for it again. What was on its way is met as after a failure.
+func (a *Actor) rebuild(ctx *kit.Context) {
+	for _, timer := range []string{"views", "patience", "sweep", "ask", "reservation", "uses"} {
+		ctx.Cancel(timer)
+	}
+	awaited := a.awaited
+	*a = *New(a.env, a.options)
+	a.awaited = awaited // it is told once
+	a.ask(ctx)
 }
 
 // wake makes sure that a grant follows when everything that waits now is handled.

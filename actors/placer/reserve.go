@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/backfill"
 	"github.com/troupe-sched/troupe/actors/policy/place"
 	"github.com/troupe-sched/troupe/actors/policy/preempt"
@@ -205,8 +206,23 @@ func (p *pass) keepRoom(d *demand, drain bool) {
 	if !ok || found.At <= p.now && p.roomy(d, found.Takes) {
 		return // there is room, but not for this: waiting for the end of what runs would not help
 	}
+	if old := w.last; old == nil || old.demand != d || old.at != found.At {
+		p.noteKept(d, found)
+	}
 	w.kept = &reservation{demand: d, slots: d.slots, at: found.At, takes: found.Takes, fair: d.queue.order == backfill.Fair}
 	p.spareAll()
+}
+
+// noteKept tells whoever records this actor of a reservation.
+func (p *pass) noteKept(d *demand, found backfill.Reservation) {
+	k := &msg.Kept{Stage: d.Stage, ID: d.ID}
+	if found.At != backfill.Never {
+		k.From = found.At
+	}
+	for _, t := range found.Takes {
+		k.Nodes = append(k.Nodes, p.fleet.ID(place.NodeIndex(t.Node)))
+	}
+	p.ctx.Note(k)
 }
 
 // roomy reports whether a demand's resources are free on the nodes now, and not only when what is to end at this very
