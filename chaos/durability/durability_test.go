@@ -1,0 +1,89 @@
+package durability
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+
+	"github.com/troupe-sched/troupe/chaos/lossyfs"
+)
+
+const childEnv = "TROUPE_DURABILITY_CHILD"
+
+// TestMain lets the test binary be the processes of a run.
+func TestMain(m *testing.M) {
+	if os.Getenv(childEnv) == "" {
+		os.Exit(m.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := RunChild(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func try(t *testing.T, o Options) *Report {
+	t.Helper()
+	if err := lossyfs.Supported(); err != nil {
+		t.Skip(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv(childEnv, "1")
+	o.Dir, o.Self, o.Seed, o.Tell = t.TempDir(), []string{self}, 1, func(line string) { t.Log(line) }
+	r, err := Run(t.Context(), o)
+	if err != nil {
+		for _, name := range []string{"server0", "server1", "server2", "badger"} {
+			if log, err := os.ReadFile(o.Dir + "/" + name + ".log"); err == nil {
+				t.Logf("%s: %s", name, log[max(0, len(log)-2000):])
+			}
+		}
+		t.Fatalf("%+v: %v", r, err)
+	}
+	t.Logf("%+v", r)
+	return r
+}
+
+func TestB14_S5_BadgerKeepsWhatItAcknowledged(t *testing.T) {
+	r := try(t, Options{Store: "badger", Records: 5000, Cuts: 5, Kills: 5})
+	if !r.Kept() || r.Records < 5000 || r.Stored < r.Records || r.Cuts != 5 || r.Kills != 5 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestB14_S5_OneServerKeepsWhatItAcknowledged(t *testing.T) {
+	r := try(t, Options{Store: "jetstream", Servers: 1, Records: 5000, Cuts: 4, Kills: 4})
+	if !r.Kept() || r.Records < 5000 || r.Stored < r.Records || r.CutsOfAll != 4 {
+		t.Errorf("%+v", r)
+	}
+}
+
+func TestB14_S5_ThreeServersKeepWhatTheyAcknowledged(t *testing.T) {
+	if testing.Short() {
+		t.Skip("three servers take their time to elect a leader")
+	}
+	r := try(t, Options{Store: "jetstream", Servers: 3, Records: 5000, Cuts: 2, Kills: 1, Stepdowns: 2})
+	if !r.Kept() || r.Records < 5000 || r.Stored < r.Records {
+		t.Errorf("%+v", r)
+	}
+}
+
+// The check can fail: who acknowledges before data is on disk loses records, and is found out.
+func TestB14_S5_LazyStoresAreFoundOut(t *testing.T) {
+	for name, o := range map[string]Options{
+		"a disk that lies": {Store: "badger", Records: 3000, Cuts: 1, Lazy: true},
+		"a lazy server":    {Store: "jetstream", Servers: 1, Records: 3000, Cuts: 1, Lazy: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if r := try(t, o); r.Kept() || r.Lost == 0 || r.Example == "" {
+				t.Errorf("records were acknowledged before they were on disk, and none is lost: %+v", r)
+			}
+		})
+	}
+}
