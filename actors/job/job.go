@@ -316,9 +316,10 @@ func (a *Actor) assignAll(ctx *kit.Context) {
 	a.setDue(ctx)
 }
 
-// assign launches instances in a stage's idle slots and gives back the slots that have no use.
+// assign launches instances in a stage's idle slots and gives back the slots that have no use. Nothing is launched while a
+// stop is on its way to the disk: who asked for it may hear that it is durable before this actor does.
 func (a *Actor) assign(ctx *kit.Context, st *stage) {
-	if a.mode != active || a.ending != nil || !st.open {
+	if a.mode != active || a.ending != nil || a.stopAsked || !st.open {
 		return
 	}
 	if st.plan.Gang && a.hold(ctx, st) {
