@@ -124,7 +124,7 @@ func (l *Log) ensure(f *frame) error {
 		case l.ctx.Err() != nil:
 			return fmt.Errorf("%w: whether they are stored is not known: %w", journal.ErrClosed, err)
 		case lasting(err):
-			return portError(err)
+			return PortError(err)
 		case time.Now().After(deadline):
 			return fmt.Errorf("whether they are stored could not be found out within %v: %w", l.opts.Patience, err)
 		}

@@ -179,11 +179,11 @@ func (l *Log) call(ctx context.Context, do func(context.Context) error) error {
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	return fmt.Errorf("jetstreamlog: journal of cell %s: %w", l.opts.Cell, portError(err))
+	return fmt.Errorf("jetstreamlog: journal of cell %s: %w", l.opts.Cell, PortError(err))
 }
 
-// portError names what JetStream says by the words of the port.
-func portError(err error) error {
+// PortError names what JetStream says by the words of the port.
+func PortError(err error) error {
 	var api *jetstream.APIError
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -208,7 +208,7 @@ func lasting(err error) bool {
 	var wrong *settingsError
 	return errors.As(err, &wrong) || errors.Is(err, journal.ErrCorrupt) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload) ||
 		errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) ||
-		errors.Is(portError(err), journal.ErrFull)
+		errors.Is(PortError(err), journal.ErrFull)
 }
 
 // retry calls do until it succeeds, fails for good, or patience or ctx ends.

@@ -178,8 +178,8 @@ func (r *reader) next() (stored, error) {
 			if missing++; missing >= missingMax {
 				return f, fmt.Errorf("%w: the stream has a hole or has lost its end: %w", journal.ErrCorrupt, err)
 			}
-		case r.l.over(portError(err)):
-			return f, portError(err)
+		case r.l.over(PortError(err)):
+			return f, PortError(err)
 		case r.patience > 0 && time.Since(begin) > r.patience:
 			return f, fmt.Errorf("jetstreamlog: read message %d: given up after %v: %w", r.message, r.patience, err)
 		default:
