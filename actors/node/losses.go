@@ -68,6 +68,9 @@ const judgeAfter = 100 * time.Millisecond
 // judgeNow loses the nodes whose turn it is (B43).
 func (s *Supervisor) judgeNow(ctx *kit.Context) {
 	s.judge.Nodes(s.children.Len())
+	if s.asleep(ctx.Now()) {
+		return // who is as silent as before says so again
+	}
 	before := s.isolated
 	s.condemn(ctx, s.judge.Verdicts(ctx.Now()), false)
 	if s.isolated = s.judge.Isolated(ctx.Now()); s.isolated != before {
@@ -77,6 +80,16 @@ func (s *Supervisor) judgeNow(ctx *kit.Context) {
 			ctx.Log().Info("this master is not cut off, or has waited for long enough", "silent", s.judge.Missing())
 		}
 	}
+}
+
+// asleep reports whether this process has just stood still. What its nodes said meanwhile may wait behind the timers that
+// find them silent, so nobody is judged before they had time to be heard.
+func (s *Supervisor) asleep(now time.Time) bool {
+	if every := max(tickEvery, s.env.Heartbeat); !s.awake.IsZero() && now.Sub(s.awake) > 3*every/2 {
+		s.dozed = now
+	}
+	s.awake = now
+	return !s.dozed.IsZero() && now.Sub(s.dozed) < s.env.Suspect
 }
 
 func (s *Supervisor) condemn(ctx *kit.Context, ids []model.NodeID, word bool) {

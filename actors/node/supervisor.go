@@ -34,10 +34,12 @@ type Supervisor struct {
 	advancing bool // the timer advance is set
 	judge     *loss.Judge
 	judging   bool // the timer judge is set
-	isolated  bool
-	period    poll.Period
-	beat      time.Duration
-	told      msg.Nodes // to the gateway
+	// awake is when it looked last, dozed when it found out that the process had stood still.
+	awake, dozed time.Time
+	isolated     bool
+	period       poll.Period
+	beat         time.Duration
+	told         msg.Nodes // to the gateway
 }
 
 // settleOver is the timer that ends the waiting of who can do without: jobs wait until each node has been heard or is lost.
