@@ -60,6 +60,13 @@ const (
 	FollowersAgree                   // 8: what a follower has applied is what the records make
 	LeaderStays                      // without faults nobody takes over from a leader that lives
 	DeposedSilent                    // 4: who comes to a deposed master after its successor has answered gets no answer
+	DamageFound                      // 10: a record that is damaged, missing, doubled or misplaced is not replayed
+	UnknownRefused                   // 9: what a version to come has written is refused, and not passed over
+	CountsAgree                      // 18: every end counts once, in what is said of a job
+	WatchInOrder                     // 20: watchers are told what is durable, in order, all of it
+	StopIsStop                       // 21: nothing begins that was decided after a stop was acknowledged
+	Bounded                          // 24: actors, snapshots and records kept are bounded
+	AttemptsSurvive                  // 26: without loss of machines no attempt ends because a master or an agent does
 	ReadsAgree                       // 20: what a client was told by whichever master is so for all who ask later
 	Checks
 )
@@ -75,7 +82,9 @@ var checkNames = [Checks]string{
 	"no amount is negative", "gangs begin together", "no gang holds a part", "victims are lower", "evictions have no cycle",
 	"nodes are emptied on request", "inputs are true", "one key one job", "jobs end", "jobs end as they must", "services run",
 	"avoidance ends", "rules between slots hold", "an eviction is no failure", "disruption is bounded", "instances run once", "requests are answered", "nothing is left", "messages are known", "nothing is stuck", "actors do not fail",
-	"followers equal replay", "leaders stay", "deposed masters are silent", "reads go forward",
+	"followers equal replay", "leaders stay", "deposed masters are silent",
+	"damage is found", "unknown records are refused", "ends count once", "watches have no gap", "a stop is a stop", "what is kept is bounded",
+	"attempts survive", "reads go forward",
 }
 
 // String says what the check demands.

@@ -148,14 +148,17 @@ func (c *clients) observe(m *master, call, reply any) {
 		ref := call.(*v1.StopRequest)
 		w.did(AckedIsDurable)
 		j := w.truth.newest(ref.GetQueue(), ref.GetName())
-		if m.zombie && (m.host == nil || !leased) && w.truth.wasStopped(ref.GetQueue(), ref.GetName()) {
+		if m.zombie && m.host == nil && w.truth.wasStopped(ref.GetQueue(), ref.GetName()) {
 			return // what a deposed master knows is old: it means the job that had that name before
+		}
+		if m.host != nil && !m.zombie {
+			w.stopped(m, j)
 		}
 		if j == nil || !j.stop && j.phase == "" && r.GetPhase() == "stopping" && !w.jobEnding(j) {
 			w.fail(AckedIsDurable, "the stop of %s is acknowledged as %q, and no durable record tells of it", ref.GetName(), r.GetPhase())
 		}
 	case *v1.JobStatus:
-		if !m.zombie || m.host != nil && leased { // what a deposed master alone knows is old
+		if !m.zombie || m.host != nil { // what a deposed master alone knows is old
 			c.status(r)
 		}
 	case *v1.ResultsReply:
@@ -261,7 +264,7 @@ func (i *inputs) Fetch(want agent.Wanted, done func(agent.Given, error)) {
 		}
 		call := &v1.ResultsRequest{Queue: want.Queue, Name: want.Job, Stage: name, Uid: want.JobUID, From: begin}
 		from := w.master
-		if w.p.masters > 0 && leased {
+		if w.p.masters > 0 {
 			from = w.anyAnswering()
 		}
 		w.clients.askOne(from, call, 2*time.Second, func(reply any, err error) {

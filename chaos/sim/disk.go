@@ -59,6 +59,8 @@ type logHandle struct {
 	queue  []*appending
 	// written and told are when the last append reached the disk, and when its answer left: both keep their order.
 	written, told time.Time
+	// refused is the first record that found no room, if that is what broke it.
+	refused uint64
 	// durable is the last record that the writer knows to be stored.
 	durable uint64
 	// failNext lets the next append fail, and storeNext stores it all the same.
@@ -112,6 +114,9 @@ func (h *logHandle) Append(seq uint64, data []byte, done func(error)) {
 		done(err)
 		return
 	}
+	if errors.Is(h.broken, journal.ErrFull) && seq == h.refused {
+		h.broken = nil
+	}
 	a := &appending{seq: seq, data: data, done: done}
 	h.queue = append(h.queue, a)
 	h.written = latest(h.written, w.st.Now().Add(w.upTo(2*w.p.logDelay)+h.d.slow))
@@ -152,6 +157,7 @@ func (h *logHandle) write(a *appending) {
 	default:
 		a.err = h.d.store(a.seq, a.data)
 		a.stored = a.err == nil
+		h.refused = a.seq
 	}
 	h.broken = a.err
 }

@@ -265,7 +265,8 @@ func (m *machine) begin(t driver.Task) *attempt {
 		if st.failedOn[t.Index] == m.id {
 			w.did(AvoidanceEnds)
 		}
-		m.checkOnce(j, at)
+		m.checkOnce(j, t)
+		m.checkStopped(j, t.Fence)
 		m.checkInputs(j, t)
 	}
 	return a
@@ -285,14 +286,20 @@ func (m *machine) checkCapacity() {
 }
 
 // checkOnce looks whether the instance had to be begun again.
-func (m *machine) checkOnce(j *job, at place) {
-	w := m.w
-	if w.p.focus != Calm && w.p.focus != Master || j.stop {
+func (m *machine) checkOnce(j *job, t driver.Task) {
+	w, at, check := m.w, place{t.JobUID, t.Stage, t.Index}, RunsOnce // three machines that vanish together are not taken for dead
+	switch {
+	case j.stop:
+		return
+	case w.p.focus == Calm || w.p.focus == Master:
+	case w.p.focus == Masters && len(w.machines) >= 3, w.p.focus == Agents && w.p.lost > 2*downMax && j.stages[t.Stage].survives:
+		check = AttemptsSurvive
+	default:
 		return
 	}
-	w.did(RunsOnce)
+	w.did(check)
 	if st := &j.stages[at.stage]; st.begun[at.index] > st.failures[at.index]+st.evicted[at.index]+1 && !j.isService() {
-		w.fail(RunsOnce, "%v begins %d times after %d failures and %d evictions", at, st.begun[at.index], st.failures[at.index], st.evicted[at.index])
+		w.fail(check, "%v begins %d times after %d failures and %d evictions", at, st.begun[at.index], st.failures[at.index], st.evicted[at.index])
 	}
 }
 

@@ -217,8 +217,11 @@ func (w *world) thaw(sys *kit.System) {
 	delete(w.frozen, sys)
 }
 
+// downMax is how long an agent that dies alone stays away.
+const downMax = 3 * time.Second
+
 func (w *world) hitMachine(f Fault, m *machine) bool {
-	down := w.between(10*time.Millisecond, 3*time.Second)
+	down := w.between(10*time.Millisecond, downMax)
 	if (w.p.focus == All || w.p.focus == Hosts) && w.chance(200) {
 		down = w.upTo(3 * w.p.lost)
 	}

@@ -19,14 +19,11 @@ type shown struct {
 	done, dead []uint64 // by stage
 }
 
-// leased: masters vouch for what they read. Until they do, nothing is promised of what a deposed one answers.
-const leased = false
-
 // reading compares the answer to a read with what was known when it was asked for, and keeps what it adds. Where one
 // master leads without an election nothing is promised of what a deposed one answers.
 func (c *clients) reading(call any, then func(any, error)) func(any, error) {
 	w := c.w
-	if w.p.masters == 0 || !leased {
+	if w.p.masters == 0 {
 		return then
 	}
 	switch ask := call.(type) {
@@ -180,11 +177,13 @@ func (c *clients) checkList(ask *v1.ListJobsRequest, before map[string]shown, r 
 // checkDeposed: who comes to a master when its successor has answered somebody gets no answer from it.
 func (c *clients) checkDeposed(m *master, call, reply any, outdone bool) {
 	w := c.w
-	if m.host == nil || !leased {
+	if m.host == nil {
 		return
 	}
 	switch reply.(type) {
 	case *model.Fault, *kit.Busy, *kit.Lost:
+		return
+	case *v1.CellStatus: // that is answered also when nothing else is
 		return
 	}
 	w.did(DeposedSilent)

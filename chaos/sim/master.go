@@ -32,6 +32,7 @@ type master struct {
 	// closed: it hands over, and answers nobody; answersFrom is when a new one may answer.
 	closed      bool
 	answersFrom time.Time
+	watched     watched
 }
 
 // beginMaster recovers and starts a master. It is called between two steps.
@@ -64,7 +65,7 @@ func (w *world) enthrone(m *master) {
 	w.say("master", "epoch %d begins at record %d, snapshot %d", m.epoch, w.disk.last(), m.snap.newest)
 	env, err := tree.Start(context.Background(), m.sys, tree.Config{
 		Cell: cell, Host: name, Version: "sim", Limits: w.limits, State: m.state, Log: m.log, Snap: m.snap,
-		SnapshotRecords: w.p.snapshotRecords, Fabric: m,
+		SnapshotRecords: w.p.snapshotRecords, Fabric: m, Publish: m.publish,
 	})
 	if m.env = env; err != nil && m.alive {
 		w.say("master", "epoch %d does not start: %v", m.epoch, err)
@@ -198,10 +199,11 @@ func (m *master) Send(to *v1.ToAgent) {
 // checkState compares what the reigning master has in memory with what the records make.
 func (w *world) checkState() {
 	m := w.master
-	if m == nil || m.env == nil || len(m.log.queue) > 0 || m.epoch != w.truth.epoch || !w.st.Idle() || w.frozen[m.sys] || m.sys.Err() != nil {
+	if m == nil || m.env == nil || len(m.log.queue) > 0 || m.log.broken != nil || m.epoch != w.truth.epoch || !w.st.Idle() || w.frozen[m.sys] || m.sys.Err() != nil {
 		return
 	}
 	w.did(LiveIsReplay)
+	w.checkBounds(m)
 	if m.state.Digest() != w.truth.shadow.Digest() {
 		w.fail(LiveIsReplay, "after record %d the state in memory is not what the records make", w.disk.last())
 	}

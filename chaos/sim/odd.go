@@ -120,7 +120,11 @@ func (w *world) poison() string {
 			return ""
 		}
 		garble(r, m.ProtoReflect(), 2+r.IntN(6))
-		m.Session, m.Epoch = m.Session+uint64(1+r.IntN(3)), min(m.Epoch, l.said.GetEpoch()) // else it would be a lie and no nonsense
+		// Else it would be a lie, or another agent, and no nonsense.
+		m.Session, m.Epoch, m.Node = m.Session+uint64(1+r.IntN(3)), min(m.Epoch, l.said.GetEpoch()), l.said.GetNode()
+		if info := m.GetHello().GetInfo(); info != nil {
+			info.Id = "none"
+		}
 		l.up(m)
 		return fmt.Sprintf("from n%d", l.number)
 	case 1:

@@ -98,6 +98,8 @@ func (w *world) finish() {
 	w.runFor(w.settling(), stepsMax, nil)
 	w.checkFree()
 	w.checkEmpty()
+	w.checkCounts()
+	w.checkDamage()
 }
 
 // settling is how long views may take to agree once nothing happens any more.

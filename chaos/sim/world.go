@@ -106,7 +106,7 @@ func newWorld(o Options) *world {
 	w.p = draw(o, w.rng, w.more, w.newest)
 	o.Schedule.limit(&w.p)
 	w.limits = msg.DefaultLimits()
-	w.limits.EndedJobs = w.p.endedJobs
+	w.limits.EndedJobs, w.limits.ReadLease = w.p.endedJobs, w.p.lease
 	w.limits.Suspect, w.limits.Lost, w.limits.Settle = w.p.suspect, w.p.lost, w.p.settle
 	w.disk, w.truth = newDisk(w), newTruth(w)
 	w.say("world", "seed %d: %v", o.Seed, &w.p)
