@@ -50,12 +50,13 @@ func (r *run) rest(ctx context.Context) {
 	e.Quiet = r.o.Scenario.Quiet.Std()
 	resting, cancel := context.WithTimeout(ctx, e.Quiet)
 	defer cancel()
-	var late []string
 	until(resting, func() bool {
-		late = r.late(resting)
+		late := r.late(resting)
+		if resting.Err() == nil || e.Late == nil {
+			e.Late = late // what was heard last; an answer that was cut short says nothing
+		}
 		return len(late) == 0
 	})
-	e.Late = late
 }
 
 // late lists the parts that are not up and the live jobs but for the services; why, if nobody answers.

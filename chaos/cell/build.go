@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/troupe-sched/troupe/chaos/link"
 	"github.com/troupe-sched/troupe/chaos/proc"
@@ -88,7 +89,7 @@ func (c *Cell) part(role string, i int) *Part {
 // place gives a part its folder or disk, and its host.
 func (c *Cell) place(p *Part) (err error) {
 	if slices.Contains(c.opts.Shape.Disks, p.Role) {
-		if p.Disk, err = openDisk(p.Data); err != nil {
+		if p.Disk, err = openDisk(p.kept()); err != nil {
 			return err
 		}
 	} else if err := os.MkdirAll(p.Data, 0o700); err != nil {
@@ -98,6 +99,15 @@ func (c *Cell) place(p *Part) (err error) {
 		p.Host, err = c.network.NewHost()
 	}
 	return err
+}
+
+// kept is the folder of a part that is on its disk, if it has one: of an agent it is the ledger, because its slots have
+// sockets in their folders, which are no data.
+func (p *Part) kept() string {
+	if p.Role == "node" {
+		return filepath.Join(p.Data, "ledger")
+	}
+	return p.Data
 }
 
 // address of a port of a part: on its own host the usual number, else a free one of this machine, which stays the same
@@ -148,15 +158,22 @@ func (c *Cell) masterArgs(p *Part, i int, routes []string) error {
 	if err != nil {
 		return err
 	}
-	p.args = []string{"master", "--cell", c.Name, "--dir", p.Data, "--http", web, "--json"}
-	if c.opts.Shape.NATS == 0 {
-		p.args = append(p.args, "--nats-listen", c.servers[i])
-	} else {
+	p.args = []string{"master", "--cell", c.Name, "--id", p.ID, "--dir", p.Data, "--http", web, "--json"}
+	if servers := c.opts.Shape.NATS; servers > 0 {
 		ways, err := c.ways(p)
 		if err != nil {
 			return err
 		}
-		p.args = append(p.args, "--nats", ways, "--store", "jetstream")
+		p.args = append(p.args, "--nats", ways, "--store", "jetstream", "--replicas", fmt.Sprint(servers))
+	} else {
+		p.args = append(p.args, "--nats-listen", c.servers[i])
+	}
+	if c.opts.Shape.NATS == 0 && len(routes) > 0 {
+		peers := make([]string, len(routes))
+		for j, route := range routes {
+			peers[j] = strings.TrimPrefix(route, "nats://")
+		}
+		p.args = append(p.args, "--peers", strings.Join(peers, ","), "--cluster-listen", peers[i])
 	}
 	p.args = append(p.args, c.opts.Shape.Flags["master"]...)
 	return nil

@@ -51,18 +51,23 @@ func (d *lossy) Cut() error {
 // Close implements Disk.
 func (d *lossy) Close() error { return d.disk.Cut(nil) }
 
-// Plain is a folder with what a part has kept that this process may read in any way. What is on a disk that this process
-// serves itself is copied, because it must not map such files.
+// Plain is a folder like Data that this process may read in any way. What is on a disk that this process serves itself is
+// copied, because it must not map such files.
 func (c *Cell) Plain(p *Part) (string, error) {
 	if p.Disk == nil {
 		return p.Data, nil
 	}
 	dir := filepath.Join(c.Dir, "copies", p.ID)
-	if err := os.RemoveAll(dir); err != nil {
+	below, err := filepath.Rel(p.Data, p.kept())
+	if err == nil {
+		err = os.RemoveAll(dir)
+	}
+	to := filepath.Join(dir, below)
+	if err == nil {
+		err = os.MkdirAll(to, 0o700)
+	}
+	if err != nil {
 		return "", err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return "", err
-	}
-	return dir, os.CopyFS(dir, os.DirFS(p.Data))
+	return dir, os.CopyFS(to, os.DirFS(p.kept()))
 }

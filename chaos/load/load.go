@@ -177,6 +177,7 @@ func job(name, kind string, instances int, script string) *v1.JobSpec {
 		Name: "work", Instances: int64(instances), Command: []string{"sh", "-c", script},
 		Resources: &v1.Resources{Cpu: fmt.Sprintf("%dm", CPUMilli), Memory: "1Mi"},
 		Stop:      &v1.Stop{Grace: "1s"},
+		Spread:    "node", // or one node has it all, and the death of another shows nothing
 	}}}
 }
 

@@ -154,7 +154,7 @@ func (f *Fault) checkWho(at string, k kind, s *Scenario, bad func(field, format 
 			bad(at+".who", "there are no followers with one master; set cell.masters")
 		case k.disk && !slices.Contains(s.Cell.Disks, p.Role):
 			bad(at+".who", "a %s's disk is out of reach; add it to cell.disks", p.Role)
-		case s.Cell.Network == "proxy" && !proxied(f.Fault, p.Role, s.Cell.NATS):
+		case s.Cell.Network == "proxy" && !proxied(f.Fault, p.Role, s.Cell):
 			bad(at+".who", "there is no proxy between a %s and NATS here; set cell.network to netns", p.Role)
 		case s.Cell.Network == "netns" && (f.How == "half-open" || f.Fault == "delay" || f.Fault == "reset"):
 			bad(at+".fault", "that is done by a proxy; set cell.network to proxy")
@@ -162,11 +162,12 @@ func (f *Fault) checkWho(at string, k kind, s *Scenario, bad func(field, format 
 	}
 }
 
-// proxied says whether a proxy can do that fault to that role.
-func proxied(fault, role string, servers int) bool {
+// proxied says whether a proxy can do that fault to that role. Masters that have NATS servers of their own are on both sides
+// of every proxy, and tell agents of each other's addresses.
+func proxied(fault, role string, c Cell) bool {
 	switch fault {
 	case "partition", "delay", "reset":
-		return role == "node" || role == "master" && servers > 0
+		return c.NATS > 0 && role != "nats" || c.Masters == 1 && role == "node"
 	}
 	return true
 }
