@@ -142,6 +142,11 @@ func (c *Cell) DrainNode(ctx context.Context, req *v1.DrainRequest) (*v1.NodeSta
 	return ask[*v1.NodeStatus](ctx, c, req)
 }
 
+// LoseNode says that a silent node is gone for good, or all that are silent now; see v1.LostRequest.
+func (c *Cell) LoseNode(ctx context.Context, req *v1.LostRequest) (*v1.LostReply, error) {
+	return ask[*v1.LostReply](ctx, c, req)
+}
+
 // TaintNode replaces the taints that operators have put on a node; none removes them.
 func (c *Cell) TaintNode(ctx context.Context, req *v1.TaintRequest) (*v1.NodeStatus, error) {
 	return ask[*v1.NodeStatus](ctx, c, req)

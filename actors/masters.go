@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/actors/msg"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -107,13 +108,13 @@ func (c *Cell) Drill(ctx context.Context, req *v1.DrillRequest) (*v1.DrillReply,
 		return nil, model.Invalid("there is no such drill", &v1.FieldError{
 			Field: "kind", Problem: model.Quote(req.GetKind()) + " is unknown", Hint: "leader-stall, partition or agent-restart"})
 	}
-	n, err := c.NodeStatus(ctx, &v1.NodeRef{Id: req.GetNode()})
+	r, err := c.current()
 	if err != nil {
 		return nil, err
 	}
-	if n.GetLiveness() != "fresh" {
-		return nil, model.Conflict("node %s is %s: a drill is for a node that is well", req.GetNode(), n.GetLiveness())
+	drill := &msg.ToNode{ID: model.NodeID(req.GetNode()), Message: &msg.DrillNode{Order: order}}
+	if _, err := askRef[*v1.NodeStatus](ctx, r, r.env.Refs.Nodes, drill); err != nil {
+		return nil, err
 	}
-	c.Send(&v1.ToAgent{Node: req.GetNode(), Drill: order})
 	return reply, nil
 }

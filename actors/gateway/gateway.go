@@ -125,6 +125,10 @@ func (a *Actor) request(ctx *kit.Context, call any) {
 			return
 		}
 		a.toNode(ctx, c.GetId(), &msg.TaintNode{Taints: c.GetTaints()})
+	case *v1.LostRequest:
+		if a.fits(ctx, "reason", c.GetReason(), reasonMax) {
+			ctx.Forward(r.Nodes, &msg.LoseNodes{Request: c})
+		}
 	case *v1.CellStatusRequest:
 		a.cellStatus(ctx)
 	default:
@@ -225,6 +229,7 @@ func (a *Actor) list(ctx *kit.Context, c *v1.ListJobsRequest) {
 // cellStatus begins the answer; placer and journal add what they know, and the journal answers.
 func (a *Actor) cellStatus(ctx *kit.Context) {
 	s := &v1.CellStatus{Cell: a.env.Cell, Version: a.version, StartedUnixMs: a.started.UnixMilli()}
+	s.AttemptsStarted, s.AttemptsLost = a.env.Tally.Started.Load(), a.env.Tally.Lost.Load()
 	a.short.tell(s)
 	ctx.Forward(a.env.Refs.Placer, &msg.CellFacts{Status: s})
 }

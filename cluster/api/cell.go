@@ -51,6 +51,8 @@ type Cell interface {
 	DrainNode(ctx context.Context, req *v1.DrainRequest) (*v1.NodeStatus, error)
 	// TaintNode replaces the taints that operators have put on a node; none removes them.
 	TaintNode(ctx context.Context, req *v1.TaintRequest) (*v1.NodeStatus, error)
+	// LoseNode says that a silent node is gone for good, or all that are silent now.
+	LoseNode(ctx context.Context, req *v1.LostRequest) (*v1.LostReply, error)
 
 	// CellStatus tells of the cell as a whole.
 	CellStatus(ctx context.Context, req *v1.CellStatusRequest) (*v1.CellStatus, error)

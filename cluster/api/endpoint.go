@@ -103,6 +103,8 @@ func Endpoints() []Endpoint {
 			Summary: "Let new work come to a node again"}, drain(false)),
 		unary(Endpoint{Resource: "node", Verb: "taint", Scope: NoQueue, IDField: "id", Lane: Writes,
 			Summary: "Replace the taints that operators have put on a node"}, Cell.TaintNode),
+		unary(Endpoint{Resource: "node", Verb: "lost", Scope: NoQueue, Lane: Writes,
+			Summary: "Say that a silent node is gone for good, or all that are silent now, and place their work elsewhere"}, Cell.LoseNode),
 		unary(Endpoint{Resource: "cell", Verb: "status", Scope: NoQueue, Lane: Reads,
 			Summary: "Tell of the cell as a whole"}, Cell.CellStatus),
 		unary(Endpoint{Resource: "cell", Verb: "tree", Scope: NoQueue, Lane: Reads,

@@ -41,8 +41,8 @@ func TestX6_AnyNATSClientDiscoversAndCallsEveryEndpoint(t *testing.T) {
 	if info.Name != "troupe" || info.Version != "1.2.3" || info.Metadata["cell"] != "dev" {
 		t.Fatalf("got %+v", info.ServiceIdentity)
 	}
-	if len(info.Endpoints) != 26 {
-		t.Fatalf("%d endpoints, want 26", len(info.Endpoints))
+	if len(info.Endpoints) != 27 {
+		t.Fatalf("%d endpoints, want 27", len(info.Endpoints))
 	}
 	for _, e := range info.Endpoints {
 		t.Run(e.Name, func(t *testing.T) {

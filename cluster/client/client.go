@@ -176,6 +176,11 @@ func (c *Client) TaintNode(ctx context.Context, req *v1.TaintRequest) (*v1.NodeS
 	return call[*v1.NodeStatus](ctx, c, "node-taint", req)
 }
 
+// LoseNode says that a silent node is gone for good, or all that are silent now.
+func (c *Client) LoseNode(ctx context.Context, req *v1.LostRequest) (*v1.LostReply, error) {
+	return call[*v1.LostReply](ctx, c, "node-lost", req)
+}
+
 // CellStatus tells of the cell as a whole.
 func (c *Client) CellStatus(ctx context.Context, req *v1.CellStatusRequest) (*v1.CellStatus, error) {
 	return call[*v1.CellStatus](ctx, c, "cell-status", req)

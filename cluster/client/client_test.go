@@ -91,6 +91,8 @@ func TestX6_TheClientIsTheCell(t *testing.T) {
 		"drain":    {&v1.DrainRequest{Id: "n1", Drained: true, Reason: "repair", Maintenance: true, Evict: true, Force: true}, nil},
 		"taint":    {&v1.TaintRequest{Id: "n1", Taints: []*v1.Taint{{Key: "gpu", Effect: "avoid"}}}, nil},
 		"untaint":  {&v1.TaintRequest{Id: "n1"}, nil},
+		"lost":     {&v1.LostRequest{Id: "n1", Reason: "burnt"}, nil},
+		"silent":   {&v1.LostRequest{AllSilent: true}, nil},
 		"ledger":   {&v1.LedgerRequest{Queue: "q", Limit: 3}, nil},
 		"ledgers":  {&v1.LedgerRequest{}, nil},
 		"undrain":  {&v1.DrainRequest{Id: "n1"}, nil},
@@ -151,6 +153,8 @@ func invoke(ctx context.Context, c api.Cell, m proto.Message) (proto.Message, er
 		return c.NodeStatus(ctx, m)
 	case *v1.DrainRequest:
 		return c.DrainNode(ctx, m)
+	case *v1.LostRequest:
+		return c.LoseNode(ctx, m)
 	case *v1.TaintRequest:
 		return c.TaintNode(ctx, m)
 	case *v1.LedgerRequest:

@@ -163,6 +163,12 @@ func (f *Cell) TaintNode(_ context.Context, m *v1.TaintRequest) (*v1.NodeStatus,
 	return &v1.NodeStatus{Taints: m.GetTaints()}, nil
 }
 
+// LoseNode implements api.Cell.
+func (f *Cell) LoseNode(_ context.Context, m *v1.LostRequest) (*v1.LostReply, error) {
+	f.note(m)
+	return &v1.LostReply{Nodes: []string{m.GetId()}}, nil
+}
+
 // QueueLedger implements api.Cell.
 func (f *Cell) QueueLedger(_ context.Context, m *v1.LedgerRequest) (*v1.LedgerReply, error) {
 	f.note(m)

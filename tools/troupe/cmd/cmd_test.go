@@ -91,6 +91,7 @@ func TestB41_TaintsAndMaintenance(t *testing.T) {
 	h.transcript("taints",
 		"node taint node-a gpu=yes disk=slow:avoid", "node taint node-a gpu=yes:evict", "node untaint node-a own", "node untaint node-a gpu=yes",
 		"node list", "node untaint node-a --all", "node untaint node-a", "node untaint node-a x --all", "node taint node-a", "node taint node-a gpu:kill",
+		"node lost node-a --reason burnt", "node lost --all-silent", "node lost", "node lost none", "node lost a --all-silent",
 		"node taint none gpu", "node maintain node-b --reason disks", "node maintain node-b --undo", "node maintain node-b --evict=false --force",
 		"node drain node-b --evict --maintenance --reason kernel", "node undrain node-b",
 	)

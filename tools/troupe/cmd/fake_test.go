@@ -238,6 +238,18 @@ func (c *fakeCell) TaintNode(ctx context.Context, req *v1.TaintRequest) (*v1.Nod
 	return n, err
 }
 
+func (c *fakeCell) LoseNode(ctx context.Context, req *v1.LostRequest) (*v1.LostReply, error) {
+	if req.GetAllSilent() {
+		return &v1.LostReply{}, nil
+	}
+	n, err := c.NodeStatus(ctx, &v1.NodeRef{Id: req.GetId()})
+	if err != nil {
+		return nil, err
+	}
+	defer c.note(req)()
+	return &v1.LostReply{Nodes: []string{n.GetInfo().GetId()}}, nil
+}
+
 func (c *fakeCell) QueueLedger(_ context.Context, req *v1.LedgerRequest) (*v1.LedgerReply, error) {
 	defer c.note(req)()
 	reply := &v1.LedgerReply{}

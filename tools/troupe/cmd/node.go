@@ -35,6 +35,6 @@ It ends on an interrupt or SIGTERM. Attempts go on without it, and its next star
 	addNodeFlags(c.Flags())
 	addProcessFlags(c.Flags())
 	c.AddCommand(newNodeListCommand(app), newNodeStatusCommand(app), newNodeDrainCommand(app), newNodeUndrainCommand(app),
-		newNodeMaintainCommand(app), newNodeTaintCommand(app), newNodeUntaintCommand(app))
+		newNodeMaintainCommand(app), newNodeTaintCommand(app), newNodeUntaintCommand(app), newNodeLostCommand(app))
 	return c
 }
