@@ -80,6 +80,9 @@ func Open(ctx context.Context, opts Options) (*Cell, error) {
 	if opts.Limits == (msg.Limits{}) {
 		opts.Limits = msg.DefaultLimits()
 	}
+	if opts.Election != nil && opts.Limits.ReadLease == 0 {
+		opts.Limits.ReadLease = readLease
+	}
 	if opts.Log == nil {
 		opts.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 	}

@@ -16,7 +16,7 @@ import (
 
 const (
 	// readLease is how long, in a cell of several masters, a leader answers reads after it has sent its last append that
-	// succeeded; for as long the next one answers nothing.
+	// succeeded, unless Limits.ReadLease says otherwise; for as long the next one answers nothing.
 	readLease = 300 * time.Millisecond
 	// answerMax bounds the wait for requests under way when a reign ends, stopMax that for its actors, and settleMax that
 	// for what they have appended.
@@ -59,7 +59,7 @@ func (c *Cell) begin(ctx context.Context, f *following, state *model.State) (*re
 		r.outdone = e.Won(epoch)
 		e.Seen(epoch, state.Seq())
 		if before != 0 && !e.Yielded(before) {
-			r.answers = time.Now().Add(readLease)
+			r.answers = time.Now().Add(c.opts.Limits.ReadLease)
 		}
 	}
 	r.keeper = journal.NewKeeper(stores.Log, stores.Snapshots, stores.Shared)

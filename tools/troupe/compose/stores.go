@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/troupe-sched/troupe/cluster/store/badgerdb"
 	"github.com/troupe-sched/troupe/cluster/store/badgersnap"
 	"github.com/troupe-sched/troupe/cluster/store/jetstreamlog"
+	"github.com/troupe-sched/troupe/cluster/store/objectsnap"
 )
 
 // stores is what opens the journal and the snapshots of a master, at its start and after each failure.
@@ -55,29 +57,55 @@ func waitForRoom[T any](ctx context.Context, log *slog.Logger, open func() (T, e
 	}
 }
 
-// jetstream opens the journal in a stream, over a connection that carries nothing else, and snapshots in badger beside.
-func (m *masterParts) jetstream(ctx context.Context) (actors.Stores, error) {
+// jetstream opens the journal in a stream, over a connection that carries nothing else, snapshots in badger beside, and
+// those that all masters share in the object store.
+func (m *masterParts) jetstream(ctx context.Context) (stores actors.Stores, err error) {
 	s := m.spec
-	nc, err := m.dial("journal")
+	var opened []func() error
+	stores.Close = func() (err error) {
+		for _, close := range slices.Backward(opened) {
+			err = errors.Join(err, close())
+		}
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, stores.Close())
+		}
+	}()
+	dial := func(lane string) (*nats.Conn, error) {
+		nc, err := m.dial(lane)
+		if err == nil {
+			opened = append(opened, func() error { nc.Close(); return nil })
+		}
+		return nc, err
+	}
+	nc, err := dial("journal")
 	if err != nil {
-		return actors.Stores{}, err
+		return stores, err
 	}
 	log, err := m.openJournal(ctx, nc)
 	if err != nil {
-		nc.Close()
-		return actors.Stores{}, fmt.Errorf("journal: %w", err)
+		return stores, fmt.Errorf("journal: %w", err)
 	}
+	stores.Log = log
+	opened = append(opened, log.Close)
 	db, err := badgerdb.OpenWith(badgerdb.Options{Dir: filepath.Join(s.dir, "snapshots"), Log: s.Log, Quota: s.Config.Master.Disk})
 	if err != nil {
-		err = errors.Join(fmt.Errorf("snapshots: %w", err), log.Close())
-		nc.Close()
-		return actors.Stores{}, err
+		return stores, fmt.Errorf("snapshots: %w", err)
 	}
-	return actors.Stores{Log: log, Snapshots: badgersnap.New(db), Close: func() error {
-		err := db.Close()
-		nc.Close()
-		return err
-	}}, nil
+	stores.Snapshots = badgersnap.New(db)
+	opened = append(opened, db.Close)
+	bulk, err := dial("snapshots")
+	if err != nil {
+		return stores, err
+	}
+	shared, err := objectsnap.Open(ctx, bulk, objectsnap.Options{Cell: s.Config.Cell.Name, Replicas: replicas(s)})
+	if err != nil {
+		return stores, fmt.Errorf("shared snapshots: %w", err)
+	}
+	stores.Shared = shared
+	return stores, nil
 }
 
 // openWithin is how long servers may take to agree on a leader before they are said not to answer.
