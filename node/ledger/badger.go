@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/dgraph-io/badger/v4"
@@ -147,14 +148,17 @@ func (b *Badger) take() []write {
 }
 
 func (b *Badger) commit(group []write) error {
-	empty := true
+	empty, write := true, b.db.Keep
 	for _, w := range group {
 		empty = empty && len(w.batch) == 0
+		if slices.ContainsFunc(w.batch, func(e encoded) bool { return e.begins }) {
+			write = b.db.Update
+		}
 	}
 	if empty {
 		return nil
 	}
-	err := b.db.Update(func(txn *badger.Txn) error {
+	err := write(func(txn *badger.Txn) error {
 		for _, w := range group {
 			for _, e := range w.batch {
 				if err := set(txn, e); err != nil {

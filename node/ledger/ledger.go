@@ -18,7 +18,8 @@ import (
 
 // Errors of a store. They are wrapped; test with errors.Is.
 var (
-	// ErrFull: there is no room on the disk. Nothing was written; reading still works.
+	// ErrFull: there is no room on the disk. Nothing was written; reading still works. A store on disk keeps some room for
+	// changes by which nothing begins: they are refused last.
 	ErrFull = errors.New("ledger: no room on the disk")
 	// ErrClosed: the store was closed.
 	ErrClosed = errors.New("ledger: closed")
@@ -87,6 +88,8 @@ func decodeKey(b []byte) (Key, error) {
 // encoded is a change as stores keep it; a nil value removes the key.
 type encoded struct {
 	key, value []byte
+	// begins says that it is about something that begins, and need not: a launch, and what it is made of.
+	begins bool
 }
 
 func encode(changes []Entry) ([]encoded, error) {
@@ -99,6 +102,8 @@ func encode(changes []Entry) ([]encoded, error) {
 				return nil, fmt.Errorf("ledger: encode %c %d %d: %w", c.Key.Kind, c.Key.A, c.Key.B, err)
 			}
 			e.value = append([]byte{}, value...) // never nil, also for a message without fields
+			slot, is := c.Value.(*v1.LedgerSlot)
+			e.begins = c.Key.Kind == Template || is && !slot.GetEnded() && !slot.GetReleasing()
 		}
 		out = append(out, e)
 	}

@@ -147,6 +147,15 @@ func (d *DB) Update(fn func(*badger.Txn) error) error {
 	return d.db.Update(fn)
 }
 
+// Keep is an Update of a little that must not be lost where an Update is refused: over the quota, and with half of the
+// reserve.
+func (d *DB) Keep(fn func(*badger.Txn) error) error {
+	if err := d.room(d.reserve / 2); err != nil {
+		return err
+	}
+	return d.db.Update(fn)
+}
+
 // Write writes any number of keys, in order, durable when it returns. It is not atomic: after a crash a part is there,
 // the first of what was set, never a later key without an earlier one. After ErrFull, too, if it has more than batchStep
 // bytes; of a smaller one nothing is there.
