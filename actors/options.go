@@ -55,6 +55,8 @@ type Options struct {
 	// Version is shown by cell status.
 	Version string
 	Log     *slog.Logger
+	// Clock is the time as the actors see it; nil means the machine's.
+	Clock kit.Clock
 }
 
 // Stores are where a master keeps its hard state.

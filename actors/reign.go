@@ -63,7 +63,7 @@ func (c *Cell) begin(ctx context.Context, f *following, state *model.State) (*re
 		}
 	}
 	r.keeper = journal.NewKeeper(stores.Log, stores.Snapshots, stores.Shared)
-	r.sys = kit.New(kit.Config{Name: c.opts.Name, Log: c.log.With("epoch", epoch)})
+	r.sys = kit.New(kit.Config{Name: c.opts.Name, Log: c.log.With("epoch", epoch), Clock: c.opts.Clock})
 	r.env, err = tree.Start(ctx, r.sys, tree.Config{
 		Cell: c.opts.Name, Host: c.opts.Host, Version: c.opts.Version, Limits: c.opts.Limits,
 		State: state, Log: r.gate, Snap: r.keeper, SnapshotRecords: c.opts.SnapshotRecords,

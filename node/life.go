@@ -30,7 +30,7 @@ type life struct {
 // begin opens the ledger, and starts the agent over it.
 func (n *Node) begin(drivers map[string]driver.Driver) (*life, error) {
 	o := &n.opts
-	l := &life{sys: kit.New(kit.Config{Name: "agent", Log: o.Log})}
+	l := &life{sys: kit.New(kit.Config{Name: "agent", Log: o.Log, Clock: o.Clock})}
 	if err := n.open(l, drivers); err != nil {
 		return nil, errors.Join(err, l.end(context.Background()))
 	}

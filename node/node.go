@@ -37,6 +37,8 @@ type Options struct {
 	// functions run.
 	Dir string
 	Log *slog.Logger
+	// Clock is the time as the agent sees it; nil means the machine's.
+	Clock kit.Clock
 	// Connect makes the way to the master, before the agent starts. What the master sends goes to Node.Deliver, requests
 	// for output to Node.Logs; both may be called at once. Close does not close it.
 	Connect func(n *Node) (agent.Uplink, error)

@@ -4,6 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,8 +33,10 @@ func Node(ctx context.Context, e Env) (opened *Process, err error) {
 			err = errors.Join(err, p.parts.close(context.WithoutCancel(ctx)))
 		}
 	}()
-	dial := dialer(e)
-	nc, err := patient(ctx, e, func() (*nats.Conn, error) { return dial("results") })
+	dial := func(purpose string) (*nats.Conn, error) {
+		return patient(ctx, e, func() (*nats.Conn, error) { return dialer(e)(purpose) })
+	}
+	nc, err := dial("results")
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +48,7 @@ func Node(ctx context.Context, e Env) (opened *Process, err error) {
 	metrics := newNodeMetrics(c.Cell.Name, c.Node.ID)
 	offer := c.Node.Offer()
 	options := node.Options{
-		Cell: c.Cell.Name, ID: c.Node.ID, Dir: c.Node.Dir, Log: e.Log, Attributes: c.Node.Attributes,
+		Cell: c.Cell.Name, ID: c.Node.ID, Dir: c.Node.Dir, Log: e.Log, Clock: e.clock(), Attributes: c.Node.Attributes,
 		Capacity: model.Resources{model.CPU: c.Node.CPU, model.Memory: c.Node.Memory, model.Disk: c.Node.Disk, model.Net: c.Node.Net},
 		Pool:     offer.Pool, Taints: offer.Taints, Devices: offer.Devices, Custom: offer.Custom,
 		PortFrom: offer.PortFrom, PortTo: offer.PortTo, Packages: offer.Packages,
@@ -92,7 +97,7 @@ func patient(ctx context.Context, e Env, dial func() (*nats.Conn, error)) (*nats
 	told := false
 	for {
 		nc, err := dial()
-		if err == nil || !errors.Is(err, nats.ErrNoServers) {
+		if err == nil || !absent(err) {
 			return nc, err
 		}
 		if !told {
@@ -107,6 +112,18 @@ func patient(ctx context.Context, e Env, dial func() (*nats.Conn, error)) (*nats
 			return nil, fmt.Errorf("%w while no NATS server answered: %w", context.Cause(ctx), err)
 		}
 	}
+}
+
+// absent says whether a connection failed because nobody is there, or nobody who stays: a server that is just coming or
+// going, or a proxy before none, takes the connection and ends it.
+func absent(err error) bool {
+	var broken net.Error
+	for _, why := range []error{nats.ErrNoServers, nats.ErrTimeout, nats.ErrConnectionClosed, io.EOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, why) {
+			return true
+		}
+	}
+	return errors.As(err, &broken)
 }
 
 // connected says whether the servers can be reached now.
