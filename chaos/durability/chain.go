@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"time"
 
 	"github.com/troupe-sched/troupe/actors/journal"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -41,8 +42,8 @@ type writer struct {
 	log   journal.Log
 	epoch uint64
 	tip   tip
-	// window is how many appends are under way at most.
-	window int
+	// window is how many appends are under way at most, rate how many begin in a second; 0 means as many as can.
+	window, rate int
 	// acked is called for each record that was acknowledged, in order.
 	acked func(tip)
 }
@@ -57,7 +58,9 @@ func (w *writer) run(ctx context.Context) error {
 		once   sync.Once
 		first  error
 	)
+	bucket := bucket{rate: w.rate, most: w.window, filled: time.Now()}
 	for over := false; !over; {
+		bucket.take(ctx)
 		select {
 		case <-ctx.Done():
 			over = true
@@ -89,6 +92,42 @@ func (w *writer) run(ctx context.Context) error {
 		room <- struct{}{}
 	}
 	return first
+}
+
+// bucket holds back who is faster than a rate. What was not used in time is lost but for a window, so that no outage is
+// followed by a flood.
+type bucket struct {
+	rate, most int
+	tokens     float64
+	filled     time.Time
+}
+
+func (b *bucket) take(ctx context.Context) {
+	if b.rate == 0 {
+		return
+	}
+	for {
+		now := time.Now()
+		b.tokens = min(b.tokens+now.Sub(b.filled).Seconds()*float64(b.rate), float64(b.most))
+		if b.filled = now; b.tokens >= 1 {
+			b.tokens--
+			return
+		}
+		if pause(ctx, time.Millisecond) != nil {
+			return
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // record is the next of the chain, of a size that records of a busy cell have.

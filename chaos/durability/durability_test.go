@@ -58,7 +58,7 @@ func TestB14_S5_BadgerKeepsWhatItAcknowledged(t *testing.T) {
 }
 
 func TestB14_S5_OneServerKeepsWhatItAcknowledged(t *testing.T) {
-	r := try(t, Options{Store: "jetstream", Servers: 1, Records: 5000, Cuts: 4, Kills: 4})
+	r := try(t, Options{Store: "jetstream", Servers: 1, Records: 5000, Rate: 3000, Cuts: 4, Kills: 4})
 	if !r.Kept() || r.Records < 5000 || r.Stored < r.Records || r.CutsOfAll != 4 {
 		t.Errorf("%+v", r)
 	}
@@ -68,7 +68,7 @@ func TestB14_S5_ThreeServersKeepWhatTheyAcknowledged(t *testing.T) {
 	if testing.Short() {
 		t.Skip("three servers take their time to elect a leader")
 	}
-	r := try(t, Options{Store: "jetstream", Servers: 3, Records: 5000, Cuts: 2, Kills: 1, Stepdowns: 2})
+	r := try(t, Options{Store: "jetstream", Servers: 3, Records: 5000, Rate: 3000, Cuts: 2, Kills: 1, Stepdowns: 2})
 	if !r.Kept() || r.Records < 5000 || r.Stored < r.Records {
 		t.Errorf("%+v", r)
 	}

@@ -34,6 +34,9 @@ type jetStream struct {
 	marks []mark // behind the last check
 	all   []mark
 	count uint64
+	// last is when something was acknowledged, gap the longest time between two.
+	last time.Time
+	gap  time.Duration
 	// writers is how often the writer began anew, failed why it has given up.
 	writers int
 	failed  error
@@ -142,7 +145,7 @@ func (j *jetStream) write(ctx context.Context) {
 			j.fail(err)
 			return
 		}
-		w := writer{log: log, epoch: epoch, tip: end, window: j.Window, acked: j.remember}
+		w := writer{log: log, epoch: epoch, tip: end, window: j.Window, rate: j.Rate, acked: j.remember}
 		if err := w.run(ctx); errors.Is(err, journal.ErrCorrupt) {
 			return
 		}
@@ -161,6 +164,11 @@ func (j *jetStream) remember(t tip) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.count++
+	now := time.Now()
+	if !j.last.IsZero() {
+		j.gap = max(j.gap, now.Sub(j.last))
+	}
+	j.last = now
 	j.marks = append(j.marks, t.mark())
 	j.all = append(j.all, t.mark())
 }
@@ -232,17 +240,6 @@ func (j *jetStream) stepDown(ctx context.Context) error {
 	}
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
 // check reads what is there by now, while the writer goes on.
 func (j *jetStream) check(ctx context.Context, whole bool) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*progressWithin)
@@ -291,7 +288,7 @@ func (j *jetStream) finish() error {
 		j.closeLog() // else the writer would search for what will never be there
 	}
 	<-j.ended
-	j.report.Records, j.report.Writers = j.acked(), j.writers
+	j.report.Records, j.report.Writers, j.report.LongestGap = j.acked(), j.writers, j.gap.Seconds()
 	js, err := jetstream.New(j.nc)
 	if err != nil || !j.report.Kept() {
 		return err
@@ -300,7 +297,7 @@ func (j *jetStream) finish() error {
 	defer cancel()
 	stream, err := js.Stream(ctx, jetstreamlog.StreamName(cellName))
 	if err == nil {
-		j.report.Writes = stream.CachedInfo().State.LastSeq
+		j.report.Messages = stream.CachedInfo().State.LastSeq
 	}
 	return err
 }

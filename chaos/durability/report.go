@@ -2,7 +2,6 @@ package durability
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/troupe-sched/troupe/chaos/lossyfs"
 )
@@ -22,6 +21,9 @@ type Options struct {
 	Cuts, Kills, Stepdowns int
 	// Window is how many appends are under way, 64 if zero.
 	Window int
+	// Rate is how many appends the writer to NATS servers begins in a second, 0 for as many as it can: what it writes while
+	// the others wait for an election only makes the checks longer.
+	Rate int
 	// Lazy lets the stores acknowledge before data is on disk: then records must get lost, or the check is worth nothing.
 	Lazy bool
 	// Names is how much of a disk's names a cut takes.
@@ -40,8 +42,9 @@ type Report struct {
 	// Records that were acknowledged; Stored are those that the log holds at the end, which may be more.
 	Records uint64 `json:"records"`
 	Stored  uint64 `json:"stored"`
-	Writes  uint64 `json:"writes,omitempty"`
-	Cuts    int    `json:"cuts"`
+	// Messages of the stream in which they are: appends that wait together share one.
+	Messages uint64 `json:"messages,omitempty"`
+	Cuts     int    `json:"cuts"`
 	// CutsOfAll are those that took the power of all servers at once.
 	CutsOfAll int `json:"cuts_of_all"`
 	Kills     int `json:"kills"`
@@ -61,8 +64,8 @@ type Report struct {
 	// LostBytes is what the cuts took from the disks, none of it acknowledged.
 	LostBytes uint64  `json:"lost_bytes"`
 	Seconds   float64 `json:"seconds"`
-	// LongestGap is the longest time in which nothing was acknowledged.
-	LongestGap float64 `json:"longest_gap_s"`
+	// LongestGap is the longest time in which a writer to NATS servers heard of nothing.
+	LongestGap float64 `json:"longest_gap_s,omitempty"`
 }
 
 // Kept reports whether everything that was acknowledged is there, once and in order.
@@ -108,17 +111,3 @@ const (
 	killFault     fault = "kill"
 	stepdownFault fault = "step-down"
 )
-
-// pace keeps the time in which nothing was acknowledged.
-type pace struct {
-	last    time.Time
-	longest time.Duration
-}
-
-func (p *pace) tick() {
-	now := time.Now()
-	if !p.last.IsZero() {
-		p.longest = max(p.longest, now.Sub(p.last))
-	}
-	p.last = now
-}

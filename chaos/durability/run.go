@@ -131,12 +131,10 @@ func (r *run) faults() (all []fault) {
 func (r *run) progress(ctx context.Context, s store, records uint64) error {
 	tick := time.NewTicker(look)
 	defer tick.Stop()
-	p, seen := pace{}, s.acked()
-	p.tick()
+	seen := s.acked()
 	for last := time.Now(); s.acked() < records; {
 		if n := s.acked(); n != seen {
 			seen, last = n, time.Now()
-			p.tick()
 		}
 		if time.Since(last) > progressWithin {
 			return fmt.Errorf("nothing was acknowledged for %v; %d records are; logs are in %s", progressWithin, seen, r.Dir)
@@ -147,8 +145,6 @@ func (r *run) progress(ctx context.Context, s store, records uint64) error {
 		case <-tick.C:
 		}
 	}
-	p.tick()
-	r.report.LongestGap = max(r.report.LongestGap, p.longest.Seconds())
 	return nil
 }
 
