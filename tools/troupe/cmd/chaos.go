@@ -9,6 +9,6 @@ func newChaosCommand(app *App) *cobra.Command {
 		Example: example("troupe chaos sim", "troupe chaos sim --seed 174 --focus master", "troupe chaos sim --seed 174 --shrink",
 			"troupe chaos list", "troupe chaos run kill-master --report out.html"),
 	}
-	c.AddCommand(newChaosSimCommand(app), newChaosRunCommand(app), newChaosListCommand(app), newChaosNATSCommand(app))
+	c.AddCommand(newChaosSimCommand(app), newChaosRunCommand(app), newChaosListCommand(app), newChaosNATSCommand(app), newChaosCheckCommand(app), newChaosJournalCommand(app))
 	return group(c)
 }
