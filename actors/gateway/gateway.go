@@ -230,6 +230,10 @@ func (a *Actor) list(ctx *kit.Context, c *v1.ListJobsRequest) {
 func (a *Actor) cellStatus(ctx *kit.Context) {
 	s := &v1.CellStatus{Cell: a.env.Cell, Version: a.version, StartedUnixMs: a.started.UnixMilli()}
 	s.AttemptsStarted, s.AttemptsLost = a.env.Tally.Started.Load(), a.env.Tally.Lost.Load()
+	s.ProcessBytesMax = a.env.MemoryBytes
+	if a.ports.Memory != nil {
+		s.ProcessBytes = a.ports.Memory()
+	}
 	a.short.tell(s)
 	ctx.Forward(a.env.Refs.Placer, &msg.CellFacts{Status: s})
 }

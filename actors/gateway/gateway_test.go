@@ -204,6 +204,9 @@ func TestM2_M6_S7_NearTheLimitLargeAnswersAreRefused(t *testing.T) {
 				t.Errorf("at %d bytes: %T is not let through", step.bytes, small)
 			}
 		}
+		if s := b.status(); s.ProcessBytes != step.bytes || s.ProcessBytesMax != 10_000 {
+			t.Errorf("%d bytes are told as %d of %d", step.bytes, s.ProcessBytes, s.ProcessBytesMax)
+		}
 		if s := b.status(); step.hard != (s.State == "short" && strings.Contains(s.StateReason, "nearly")) {
 			t.Errorf("at %d bytes: state %q, %q", step.bytes, s.State, s.StateReason)
 		}

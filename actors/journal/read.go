@@ -73,6 +73,7 @@ func (a *Actor) readCell() *msg.CellRead {
 func (a *Actor) facts(ctx *kit.Context, m *msg.CellFacts) {
 	s := m.Status
 	s.Seq, s.Epoch, s.SnapshotSeq = a.state.Seq(), a.cfg.Env.Epoch, a.snapSeq
+	s.JournalWaitingBytes, s.JournalWaitingMax = a.bytes, a.cfg.Env.BacklogBytes
 	s.Queues = uint64(len(a.state.Queues()))
 	s.JobsLive, s.JobsEnded = uint64(a.state.LiveJobs()), uint64(a.state.EndedJobs())
 	ctx.Reply(s)

@@ -3337,6 +3337,12 @@ type CellStatus struct {
 	// because their node, their slot or their traces are gone: their instances run again.
 	AttemptsStarted uint64 `protobuf:"varint,25,opt,name=attempts_started,json=attemptsStarted,proto3" json:"attempts_started,omitempty"`
 	AttemptsLost    uint64 `protobuf:"varint,26,opt,name=attempts_lost,json=attemptsLost,proto3" json:"attempts_lost,omitempty"`
+	// Bytes that wait in the journal to become durable, and how many make new work wait; 0 for any number.
+	JournalWaitingBytes int64 `protobuf:"varint,27,opt,name=journal_waiting_bytes,json=journalWaitingBytes,proto3" json:"journal_waiting_bytes,omitempty"`
+	JournalWaitingMax   int64 `protobuf:"varint,28,opt,name=journal_waiting_max,json=journalWaitingMax,proto3" json:"journal_waiting_max,omitempty"`
+	// Memory of the master that lives, and what it may have; 0 for no limit. New work waits from 80 % on.
+	ProcessBytes    int64 `protobuf:"varint,29,opt,name=process_bytes,json=processBytes,proto3" json:"process_bytes,omitempty"`
+	ProcessBytesMax int64 `protobuf:"varint,30,opt,name=process_bytes_max,json=processBytesMax,proto3" json:"process_bytes_max,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
 }
@@ -3549,6 +3555,34 @@ func (x *CellStatus) GetAttemptsStarted() uint64 {
 func (x *CellStatus) GetAttemptsLost() uint64 {
 	if x != nil {
 		return x.AttemptsLost
+	}
+	return 0
+}
+
+func (x *CellStatus) GetJournalWaitingBytes() int64 {
+	if x != nil {
+		return x.JournalWaitingBytes
+	}
+	return 0
+}
+
+func (x *CellStatus) GetJournalWaitingMax() int64 {
+	if x != nil {
+		return x.JournalWaitingMax
+	}
+	return 0
+}
+
+func (x *CellStatus) GetProcessBytes() int64 {
+	if x != nil {
+		return x.ProcessBytes
+	}
+	return 0
+}
+
+func (x *CellStatus) GetProcessBytesMax() int64 {
+	if x != nil {
+		return x.ProcessBytesMax
 	}
 	return 0
 }
@@ -4954,7 +4988,7 @@ const file_v1_api_proto_rawDesc = "" +
 	"\x0eListNodesReply\x12+\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x15.troupe.v1.NodeStatusR\x05nodes\x12\x12\n" +
 	"\x04next\x18\x02 \x01(\tR\x04next\"\x13\n" +
-	"\x11CellStatusRequest\"\xd2\x06\n" +
+	"\x11CellStatusRequest\"\x87\b\n" +
 	"\n" +
 	"CellStatus\x12\x12\n" +
 	"\x04cell\x18\x01 \x01(\tR\x04cell\x12\x18\n" +
@@ -4985,7 +5019,11 @@ const file_v1_api_proto_rawDesc = "" +
 	"\rnodes_awaited\x18\x17 \x01(\x04R\fnodesAwaited\x12,\n" +
 	"\x12nodes_lost_waiting\x18\x18 \x01(\x04R\x10nodesLostWaiting\x12)\n" +
 	"\x10attempts_started\x18\x19 \x01(\x04R\x0fattemptsStarted\x12#\n" +
-	"\rattempts_lost\x18\x1a \x01(\x04R\fattemptsLost\"\xa5\x04\n" +
+	"\rattempts_lost\x18\x1a \x01(\x04R\fattemptsLost\x122\n" +
+	"\x15journal_waiting_bytes\x18\x1b \x01(\x03R\x13journalWaitingBytes\x12.\n" +
+	"\x13journal_waiting_max\x18\x1c \x01(\x03R\x11journalWaitingMax\x12#\n" +
+	"\rprocess_bytes\x18\x1d \x01(\x03R\fprocessBytes\x12*\n" +
+	"\x11process_bytes_max\x18\x1e \x01(\x03R\x0fprocessBytesMax\"\xa5\x04\n" +
 	"\aPacking\x12\x1d\n" +
 	"\n" +
 	"used_nodes\x18\x01 \x01(\x04R\tusedNodes\x12!\n" +

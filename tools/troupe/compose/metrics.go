@@ -38,6 +38,7 @@ type CellMetrics struct {
 	cell     Observed
 	log      *slog.Logger
 	up       *prometheus.Desc
+	state    *prometheus.Desc
 	gauges   []gauge
 	families []family
 	actors   *treeMetrics
@@ -47,7 +48,8 @@ type CellMetrics struct {
 func NewCellMetrics(name string, cell Observed, log *slog.Logger) *CellMetrics {
 	labels := prometheus.Labels{"cell": name}
 	desc := func(name, help string) *prometheus.Desc { return prometheus.NewDesc("troupe_"+name, help, nil, labels) }
-	m := &CellMetrics{cell: cell, log: log, up: desc("up", "1 if the cell answered."), actors: newTreeMetrics(labels)}
+	m := &CellMetrics{cell: cell, log: log, up: desc("up", "1 if the cell answered."),
+		state: prometheus.NewDesc("troupe_state", "1 for the state that the cell is in.", []string{"state"}, labels), actors: newTreeMetrics(labels)}
 	add := func(kind prometheus.ValueType, name, help string, value func(*v1.CellStatus) float64) {
 		m.gauges = append(m.gauges, gauge{desc(name, help), kind, value})
 	}
@@ -67,11 +69,14 @@ func NewCellMetrics(name string, cell Observed, log *slog.Logger) *CellMetrics {
 	add(level, "waiting_slots", "Slots that jobs wait for.", func(s *v1.CellStatus) float64 { return float64(s.GetWaitingSlots()) })
 	add(total, "dead_letters_total", "Messages that found no receiver.", func(s *v1.CellStatus) float64 { return float64(s.GetDeadLetters()) })
 	add(level, "admission_open", "1 if new work is taken.", func(s *v1.CellStatus) float64 {
-		if s.GetAdmission() == "open" {
-			return 1
-		}
-		return 0
+		return is(s.GetAdmission() == "open")
 	})
+	add(level, "journal_waiting_bytes", "Bytes that wait in the journal to become durable.", func(s *v1.CellStatus) float64 { return float64(s.GetJournalWaitingBytes()) })
+	add(level, "journal_waiting_limit_bytes", "Bytes waiting in the journal from which on new work waits; 0 for none.", func(s *v1.CellStatus) float64 { return float64(s.GetJournalWaitingMax()) })
+	add(level, "master_memory_bytes", "Memory of the master that lives, without garbage.", func(s *v1.CellStatus) float64 { return float64(s.GetProcessBytes()) })
+	add(level, "master_memory_limit_bytes", "Memory that the master may have; 0 for no limit. New work waits from 80 % on.", func(s *v1.CellStatus) float64 { return float64(s.GetProcessBytesMax()) })
+	add(level, "nodes_awaited", "Nodes that have not said yet what they hold.", func(s *v1.CellStatus) float64 { return float64(s.GetNodesAwaited()) })
+	add(level, "nodes_lost_waiting", "Lost nodes whose work waits for its turn to be placed elsewhere.", func(s *v1.CellStatus) float64 { return float64(s.GetNodesLostWaiting()) })
 	add(level, "slots", "Slots held.", func(s *v1.CellStatus) float64 { return float64(s.GetPacking().GetSlots()) })
 	add(level, "nodes_used", "Nodes that hold anything.", func(s *v1.CellStatus) float64 { return float64(s.GetPacking().GetUsedNodes()) })
 	add(level, "nodes_shared", "Nodes that hold both services and batch work.", func(s *v1.CellStatus) float64 { return float64(s.GetPacking().GetSharedNodes()) })
@@ -90,6 +95,17 @@ func NewCellMetrics(name string, cell Observed, log *slog.Logger) *CellMetrics {
 	return m
 }
 
+// states that a cell can be in; see v1.CellStatus.
+var states = []string{"normal", "settling", "isolated", "read_only", "short", "stalled"}
+
+// is makes a number of a fact.
+func is(fact bool) float64 {
+	if fact {
+		return 1
+	}
+	return 0
+}
+
 // Describe implements prometheus.Collector.
 func (m *CellMetrics) Describe(out chan<- *prometheus.Desc) {
 	for _, g := range m.gauges {
@@ -99,6 +115,7 @@ func (m *CellMetrics) Describe(out chan<- *prometheus.Desc) {
 		out <- f.desc
 	}
 	out <- m.up
+	out <- m.state
 	m.actors.describe(out)
 }
 
@@ -117,6 +134,9 @@ func (m *CellMetrics) Collect(out chan<- prometheus.Metric) {
 		return
 	}
 	out <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, 1)
+	for _, state := range states {
+		out <- prometheus.MustNewConstMetric(m.state, prometheus.GaugeValue, is(status.GetState() == state), state)
+	}
 	for _, g := range m.gauges {
 		out <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(status))
 	}

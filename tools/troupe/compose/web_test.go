@@ -22,7 +22,7 @@ var discard = slog.New(slog.DiscardHandler)
 type observed struct{ err error }
 
 func (o *observed) CellStatus(context.Context, *v1.CellStatusRequest) (*v1.CellStatus, error) {
-	return &v1.CellStatus{Epoch: 2, Seq: 100, Nodes: 3, NodesFresh: 2, CpuMilli: 4000, CpuMilliHeld: 500, JobsLive: 7, DeadLetters: 1, Admission: "open",
+	return &v1.CellStatus{State: "read_only", ProcessBytes: 70, ProcessBytesMax: 100, JournalWaitingBytes: 3, Epoch: 2, Seq: 100, Nodes: 3, NodesFresh: 2, CpuMilli: 4000, CpuMilliHeld: 500, JobsLive: 7, DeadLetters: 1, Admission: "open",
 		Packing: &v1.Packing{Slots: 12, AllocatedMilli: map[string]int64{"cpu": 125, "gpu": 1000}, Evictions: map[string]uint64{"priority": 3}}}, o.err
 }
 
@@ -54,6 +54,8 @@ func TestCellMetrics(t *testing.T) {
 		`troupe_actor_mailbox_messages{cell="main",kind="job",lane="control"} 1`, `troupe_actor_mailbox_messages{cell="main",kind="job",lane="bulk"} 2`,
 		`troupe_actor_refused_messages{cell="main",kind="job"} 4`,
 		`troupe_actor_restarts{cell="main",kind="job"} 3`, `troupe_actors{cell="main",kind="supervisor"} 1`,
+		`troupe_state{cell="main",state="read_only"} 1`, `troupe_state{cell="main",state="normal"} 0`, `troupe_journal_waiting_bytes{cell="main"} 3`,
+		`troupe_master_memory_bytes{cell="main"} 70`, `troupe_master_memory_limit_bytes{cell="main"} 100`,
 		`troupe_allocated_ratio{cell="main",resource="cpu"} 0.125`, `troupe_evictions_total{cell="main",rule="priority"} 3`, `troupe_slots{cell="main"} 12`,
 		`troupe_admission_open{cell="main"} 1`, `troupe_cpu_cores_held{cell="main"} 0.5`, `troupe_up{cell="main"} 1`,
 	} {
