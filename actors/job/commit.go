@@ -215,6 +215,9 @@ func (a *Actor) stop(ctx *kit.Context, m *msg.StopJob) {
 	}
 	if a.mode == ended || a.stopAsked || a.ending != nil {
 		phase := a.phase()
+		if a.stopAsked && a.mode != ended {
+			phase = "stopping" // by a request that will be durable when this answer leaves
+		}
 		ctx.Tell(a.env.Refs.Journal, &msg.Commit{Then: []msg.Send{{To: ctx.Sender(), Message: &v1.StopReply{Stopping: a.mode != ended, Phase: phase}}}})
 		return
 	}

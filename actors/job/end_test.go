@@ -11,6 +11,31 @@ import (
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
+// A second try of a stop comes while the first is on its way to the disk: what it is told is what is true when it hears it.
+func TestB42_AStopThatIsTriedAgainIsToldThatTheJobIsStopping(t *testing.T) {
+	b := newBench(t)
+	b.submit(stages(stage("s", 1)))
+	n := b.on("n")
+	n.grant(0, 1)
+	b.log.slow, b.answers = true, nil
+	b.tell(&msg.StopJob{Reason: "enough"})
+	b.tell(&msg.StopJob{Reason: "enough"})
+	if len(b.answers) != 0 {
+		t.Fatalf("answered %v before it is durable", b.answers)
+	}
+	b.log.slow = false
+	b.log.answer()
+	b.settle()
+	for _, answer := range b.answers {
+		if r, ok := answer.(*v1.StopReply); !ok || !r.Stopping || r.Phase != "stopping" {
+			t.Errorf("answered %v", answer)
+		}
+	}
+	if len(b.answers) != 2 {
+		t.Errorf("%d answers", len(b.answers))
+	}
+}
+
 func TestB7_StopEndsAJobWhenItsSlotsAreFree(t *testing.T) {
 	b := newBench(t)
 	b.submit(stages(stage("s", 2)))

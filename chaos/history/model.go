@@ -189,8 +189,8 @@ func stop(s state, op *asked) []state {
 			return nil
 		}
 	}
-	if p == stopping && s.phase == live {
-		s.phase = stopping
+	if s.phase == live && (p == stopping || p == stopped) {
+		s.phase = stopping // stopped: an earlier try of the same stop did it, whose answer was lost
 	}
 	return only(s.sees(p))
 }

@@ -72,7 +72,9 @@ func Open(ctx context.Context, nc *nats.Conn, opts Options) (*Snapshots, error) 
 			return s, nil
 		}
 		// Servers that are still finding each other do not answer, or say that they are not available.
-		passes := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout)
+		// And one that another master has just made is not known to all of them at once.
+		passes := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrNoResponders) || errors.Is(err, nats.ErrTimeout) ||
+			errors.Is(err, jetstream.ErrStreamNotFound)
 		if !passes || ctx.Err() != nil || time.Now().After(deadline) {
 			return nil, fmt.Errorf("objectsnap: snapshots of cell %s: %w", model.Quote(opts.Cell), jetstreamlog.PortError(err))
 		}
