@@ -107,6 +107,16 @@ func TestB41_TaintsAndMaintenance(t *testing.T) {
 	}
 }
 
+func TestB31_MastersAreListedAndAskedToResign(t *testing.T) {
+	h := full(t)
+	h.transcript("masters", "master list", "master resign --to b --reason kernel", "master resign --json", "master resign b", "master promote")
+	for _, m := range h.cell.asked {
+		if r, ok := m.(*v1.ResignRequest); ok && r.GetEpoch() != 2 {
+			t.Errorf("asked %v: the leader that is meant is that of epoch 2", r)
+		}
+	}
+}
+
 func TestX4_ExplainUnderstandsWhatIsNamed(t *testing.T) {
 	h := full(t)
 	for line, want := range map[string]string{

@@ -16,6 +16,8 @@ func Cell(p *Page, s *v1.CellStatus) {
 	p.Facts(
 		[2]string{"cell", s.GetCell()},
 		[2]string{"version", s.GetVersion()},
+		[2]string{"state", state(s)},
+		[2]string{"master", s.GetMaster()},
 		[2]string{"epoch", Count(s.GetEpoch())},
 		[2]string{"started", p.moment(s.GetStartedUnixMs())},
 		[2]string{"admission", s.GetAdmission()},
@@ -32,6 +34,15 @@ func Cell(p *Page, s *v1.CellStatus) {
 		[2]string{"journal", fmt.Sprintf("record %s, snapshot at %s", Count(s.GetSeq()), Count(s.GetSnapshotSeq()))},
 		[2]string{"dead letters", Count(s.GetDeadLetters())},
 	)
+}
+
+// state says how the cell is, and why it is not as always.
+func state(s *v1.CellStatus) string {
+	text := s.GetState()
+	if s.GetStateReason() != "" {
+		text += ": " + s.GetStateReason()
+	}
+	return text
 }
 
 // packing says how many nodes are in use, and what it saves that services and batch work share them.

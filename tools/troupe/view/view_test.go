@@ -56,6 +56,19 @@ func TestM7_JobsPage(t *testing.T) {
 	golden(t, "jobs_none", page(t, 0, func(p *Page) { Jobs(p, nil) }))
 }
 
+func TestB31_MastersPage(t *testing.T) {
+	r := &v1.ListMastersReply{Masters: []*v1.MasterInfo{
+		{Id: "a", Host: "host-a", Role: "leader", Epoch: 12, Seq: 4711, Version: "v1", SinceUnixMs: start.UnixMilli()},
+		{Id: "b", Host: "host-b", Role: "follower", Epoch: 12, Seq: 4709, Lag: 2, Version: "v1", SinceUnixMs: start.UnixMilli(), HeardMs: 840},
+		{Id: "c", Host: "host-c", Role: "leader", Epoch: 11, Seq: 4000, Lag: 711, Version: "v1", SinceUnixMs: start.UnixMilli(), HeardMs: 42_000},
+	}}
+	golden(t, "masters", page(t, 0, func(p *Page) { Masters(p, r) }))
+	golden(t, "resigned", page(t, 0, func(p *Page) {
+		Resigned(p, &v1.ResignReply{From: "a", To: "b", Epoch: 12})
+		Resigned(p, &v1.ResignReply{To: "b", Epoch: 13})
+	}))
+}
+
 func TestOutcomePage(t *testing.T) {
 	s := status()
 	s.Phase, s.Reason, s.EndedUnixMs = "failed", "1 instance of stage count is dead", start.UnixMilli()+12_300
