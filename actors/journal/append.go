@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/msg"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
@@ -38,7 +39,7 @@ func (a *Actor) after(ctx *kit.Context, then ...msg.Send) {
 // leads reports whether no other master can have answered anybody yet.
 func (a *Actor) leads(ctx *kit.Context) bool {
 	lease := a.cfg.Env.ReadLease
-	return lease <= 0 || !a.proof.IsZero() && ctx.Now().Sub(a.proof) < lease
+	return lease <= 0 || plant.Is(plant.LeaseForever) || !a.proof.IsZero() && ctx.Now().Sub(a.proof) < lease
 }
 
 // flush appends what waits if the log is free, or if so much waits that a second append beside the first pays.
@@ -89,10 +90,10 @@ func (a *Actor) hand(b batch) {
 func (a *Actor) appended(ctx *kit.Context, m *appended) {
 	a.out--
 	switch {
-	case errors.Is(m.err, ErrFull):
+	case errors.Is(m.err, ErrFull) && !plant.Is(plant.FullBelieved):
 		a.noRoom(ctx, m)
 		return
-	case m.err != nil:
+	case m.err != nil && !errors.Is(m.err, ErrFull):
 		panic(fmt.Errorf("journal: append of record %d: %w", m.seq, m.err))
 	case len(a.sent) == 0 || a.sent[0].seq != m.seq:
 		panic(fmt.Errorf("journal: record %d was acknowledged out of order", m.seq))
@@ -106,6 +107,9 @@ func (a *Actor) appended(ctx *kit.Context, m *appended) {
 	a.sent = a.sent[1:]
 	a.bytes -= b.bytes
 	a.proof = b.at
+	if plant.Is(plant.LeaseFromAnswer) {
+		a.proof = ctx.Now()
+	}
 	a.release(ctx, b)
 	if a.held != nil && a.held.seq <= m.seq {
 		a.save(ctx)
@@ -121,7 +125,7 @@ func (a *Actor) noRoom(ctx *kit.Context, m *appended) {
 	}
 	a.full = m.err.Error()
 	a.tellNow(ctx)
-	if a.out == 0 { // those behind it are answered, too
+	if a.out == 0 && !plant.Is(plant.FullForever) { // those behind it are answered, too
 		ctx.After("again", againEvery, again{})
 	}
 }
@@ -153,7 +157,7 @@ func (a *Actor) release(ctx *kit.Context, b batch) {
 	}
 	switch {
 	case len(b.late) == 0:
-	case a.leads(ctx):
+	case a.leads(ctx) || plant.Is(plant.LateUnchecked):
 		send(ctx, b.late)
 	// The append took so long that it shows nothing any more. What was sent after they came does, or will be.
 	case len(a.sent) > 0:

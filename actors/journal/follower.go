@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 )
 
@@ -33,7 +34,7 @@ type Follower struct {
 	opts   FollowerOptions
 	keeper *Keeper
 
-	mu    sync.RWMutex
+	mu    sync.Mutex
 	state *model.State // nil until it is recovered, and when it was taken
 	// said is the greatest sequence that the leader's log is known to have; since pending the follower lacks what was
 	// then its end, awaits.
@@ -179,8 +180,8 @@ func (f *Follower) Heard(seq uint64) {
 // Seen is the last record applied, the highest epoch in what was applied, and the time as of which nothing was missing;
 // zeros before there is a state.
 func (f *Follower) Seen() (seq, epoch uint64, at time.Time) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.state == nil {
 		return 0, 0, time.Time{}
 	}
@@ -189,19 +190,19 @@ func (f *Follower) Seen() (seq, epoch uint64, at time.Time) {
 
 // Lag is how many records the leader is known to have that are not applied.
 func (f *Follower) Lag() uint64 {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.state == nil {
 		return f.said
 	}
 	return max(f.said, f.state.Seq()) - f.state.Seq()
 }
 
-// View calls fn with the state, which fn must neither change nor keep; other readers run beside it, records wait.
+// View calls fn with the state, which fn must neither change nor keep; records and other readers wait.
 // It reports false, and does nothing, while there is no state.
 func (f *Follower) View(fn func(*model.State)) bool {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.state == nil {
 		return false
 	}
@@ -211,8 +212,8 @@ func (f *Follower) View(fn func(*model.State)) bool {
 
 // save keeps a snapshot of its own now and then, so that a restart is short.
 func (f *Follower) save() {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	if f.keeper == nil || f.state == nil || f.state.Seq() < f.saved+f.opts.SnapshotRecords || f.keeper.Busy() {
 		return
 	}
@@ -259,7 +260,7 @@ func (f *Follower) Take(ctx context.Context) (*model.State, error) {
 func (f *Follower) catchUp(ctx context.Context) error {
 	for {
 		err := f.Recover(ctx)
-		if err == nil {
+		if err == nil && !plant.Is(plant.TakenBeforeTheEnd) {
 			seq, _, _ := f.Seen()
 			err = f.log.Read(ctx, seq+1, f.Apply)
 		}

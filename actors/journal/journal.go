@@ -141,6 +141,8 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 	case *msg.ReadJob, *msg.ReadQueue, *msg.ReadNode, *msg.ReadCell:
 		a.read(ctx, m)
 		a.flush(ctx)
+	case *msg.ReadHard:
+		a.readHard(ctx, m)
 	case *msg.CellFacts:
 		a.facts(ctx, m)
 	case *msg.Subscribe:

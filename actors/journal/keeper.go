@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 )
 
 // Keeper saves snapshots beside the actor: one at a time, in a goroutine of its own, and trims the log behind them.
@@ -71,7 +73,9 @@ func (k *Keeper) Store(seq uint64, entries [][]byte) error {
 	}
 	if k.shared != nil {
 		// Also when there is no room on the own disk: the others need it, and the log must not grow for that.
-		base = k.shared
+		if !plant.Is(plant.TrimBehindOwn) {
+			base = k.shared
+		}
 		shared := k.shared.Save(ctx, seq, entries)
 		err = errors.Join(err, shared)
 		if shared != nil {

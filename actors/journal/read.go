@@ -31,6 +31,28 @@ func (a *Actor) read(ctx *kit.Context, request any) {
 	a.after(ctx, msg.Send{To: ctx.Sender(), From: ctx.Self(), Message: reply})
 }
 
+// readHard answers when what is staged is durable, and needs no proof that this master leads: the answer says as of when
+// it did.
+func (a *Actor) readHard(ctx *kit.Context, m *msg.ReadHard) {
+	r := &msg.HardRead{Seq: a.state.Seq()}
+	if a.cfg.Env.ReadLease > 0 {
+		r.Proof = a.proof
+	}
+	r.Reply, r.Err = Hard(a.state, m.Request)
+	answer := msg.Send{To: ctx.Sender(), From: ctx.Self(), Message: r}
+	switch {
+	case len(a.wait) > 0:
+		r.Seq += uint64(len(a.wait))
+		last := &a.wait[len(a.wait)-1]
+		last.then = append(last.then, answer)
+	case len(a.sent) > 0:
+		last := &a.sent[len(a.sent)-1]
+		last.then = append(last.then, answer)
+	default:
+		send(ctx, []msg.Send{answer})
+	}
+}
+
 func (a *Actor) readQueue(name string) *msg.QueueRead {
 	r := &msg.QueueRead{}
 	queue := a.state.Queue(name)

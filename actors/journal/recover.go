@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
@@ -76,7 +77,9 @@ func newestSnapshot(ctx context.Context, snaps []Snapshots) (*model.State, error
 			stores = append(stores, store{s, kept[0]})
 		}
 	}
-	slices.SortStableFunc(stores, func(a, b store) int { return cmp.Compare(b.newest, a.newest) })
+	if !plant.Is(plant.OwnSnapshotTaken) {
+		slices.SortStableFunc(stores, func(a, b store) int { return cmp.Compare(b.newest, a.newest) })
+	}
 	best := model.NewState()
 	for _, s := range stores {
 		if best.Seq() >= s.newest {
@@ -87,6 +90,9 @@ func newestSnapshot(ctx context.Context, snaps []Snapshots) (*model.State, error
 			unusable = errors.Join(unusable, err)
 		} else if state.Seq() > best.Seq() {
 			best = state
+		}
+		if plant.Is(plant.OwnSnapshotTaken) {
+			break
 		}
 	}
 	return best, unusable

@@ -1,6 +1,10 @@
 package msg
 
 import (
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -72,6 +76,20 @@ type CellRead struct {
 	Nodes                   []model.NodeID
 	// Drained are those of Nodes that are drained.
 	Drained []model.NodeID
+}
+
+// ReadHard asks for an answer from the hard state alone, to one of the requests of clients that journal.Hard answers;
+// answered by HardRead when everything in it is durable. Whether another master leads meanwhile is not looked at.
+type ReadHard struct{ Request proto.Message }
+
+// HardRead answers ReadHard.
+type HardRead struct {
+	Reply proto.Message
+	// Err is why there is no reply.
+	Err error
+	// Seq is the last record that the answer is of; as of Proof this master led, zero if that does not matter.
+	Seq   uint64
+	Proof time.Time
 }
 
 // Subscribe sends every JobEvent to Ref as it becomes durable, until Unsubscribe.

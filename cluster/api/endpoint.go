@@ -57,6 +57,8 @@ type Endpoint struct {
 	Request, Reply proto.Message
 	// Stream says that the answer is many messages, the last of them empty.
 	Stream bool
+	// Stale says that every master may answer it from what it has, under the subject of StaleForm.
+	Stale bool
 
 	call   func(context.Context, Cell, proto.Message) (proto.Message, error)
 	stream func(context.Context, *Service, *request, proto.Message, func(error) *model.Fault) error
@@ -69,15 +71,15 @@ func Endpoints() []Endpoint {
 			Summary: "Make a job durable, once per key"}, Cell.Submit),
 		unary(Endpoint{Resource: "job", Verb: "validate", QueueField: "queue", Lane: Reads,
 			Summary: "Check a job and fill in its defaults; nothing is stored"}, Cell.Validate),
-		unary(Endpoint{Resource: "job", Verb: "status", QueueField: "queue", IDField: "name", Lane: Reads,
+		unary(Endpoint{Resource: "job", Verb: "status", QueueField: "queue", IDField: "name", Lane: Reads, Stale: true,
 			Summary: "Tell where a job stands"}, Cell.JobStatus),
-		unary(Endpoint{Resource: "job", Verb: "list", Scope: AnyQueue, QueueField: "queue", Lane: Reads,
+		unary(Endpoint{Resource: "job", Verb: "list", Scope: AnyQueue, QueueField: "queue", Lane: Reads, Stale: true,
 			Summary: "List the jobs of a queue, or of all"}, Cell.ListJobs),
 		unary(Endpoint{Resource: "job", Verb: "stop", QueueField: "queue", IDField: "name", Lane: Writes,
 			Summary: "Ask a job to end"}, Cell.StopJob),
 		unary(Endpoint{Resource: "job", Verb: "explain", QueueField: "queue", IDField: "name", Lane: Reads,
 			Summary: "Say why a job waits and what would help, or why it runs where it runs"}, Cell.Explain),
-		unary(Endpoint{Resource: "job", Verb: "results", QueueField: "queue", IDField: "name", Lane: Reads,
+		unary(Endpoint{Resource: "job", Verb: "results", QueueField: "queue", IDField: "name", Lane: Reads, Stale: true,
 			Summary: "Page through the results of one stage"}, Cell.Results),
 		stream(Endpoint{Resource: "job", Verb: "logs", QueueField: "queue", IDField: "name", Lane: Logs,
 			Summary: "Stream the output of one instance; ends with an empty message"}, Cell.Logs),
@@ -85,17 +87,17 @@ func Endpoints() []Endpoint {
 			Summary: "Find the running instances of a name"}, Cell.Lookup),
 		unary(Endpoint{Resource: "queue", Verb: "set", QueueField: "name", Lane: Writes,
 			Summary: "Make a queue or change it: limits, quota, order, score"}, Cell.SetQueue),
-		unary(Endpoint{Resource: "queue", Verb: "status", QueueField: "name", Lane: Reads,
+		unary(Endpoint{Resource: "queue", Verb: "status", QueueField: "name", Lane: Reads, Stale: true,
 			Summary: "Tell of one queue"}, Cell.QueueStatus),
-		unary(Endpoint{Resource: "queue", Verb: "list", Scope: NoQueue, Lane: Reads,
+		unary(Endpoint{Resource: "queue", Verb: "list", Scope: NoQueue, Lane: Reads, Stale: true,
 			Summary: "Tell of all queues"}, Cell.ListQueues),
 		unary(Endpoint{Resource: "queue", Verb: "remove", QueueField: "name", Lane: Writes,
 			Summary: "Remove a queue without live jobs"}, Cell.RemoveQueue),
 		unary(Endpoint{Resource: "queue", Verb: "ledger", Scope: AnyQueue, QueueField: "queue", Lane: Reads,
 			Summary: "List what queues lent to each other"}, Cell.QueueLedger),
-		unary(Endpoint{Resource: "node", Verb: "list", Scope: NoQueue, Lane: Reads,
+		unary(Endpoint{Resource: "node", Verb: "list", Scope: NoQueue, Lane: Reads, Stale: true,
 			Summary: "Page through the nodes"}, Cell.ListNodes),
-		unary(Endpoint{Resource: "node", Verb: "status", Scope: NoQueue, IDField: "id", Lane: Reads,
+		unary(Endpoint{Resource: "node", Verb: "status", Scope: NoQueue, IDField: "id", Lane: Reads, Stale: true,
 			Summary: "Tell of one node"}, Cell.NodeStatus),
 		unary(Endpoint{Resource: "node", Verb: "drain", Scope: NoQueue, IDField: "id", Lane: Writes,
 			Summary: "Keep new work off a node, for maintenance or for good, and move away what runs if asked to"}, drain(true)),
@@ -105,7 +107,7 @@ func Endpoints() []Endpoint {
 			Summary: "Replace the taints that operators have put on a node"}, Cell.TaintNode),
 		unary(Endpoint{Resource: "node", Verb: "lost", Scope: NoQueue, Lane: Writes,
 			Summary: "Say that a silent node is gone for good, or all that are silent now, and place their work elsewhere"}, Cell.LoseNode),
-		unary(Endpoint{Resource: "cell", Verb: "status", Scope: NoQueue, Lane: Reads,
+		unary(Endpoint{Resource: "cell", Verb: "status", Scope: NoQueue, Lane: Reads, Stale: true,
 			Summary: "Tell of the cell as a whole"}, Cell.CellStatus),
 		unary(Endpoint{Resource: "cell", Verb: "tree", Scope: NoQueue, Lane: Reads,
 			Summary: "Print the live supervision tree"}, Cell.CellTree),
@@ -169,6 +171,11 @@ func (e Endpoint) Form(cell string) string {
 		s += ".<" + e.IDField + ">"
 	}
 	return s
+}
+
+// StaleForm is Form for a read that may be stale.
+func (e Endpoint) StaleForm(cell string) string {
+	return replicaRoot + strings.TrimPrefix(e.Form(cell), leaderRoot)
 }
 
 // Address is where a request with this body goes.

@@ -52,7 +52,7 @@ func NewPublisher(nc *nats.Conn, cell string, log *slog.Logger) (*Publisher, err
 }
 
 func newPublisher(nc *nats.Conn, cell string, log *slog.Logger, most int) (*Publisher, error) {
-	if _, err := subject.CellPattern(cell); err != nil {
+	if _, err := subject.CellPattern(cell, false); err != nil {
 		return nil, err
 	}
 	p := &Publisher{

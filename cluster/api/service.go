@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -22,8 +23,11 @@ import (
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
-// ServiceName is the name of the micro service.
-const ServiceName = "troupe"
+// ServiceName is the name of the leader's micro service, StaleName that of all masters for reads that may be stale.
+const (
+	ServiceName = "troupe"
+	StaleName   = "troupe-stale"
+)
 
 // LaneLimit bounds one lane.
 type LaneLimit struct {
@@ -45,9 +49,17 @@ type Config struct {
 	Reads, Writes, Logs LaneLimit
 }
 
+// Replica answers reads from what one master has, which may not be all there is, and says as of when that is. It knows
+// the requests of the endpoints that are Stale. Its refusals are *model.Fault.
+type Replica interface {
+	Stale(ctx context.Context, request proto.Message) (proto.Message, model.Mark, error)
+}
+
 // Service is a cell served over NATS. One leader serves a cell at a time; without one, requests find no responders.
+// Beside it every master may serve reads from what it has.
 type Service struct {
 	cell    Cell
+	replica Replica // instead of cell
 	name    string
 	log     *slog.Logger
 	nc      *nats.Conn
@@ -94,11 +106,17 @@ const flushMax = 5 * time.Second
 var errClosing = model.Unavailable("this master is stepping down or shutting down; ask again")
 
 // Serve begins to answer for cell. Everything that needs an answer gets one: the reply, or a coded refusal.
-func Serve(c Config, cell Cell) (*Service, error) {
+func Serve(c Config, cell Cell) (*Service, error) { return serve(c, cell, nil) }
+
+// ServeStale begins to answer reads of the cell from what one of its masters has, under the subjects of stale reads; the
+// masters that do share the requests. Every answer says in its headers who gave it and as of when it is.
+func ServeStale(c Config, r Replica) (*Service, error) { return serve(c, nil, r) }
+
+func serve(c Config, cell Cell, r Replica) (*Service, error) {
 	if !subject.ValidName(c.Cell) {
 		return nil, model.Invalid("wrong cell name", subject.CheckName("cell", c.Cell))
 	}
-	s := &Service{cell: cell, name: c.Cell, log: c.Log.With("cell", c.Cell), nc: c.Conn, table: map[string]*served{}}
+	s := &Service{cell: cell, replica: r, name: c.Cell, log: c.Log.With("cell", c.Cell), nc: c.Conn, table: map[string]*served{}}
 	s.nobody.Resource, s.nobody.Verb = "unknown", "subject"
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	for kind, limit := range map[Lane]LaneLimit{
@@ -132,25 +150,30 @@ func (s *Service) open(version string) (err error) {
 		return err
 	}
 	byName := map[string]*served{}
-	s.micro, err = micro.AddService(s.nc, micro.Config{
+	stale, config := s.replica != nil, micro.Config{
 		Name: ServiceName, Version: version, Description: "Troupe cell " + s.name + ": jobs, queues, nodes",
-		Metadata:     map[string]string{"cell": s.name, "api": "troupe.v1", "events": "troupe.v1." + s.name + ".<queue>.event.<kind>.<job>"},
+		Metadata:     map[string]string{"cell": s.name, "api": leaderRoot, "events": leaderRoot + "." + s.name + ".<queue>.event.<kind>.<job>"},
 		StatsHandler: func(e *micro.Endpoint) any { return byName[e.Name].counts.snapshot() },
 		ErrorHandler: func(_ micro.Service, err *micro.NATSError) {
 			s.log.Warn("api subscription", "subject", err.Subject, "error", err)
 		},
-	})
-	if err != nil {
+	}
+	endpoints, rest := Endpoints(), restGroup
+	if stale {
+		config.Name, config.Description, config.QueueGroup = StaleName, "Troupe cell "+s.name+": what its masters have of jobs, queues and nodes", "stale"
+		config.Metadata = map[string]string{"cell": s.name, "api": replicaRoot}
+		endpoints, rest = slices.DeleteFunc(endpoints, func(e Endpoint) bool { return !e.Stale }), "stale-"+restGroup
+	}
+	if s.micro, err = micro.AddService(s.nc, config); err != nil {
 		return err
 	}
-	endpoints := Endpoints()
 	for _, e := range endpoints {
 		sv := &served{Endpoint: e}
 		byName[e.Name()] = sv
 		s.table[e.Resource+"."+e.Verb] = sv
 	}
 	for _, e := range endpoints {
-		pattern, err := subject.RequestPattern(s.name, e.Resource, e.Verb, e.IDField != "")
+		pattern, err := subject.RequestPattern(s.name, e.Resource, e.Verb, e.IDField != "", stale)
 		if err != nil {
 			return err
 		}
@@ -158,24 +181,24 @@ func (s *Service) open(version string) (err error) {
 		handler := micro.HandlerFunc(func(r micro.Request) {
 			s.accept(sv, &request{subject: r.Subject(), reply: r.Reply(), header: nats.Header(r.Headers()), body: r.Data()})
 		})
-		if err := s.micro.AddEndpoint(e.Name(), handler, micro.WithEndpointSubject(pattern), micro.WithEndpointMetadata(e.metadata(s.name))); err != nil {
+		if err := s.micro.AddEndpoint(e.Name(), handler, micro.WithEndpointSubject(pattern), micro.WithEndpointMetadata(e.metadata(s.form(e)))); err != nil {
 			return fmt.Errorf("endpoint %s: %w", e.Name(), err)
 		}
 	}
-	all, err := subject.CellPattern(s.name)
+	all, err := subject.CellPattern(s.name, stale)
 	if err != nil {
 		return err
 	}
-	if s.rest, err = s.nc.QueueSubscribe(all, restGroup, s.unknown); err != nil {
+	if s.rest, err = s.nc.QueueSubscribe(all, rest, s.unknown); err != nil {
 		return err
 	}
 	return s.nc.FlushTimeout(flushMax)
 }
 
 // metadata tells a client that knows nothing but NATS how to ask.
-func (e Endpoint) metadata(cell string) map[string]string {
+func (e Endpoint) metadata(form string) map[string]string {
 	return map[string]string{
-		"summary": e.Summary, "form": e.Form(cell), "lane": e.Lane.String(), "stream": strconv.FormatBool(e.Stream),
+		"summary": e.Summary, "form": form, "lane": e.Lane.String(), "stream": strconv.FormatBool(e.Stream),
 		"request":        string(e.Request.ProtoReflect().Descriptor().FullName()),
 		"reply":          string(e.Reply.ProtoReflect().Descriptor().FullName()),
 		"request_schema": string(schema.Schema(e.Request.ProtoReflect().Descriptor())),
@@ -297,12 +320,22 @@ func (s *Service) serve(a *answer, l *lane) {
 	}
 	// A handler that overlooks its deadline must not leave its caller in silence.
 	defer context.AfterFunc(ctx, func() { a.refuse(context.Cause(ctx)) })()
-	reply, err := a.e.call(ctx, s.cell, m)
+	var reply proto.Message
+	if s.replica != nil {
+		reply, a.mark, err = s.stale(ctx, m)
+	} else {
+		reply, err = a.e.call(ctx, s.cell, m)
+	}
 	if err != nil {
 		a.refuse(err)
 		return
 	}
 	a.respond(reply)
+}
+
+func (s *Service) stale(ctx context.Context, m proto.Message) (proto.Message, *model.Mark, error) {
+	reply, mark, err := s.replica.Stale(ctx, m)
+	return reply, &mark, err
 }
 
 // decode makes the message of a request, with what its subject says.
@@ -353,6 +386,7 @@ type answer struct {
 	r       *request
 	form    wire.Form
 	formErr error
+	mark    *model.Mark // of a stale read
 	once    sync.Once
 }
 
@@ -363,6 +397,9 @@ func (a *answer) respond(reply proto.Message) {
 		return
 	}
 	m := a.form.Message(a.r.reply, body)
+	if a.mark != nil {
+		wire.SetMark(m.Header, *a.mark)
+	}
 	if m.Size() > int(a.s.nc.MaxPayload()) {
 		a.refuse(model.TooLarge("the reply has %d bytes, more than a message takes: ask for less at a time", len(body)))
 		return

@@ -13,6 +13,8 @@ import (
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
+const leaderRoot, replicaRoot = "troupe.v1", "troupe.stale.v1"
+
 // unknown answers what no endpoint does: a slip in a subject gets a refusal that says what was meant, not silence. It
 // sees every message under the cell's subject, so it turns away first what is not its business.
 func (s *Service) unknown(m *nats.Msg) {
@@ -32,12 +34,32 @@ func (s *Service) unknown(m *nats.Msg) {
 
 // answered reports whether an endpoint's pattern matches the subject, so that it answers, if only with a refusal.
 func (s *Service) answered(sub string) bool {
-	tokens := strings.Split(sub, ".")
+	tokens := s.tokens(sub)
 	if len(tokens) < 6 {
 		return false
 	}
 	e := s.table[tokens[4]+"."+tokens[5]]
 	return e != nil && len(tokens) == 6+ids(e)
+}
+
+// tokens are those of a subject, as if it were the leader's.
+func (s *Service) tokens(sub string) []string {
+	return strings.Split(strings.Replace(sub, s.root(), leaderRoot, 1), ".")
+}
+
+// root is what the subjects of this service begin with, form how one is written.
+func (s *Service) root() string {
+	if s.replica != nil {
+		return replicaRoot
+	}
+	return leaderRoot
+}
+
+func (s *Service) form(e Endpoint) string {
+	if s.replica != nil {
+		return e.StaleForm(s.name)
+	}
+	return e.Form(s.name)
 }
 
 func ids(e *served) int {
@@ -49,14 +71,14 @@ func ids(e *served) int {
 
 // misdirected says what is wrong with a subject that no endpoint takes.
 func (s *Service) misdirected(sub string) *model.Fault {
-	tokens := strings.Split(sub, ".")
+	tokens := s.tokens(sub)
 	if len(tokens) < 6 {
-		return s.nothing(sub, "too few words", "the form is troupe.v1."+s.name+".<queue>.<resource>.<verb>[.<id>]")
+		return s.nothing(sub, "too few words", "the form is "+s.root()+"."+s.name+".<queue>.<resource>.<verb>[.<id>]")
 	}
 	resource, verb := tokens[4], tokens[5]
 	if e := s.table[resource+"."+verb]; e != nil {
 		f := model.Invalid("wrong subject", &v1.FieldError{
-			Field: "subject", Problem: fmt.Sprintf("%s.%s has a wrong number of words", resource, verb), Hint: e.Form(s.name),
+			Field: "subject", Problem: fmt.Sprintf("%s.%s has a wrong number of words", resource, verb), Hint: s.form(e.Endpoint),
 		})
 		return f
 	}
@@ -74,7 +96,7 @@ func (s *Service) misdirected(sub string) *model.Fault {
 	slices.Sort(verbs)
 	hint := meant(verb, verbs, "")
 	if near := wire.Nearest(verb, verbs); near != "" {
-		hint = meant(verb, verbs, ": "+s.table[resource+"."+near].Form(s.name))
+		hint = meant(verb, verbs, ": "+s.form(s.table[resource+"."+near].Endpoint))
 	}
 	return s.nothing(sub, fmt.Sprintf("%s has no verb %.40q", resource, verb), hint)
 }

@@ -27,6 +27,9 @@ type Config struct {
 	Try, Wait time.Duration
 	// Backoff and BackoffMax are the first and the longest pause between attempts, 50 ms and 2 s by default.
 	Backoff, BackoffMax time.Duration
+	// Stale, if it is set, has every read that may be stale answered by any master from what that has, also while nobody
+	// leads; it is called with what is known of the age of each such answer.
+	Stale func(model.Mark)
 }
 
 // Client asks a cell over NATS. It is safe for concurrent use.
@@ -271,6 +274,9 @@ func call[R proto.Message](ctx context.Context, c *Client, name string, req prot
 		if err != nil {
 			return err
 		}
+		if mark, ok := wire.MarkIn(m.Header); ok && c.stale(e) {
+			c.Stale(mark)
+		}
 		reply = none.ProtoReflect().New().Interface().(R)
 		form, err := wire.FormOf(m.Header)
 		if err == nil {
@@ -292,8 +298,12 @@ func (c *Client) address(e api.Endpoint, req proto.Message) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	to.Stale = c.stale(e)
 	return to.Build()
 }
+
+// stale reports whether any master may answer.
+func (c *Client) stale(e api.Endpoint) bool { return c.Stale != nil && e.Stale }
 
 // try asks once.
 func (c *Client) try(ctx context.Context, to string, body []byte) (*nats.Msg, error) {

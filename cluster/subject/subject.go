@@ -19,6 +19,7 @@ import (
 
 const (
 	apiRoot    = "troupe.v1"
+	staleRoot  = "troupe.stale.v1"
 	agentRoot  = "troupe.agent.v1"
 	masterRoot = "troupe.master.v1"
 	// NoQueue is the queue token of verbs and events that belong to no queue.
@@ -62,6 +63,15 @@ type Request struct {
 	Queue, Resource, Verb string
 	// ID is what the verb is about; empty if the subject has no such token.
 	ID string
+	// Stale asks any master for what it has, and not the leader for what is.
+	Stale bool
+}
+
+func (r Request) root() string {
+	if r.Stale {
+		return staleRoot
+	}
+	return apiRoot
 }
 
 // Build returns the subject, or a fault that names the token that is wrong.
@@ -69,7 +79,7 @@ func (r Request) Build() (string, error) {
 	if err := r.check(); err != nil {
 		return "", err
 	}
-	s := apiRoot + "." + r.Cell + "." + r.Queue + "." + r.Resource + "." + r.Verb
+	s := r.root() + "." + r.Cell + "." + r.Queue + "." + r.Resource + "." + r.Verb
 	if r.ID != "" {
 		s += "." + r.ID
 	}
@@ -90,11 +100,12 @@ func (r Request) check() error {
 
 // ParseRequest is the reverse of Build.
 func ParseRequest(s string) (Request, error) {
-	tokens, ok := split(s, apiRoot, 4, 5)
+	stale := Request{Stale: strings.HasPrefix(s, staleRoot+".")}
+	tokens, ok := split(s, stale.root(), 4, 5)
 	if !ok {
-		return Request{}, misshapen(s, apiRoot+".<cell>.<queue>.<resource>.<verb>[.<id>]")
+		return Request{}, misshapen(s, stale.root()+".<cell>.<queue>.<resource>.<verb>[.<id>]")
 	}
-	r := Request{Cell: tokens[0], Queue: tokens[1], Resource: tokens[2], Verb: tokens[3]}
+	r := Request{Stale: stale.Stale, Cell: tokens[0], Queue: tokens[1], Resource: tokens[2], Verb: tokens[3]}
 	if len(tokens) == 5 {
 		if r.ID = tokens[4]; r.ID == "" {
 			return Request{}, misshapen(s, "no empty token")
@@ -103,9 +114,9 @@ func ParseRequest(s string) (Request, error) {
 	return r, r.check()
 }
 
-// RequestPattern is the wildcard subject of one verb over all queues (and ids) of a cell.
-func RequestPattern(cell, resource, verb string, hasID bool) (string, error) {
-	s, err := Request{Cell: cell, Queue: NoQueue, Resource: resource, Verb: verb}.Build()
+// RequestPattern is the wildcard subject of one verb over all queues (and ids) of a cell; stale as in Request.
+func RequestPattern(cell, resource, verb string, hasID, stale bool) (string, error) {
+	s, err := Request{Cell: cell, Queue: NoQueue, Resource: resource, Verb: verb, Stale: stale}.Build()
 	if err != nil {
 		return "", err
 	}
@@ -116,11 +127,11 @@ func RequestPattern(cell, resource, verb string, hasID bool) (string, error) {
 	return s, nil
 }
 
-// CellPattern is the wildcard subject over everything that is asked of and told about a cell.
-func CellPattern(cell string) (string, error) {
+// CellPattern is the wildcard subject over everything that is asked of and told about a cell; stale as in Request.
+func CellPattern(cell string, stale bool) (string, error) {
 	c := checker{}
 	c.name("cell", cell)
-	return c.done(apiRoot + "." + cell + ".>")
+	return c.done(Request{Stale: stale}.root() + "." + cell + ".>")
 }
 
 // Event addresses one event of a job.

@@ -44,9 +44,9 @@ func TestX6_EvilTokensNeverReachASubject(t *testing.T) {
 			refused(t, s, err, "subject.node")
 			s, err = subject.AgentPattern(token, subject.To)
 			refused(t, s, err, "subject.cell")
-			s, err = subject.CellPattern(token)
+			s, err = subject.CellPattern(token, false)
 			refused(t, s, err, "subject.cell")
-			s, err = subject.RequestPattern("dev", "job", token, true)
+			s, err = subject.RequestPattern("dev", "job", token, true, false)
 			refused(t, s, err, "subject.verb")
 			if token != "" {
 				s, err = subject.Event{Cell: "dev", Queue: token}.Pattern()
@@ -103,9 +103,9 @@ func TestPatterns(t *testing.T) {
 			}
 		}
 	}
-	want("troupe.v1.dev.*.job.status.*")(subject.RequestPattern("dev", "job", "status", true))
-	want("troupe.v1.dev.*.job.list")(subject.RequestPattern("dev", "job", "list", false))
-	want("troupe.v1.dev.>")(subject.CellPattern("dev"))
+	want("troupe.v1.dev.*.job.status.*")(subject.RequestPattern("dev", "job", "status", true, false))
+	want("troupe.v1.dev.*.job.list")(subject.RequestPattern("dev", "job", "list", false, false))
+	want("troupe.v1.dev.>")(subject.CellPattern("dev", false))
 	want("troupe.v1.dev.*.event.*.*")(subject.Event{Cell: "dev"}.Pattern())
 	want("troupe.v1.dev.q.event.*.j")(subject.Event{Cell: "dev", Queue: "q", Job: "j"}.Pattern())
 	want("troupe.v1.dev._.event.missed._")(subject.Event{Cell: "dev", Queue: "_", Kind: "missed", Job: "_"}.Build())
