@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/poll"
@@ -29,6 +30,11 @@ func (s *Supervisor) look(ctx *kit.Context) {
 	ctx.Tell(ctx.Self(), &probe{ctx.Now()})
 	s.judgeNow(ctx)
 	s.advance(ctx)
+	s.tellGateway(ctx)
+}
+
+// tellGateway says how far the nodes are known, if that has changed.
+func (s *Supervisor) tellGateway(ctx *kit.Context) {
 	if now := s.standingNow(ctx.Now()); now != s.told {
 		s.told = now
 		ctx.Tell(s.env.Refs.Gateway, &now)
@@ -89,7 +95,7 @@ func (s *Supervisor) asleep(now time.Time) bool {
 		s.dozed = now
 	}
 	s.awake = now
-	return !s.dozed.IsZero() && now.Sub(s.dozed) < s.env.Suspect
+	return !plant.Is(plant.SleepJudged) && !s.dozed.IsZero() && now.Sub(s.dozed) < s.env.Suspect
 }
 
 func (s *Supervisor) condemn(ctx *kit.Context, ids []model.NodeID, word bool) {

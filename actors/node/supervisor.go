@@ -208,6 +208,7 @@ func (s *Supervisor) settle(ctx *kit.Context) {
 	ctx.Cancel("settle")
 	clear(s.claimed)
 	ctx.Tell(s.env.Refs.Placer, &msg.NodesAwaited{})
+	s.tellGateway(ctx)
 	ctx.Log().Info("all nodes have said what they hold", "nodes", s.children.Len())
 	for _, m := range s.claims {
 		s.claim(ctx, m)

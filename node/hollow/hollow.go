@@ -1,14 +1,18 @@
 // Package hollow is agents that run nothing: they speak the agent protocol, admit launches against the size of their
-// machine and report every attempt as succeeded at once. Benchmarks and tests of scale use thousands of them in one
+// machine and report every attempt as succeeded at once. While Fleet.Run runs they also report at the pace that the master
+// names, and look for another when it is silent; else they speak when spoken to. Benchmarks and tests of scale use thousands of them in one
 // process; everything above the agent is the real thing.
 package hollow
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -44,13 +48,20 @@ type agent struct {
 	info    *v1.NodeInfo
 	session uint64
 	epoch   uint64
+	opening uint64
 	open    bool
-	out     *stream.Outbox[*v1.Change]
-	in      stream.Inbox
-	slots   map[uint64]*v1.SlotState
-	held    model.Resources
-	extras  *model.Holding
-	shapes  map[model.StageID]*v1.Template
+	// Of Run: when it reports next, at which pace, how often it has said Hello, and when it has heard the master last.
+	next     time.Time
+	beat     time.Duration
+	hellos   int
+	heard    time.Time
+	out      *stream.Outbox[*v1.Change]
+	in       stream.Inbox
+	slots    map[uint64]*v1.SlotState
+	held     model.Resources
+	extras   *model.Holding
+	shapes   map[model.StageID]*v1.Template
+	proposed *v1.Hello
 }
 
 // New makes a fleet; Start lets it say Hello.
@@ -93,39 +104,59 @@ func (f *Fleet) Logs(context.Context, *v1.LogPlace, *v1.LogsRequest, func(*v1.Lo
 	return model.NotFound("hollow agents keep no output")
 }
 
+// hello begins a session.
 func (a *agent) hello() {
 	a.mu.Lock()
 	a.session++
-	a.open = false
+	a.open, a.opening, a.hellos = false, 0, 0
 	a.out, a.in = stream.NewOutbox[*v1.Change](1<<20), stream.Inbox{}
 	h := &v1.Hello{Session: a.session, Info: a.info, BootId: "hollow"}
 	for _, s := range a.slots {
-		h.Slots = append(h.Slots, s)
+		h.Slots = append(h.Slots, proto.CloneOf(s))
 	}
-	slices.SortFunc(h.Slots, func(x, y *v1.SlotState) int { return int(x.GetSlot()) - int(y.GetSlot()) })
-	m := &v1.FromAgent{Node: a.info.GetId(), Epoch: a.epoch, Session: a.session, Hello: h}
+	slices.SortFunc(h.Slots, func(x, y *v1.SlotState) int { return cmp.Compare(x.GetSlot(), y.GetSlot()) })
+	a.proposed = h
+	m := a.propose()
 	a.mu.Unlock()
 	a.fleet.opts.Deliver(m)
 }
 
+// propose says the Hello of the session, once more if need be.
+func (a *agent) propose() *v1.FromAgent {
+	a.hellos++
+	wait := min(time.Duration(a.hellos)*helloFirst, helloMax)
+	a.next = time.Now().Add(wait + rand.N(wait/8))
+	return &v1.FromAgent{Node: a.info.GetId(), Epoch: a.epoch, Session: a.session, Hello: a.proposed}
+}
+
 func (a *agent) receive(m *v1.ToAgent) {
 	a.mu.Lock()
+	a.heard = time.Now()
 	switch {
 	case m.GetEpoch() < a.epoch:
 		a.mu.Unlock()
+		return
+	case m.GetHelloRequest() && m.GetEpoch() == a.epoch && !a.open && a.proposed != nil: // it is as good as a new one
+		again := a.propose()
+		a.mu.Unlock()
+		a.fleet.opts.Deliver(again)
 		return
 	case m.GetHelloRequest() || (m.GetEpoch() > a.epoch && m.GetWelcome() == nil):
 		a.epoch = m.GetEpoch()
 		a.mu.Unlock()
 		a.hello()
 		return
-	case m.GetSession() != a.session:
+	case m.GetSession() != a.session || a.open && m.GetOpening() != a.opening:
 		a.mu.Unlock()
 		return
 	}
 	a.epoch = m.GetEpoch()
-	if m.GetWelcome() != nil {
-		a.open = true
+	if w := m.GetWelcome(); w != nil {
+		if !a.open {
+			a.open, a.opening, a.proposed = true, m.GetOpening(), nil
+			a.next = time.Now().Add(rand.N(max(pace(w), 1)))
+		}
+		a.beat = pace(w)
 	}
 	a.out.Ack(m.GetAck())
 	skip, ok := a.in.Take(m.GetFirst(), len(m.GetCommands()))
@@ -153,7 +184,7 @@ func (a *agent) reply(ack bool) *v1.FromAgent {
 	if changes == nil && !ack {
 		return nil
 	}
-	return &v1.FromAgent{Node: a.info.GetId(), Epoch: a.epoch, Session: a.session, Ack: a.in.Taken(), First: first, Changes: changes}
+	return &v1.FromAgent{Node: a.info.GetId(), Epoch: a.epoch, Session: a.session, Opening: a.opening, Ack: a.in.Taken(), First: first, Changes: changes}
 }
 
 func (a *agent) command(c *v1.Command) {
