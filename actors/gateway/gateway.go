@@ -223,7 +223,7 @@ func page(limit int32) int32 {
 
 func (a *Actor) list(ctx *kit.Context, c *v1.ListJobsRequest) {
 	r := &v1.ListJobsRequest{Queue: c.GetQueue(), Labels: c.GetLabels(), Ended: c.GetEnded(), Limit: page(c.GetLimit()), After: c.GetAfter()}
-	ctx.Forward(a.env.Refs.Queues, &msg.ListJobs{Request: r, From: ""})
+	ctx.Forward(a.env.Refs.Queues, &msg.ListJobs{Request: r, Now: a.short.full != ""})
 }
 
 // cellStatus begins the answer; placer and journal add what they know, and the journal answers.

@@ -98,6 +98,9 @@ type ListJobs struct {
 	Found []*v1.JobSummary
 	// From is the name of the queue to go on with.
 	From string
+	// Now asks for the answer at once, though it may tell of what is not durable: while the journal has no room, and only
+	// then.
+	Now bool
 }
 
 // ToQueue routes Message to the queue of that name; answered by a *model.Fault if there is none.

@@ -207,13 +207,13 @@ func (a *Actor) submit(ctx *kit.Context, m *msg.Submit) {
 	case a.removed:
 		ctx.Reply(model.NotFound("there is no queue %q; make it with: troupe queue set %s", a.name, a.name))
 	case m.Key != "" && made != nil && (made.GetName() != name || [32]byte(made.GetSpecSha256()) != sum):
-		ctx.Reply(model.Conflict("key %q has made job %q from another spec; use a new key", m.Key, made.GetName()))
+		whenDurable(ctx, a.env, model.Conflict("key %q has made job %q from another spec; use a new key", m.Key, made.GetName()))
 	case m.Key != "" && made != nil:
 		a.exists(ctx, name, model.UID(made.GetUid()))
 	case e != nil && e.live && e.sum == sum:
 		a.exists(ctx, name, e.uid)
 	case e != nil && e.live:
-		ctx.Reply(model.Conflict("job %s lives, with another spec; stop it first: troupe job stop %s", m.Plan.ID, name))
+		whenDurable(ctx, a.env, model.Conflict("job %s lives, with another spec; stop it first: troupe job stop %s", m.Plan.ID, name))
 	case a.spec.GetMaxJobs() > 0 && int64(a.live) >= a.spec.GetMaxJobs():
 		ctx.Reply(model.Busy(retryAfter, "queue %s has %d live jobs, its limit", a.name, a.live))
 	default:
@@ -221,10 +221,25 @@ func (a *Actor) submit(ctx *kit.Context, m *msg.Submit) {
 	}
 }
 
-// exists answers for a job that an earlier submit has made, when that is durable.
+// exists answers for a job that an earlier submit has made.
 func (a *Actor) exists(ctx *kit.Context, name string, uid model.UID) {
-	reply := &v1.SubmitReply{Queue: a.name, Name: name, Uid: uint64(uid)}
-	ctx.Tell(a.env.Refs.Journal, &msg.Commit{Then: []msg.Send{{To: ctx.Sender(), Message: reply}}})
+	whenDurable(ctx, a.env, &v1.SubmitReply{Queue: a.name, Name: name, Uid: uint64(uid)})
+}
+
+// whenDurable answers when all that the answer may tell of is durable: a job may still be on its way to the disk, and get
+// lost there.
+func whenDurable(ctx *kit.Context, env *msg.Env, reply any) {
+	ctx.Tell(env.Refs.Journal, &msg.Commit{Then: []msg.Send{{To: ctx.Sender(), Message: reply}}})
+}
+
+// listed answers a list.
+func listed(ctx *kit.Context, env *msg.Env, m *msg.ListJobs, next string) {
+	reply := &v1.ListJobsReply{Jobs: m.Found, Next: next}
+	if m.Now {
+		ctx.Reply(reply)
+		return
+	}
+	whenDurable(ctx, env, reply)
 }
 
 func (a *Actor) admit(ctx *kit.Context, m *msg.Submit, sum [32]byte) {
@@ -250,8 +265,9 @@ func (a *Actor) admit(ctx *kit.Context, m *msg.Submit, sum [32]byte) {
 	ctx.Tell(a.env.Refs.Journal, &msg.Commit{
 		Events: []*v1.Event{event},
 		Then: []msg.Send{
-			{To: ctx.Sender(), Message: reply},
+			// The job first: who has the answer asks for it at once.
 			{To: a.env.Refs.Jobs, Message: &msg.StartJob{ID: id, UID: uid, Fresh: true}},
+			{To: ctx.Sender(), Message: reply},
 		},
 	})
 }
@@ -418,12 +434,12 @@ func (a *Actor) list(ctx *kit.Context, m *msg.ListJobs) {
 	sort.Strings(names)
 	for _, name := range names {
 		if len(m.Found) == limit {
-			ctx.Reply(&v1.ListJobsReply{Jobs: m.Found, Next: model.JobID{Queue: m.Found[limit-1].GetQueue(), Name: m.Found[limit-1].GetName()}.String()})
+			listed(ctx, a.env, m, model.JobID{Queue: m.Found[limit-1].GetQueue(), Name: m.Found[limit-1].GetName()}.String())
 			return
 		}
 		m.Found = append(m.Found, a.jobs[name].summary)
 	}
-	ctx.Forward(a.env.Refs.Queues, &msg.ListJobs{Request: m.Request, Found: m.Found, From: a.name + "\x00"})
+	ctx.Forward(a.env.Refs.Queues, &msg.ListJobs{Request: m.Request, Found: m.Found, From: a.name + "\x00", Now: m.Now})
 }
 
 // after reports whether a job comes after the place where the last page ended, "queue/name".

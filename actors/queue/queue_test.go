@@ -79,6 +79,33 @@ func TestB14_ASubmitIsAnsweredWhenItIsDurable(t *testing.T) {
 	}
 }
 
+// What is on its way to the disk may get lost there: nobody is told of it before, neither by a list nor by a conflict. While
+// the disk is full lists are answered all the same.
+func TestB14_NobodyHearsOfAJobThatIsNotDurable(t *testing.T) {
+	b := newBench(t)
+	b.settle()
+	b.log.slow = true
+	all := &v1.ListJobsRequest{Limit: 9}
+	b.tell("default", &msg.Submit{Plan: plan(t, "default", "a", 3), Key: "k"})
+	b.tell("default", &msg.Submit{Plan: plan(t, "default", "a", 4), Key: "other"})
+	b.tell("default", &msg.Submit{Plan: plan(t, "default", "b", 4), Key: "k"})
+	b.sys.TellFrom(b.asker, b.env.Refs.Queues, &msg.ListJobs{Request: all})
+	b.sys.TellFrom(b.asker, b.env.Refs.Queues, &msg.ListJobs{Request: &v1.ListJobsRequest{Limit: 1, Queue: "default"}})
+	b.pass(time.Second)
+	if len(b.answers) > 0 {
+		t.Fatalf("before anything was durable: %v", b.answers)
+	}
+	if list := b.ask(&msg.ListJobs{Request: all, Now: true}).(*v1.ListJobsReply); len(list.Jobs) != 1 {
+		t.Errorf("asked at once: %v", list)
+	}
+	b.answers = nil
+	b.log.answer()
+	b.settle()
+	if len(b.answers) != 5 {
+		t.Errorf("answers %v", b.answers)
+	}
+}
+
 func TestM3_MaxJobsRefusesWithATimeToTryAgain(t *testing.T) {
 	b := newBench(t)
 	b.set(&v1.QueueSpec{Name: "q", MaxJobs: 2})

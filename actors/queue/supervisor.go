@@ -234,12 +234,12 @@ func (s *Supervisor) list(ctx *kit.Context, m *msg.ListJobs) {
 			}
 			return
 		}
-		ctx.Reply(&v1.ListJobsReply{Jobs: m.Found})
+		listed(ctx, s.env, m, "")
 		return
 	}
 	i, _ := slices.BinarySearch(s.names, m.From)
 	if i == len(s.names) {
-		ctx.Reply(&v1.ListJobsReply{Jobs: m.Found})
+		listed(ctx, s.env, m, "")
 		return
 	}
 	s.children.Forward(ctx, s.names[i], m, false)
