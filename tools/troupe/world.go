@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/tools/troupe/cmd"
 	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
@@ -25,8 +26,8 @@ func world() cmd.World {
 		}
 	}
 	return cmd.World{
-		Reach: func(_ context.Context, c *config.Config, log *slog.Logger) (cmd.Cell, func(), error) {
-			cell, err := compose.Reach(c, log)
+		Reach: func(_ context.Context, c *config.Config, log *slog.Logger, stale func(model.Mark)) (cmd.Cell, func(), error) {
+			cell, err := compose.Reach(c, log, stale)
 			if err != nil {
 				return nil, nil, err
 			}

@@ -60,6 +60,7 @@ type App struct {
 	Hurry <-chan struct{}
 
 	json    bool
+	stale   bool
 	timeout time.Duration
 	queue   string
 	// began says that the command line was understood.

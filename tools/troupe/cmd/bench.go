@@ -130,7 +130,7 @@ func (a *App) benchSubmit(cmd *cobra.Command, o bench.SubmitOptions, store strin
 	defer func() { err = errors.Join(err, server.Close(context.WithoutCancel(cmd.Context()))) }()
 	c.NATS.URL, c.Cell.Name = server.Facts().NATS, server.Facts().Cell
 	return bench.RunSubmit(cmd.Context(), func() (bench.Submitter, func(), error) {
-		return a.World.Reach(cmd.Context(), c, log)
+		return a.World.Reach(cmd.Context(), c, log, nil)
 	}, o)
 }
 

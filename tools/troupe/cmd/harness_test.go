@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
@@ -98,8 +99,12 @@ func (h *harness) world() World {
 		}
 	}
 	return World{
-		Reach: func(context.Context, *config.Config, *slog.Logger) (Cell, func(), error) {
+		Reach: func(_ context.Context, _ *config.Config, _ *slog.Logger, stale func(model.Mark)) (Cell, func(), error) {
 			h.reached++
+			if stale != nil { // as of two answers, the older of which counts
+				stale(model.Mark{Master: "a", Epoch: 3, Seq: 1234})
+				stale(model.Mark{Master: "b", Epoch: 3, Seq: 1230, Lag: 4, Age: 1530 * time.Millisecond})
+			}
 			return h.cell, func() {}, nil
 		},
 		Embed: func(context.Context, *config.Config, *slog.Logger, string) (Embedded, error) {

@@ -87,7 +87,7 @@ func (a *App) restoreStream(cmd *cobra.Command, conf *config.Config, found *back
 	log := logger(conf, a.Err, slog.LevelError)
 	ctx, cancel := context.WithTimeout(cmd.Context(), answerWait)
 	defer cancel()
-	cell, release, err := a.World.Reach(ctx, conf, log)
+	cell, release, err := a.World.Reach(ctx, conf, log, nil)
 	if err != nil {
 		return err
 	}

@@ -99,6 +99,7 @@ Exit codes: 0 done, 1 the job failed or the cell refused, 2 the command line or 
 	}
 	flags := root.PersistentFlags()
 	flags.BoolVar(&app.json, "json", false, "answer with one JSON document on the standard output")
+	flags.BoolVar(&app.stale, "stale", false, "let any master answer, from what it has; how old that is, is told on the standard error")
 	addCellFlags(flags)
 	flags.DurationVar(&app.timeout, "timeout", 15*time.Second, "longest wait for one answer of a cell")
 	root.AddCommand(

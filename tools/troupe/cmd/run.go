@@ -81,7 +81,7 @@ type run struct {
 
 // reached runs the job in the cell that is named.
 func (r *run) reached(ctx context.Context) error {
-	cell, release, err := r.app.World.Reach(ctx, r.config, r.log)
+	cell, release, err := r.app.World.Reach(ctx, r.config, r.log, nil)
 	if err != nil {
 		return err
 	}

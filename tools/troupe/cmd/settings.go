@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
+	"github.com/troupe-sched/troupe/tools/troupe/view"
 )
 
 // addCellFlags names the cell; every command has them.
@@ -59,7 +61,22 @@ func (a *App) reach(ctx context.Context, cmd *cobra.Command) (Cell, func(), erro
 	if err != nil {
 		return nil, nil, err
 	}
-	return a.World.Reach(ctx, c, logger(c, a.Err, slog.LevelWarn))
+	log := logger(c, a.Err, slog.LevelWarn)
+	if !a.stale {
+		return a.World.Reach(ctx, c, log, nil)
+	}
+	var oldest *model.Mark
+	cell, release, err := a.World.Reach(ctx, c, log, func(m model.Mark) {
+		if oldest == nil || m.Age < 0 || oldest.Age >= 0 && m.Age > oldest.Age {
+			oldest = &m
+		}
+	})
+	return cell, func() {
+		release()
+		if oldest != nil {
+			a.note(a.Err, func(p *view.Page) { view.Mark(p, *oldest) })
+		}
+	}, err
 }
 
 // logger writes to w as the configuration says. least applies if it says nothing.

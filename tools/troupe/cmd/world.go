@@ -4,14 +4,16 @@ import (
 	"context"
 	"log/slog"
 
+	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 )
 
 // World is what commands need beyond their own process. Package compose is the real one; tests bring their own.
 type World struct {
-	// Reach connects to the running cell that the configuration names. The function lets go of it.
-	Reach func(ctx context.Context, c *config.Config, log *slog.Logger) (Cell, func(), error)
+	// Reach connects to the running cell that the configuration names. The function lets go of it. With stale, any of its
+	// masters answers reads, and stale is called with the age of each answer.
+	Reach func(ctx context.Context, c *config.Config, log *slog.Logger, stale func(model.Mark)) (Cell, func(), error)
 	// Embed opens a cell in this process, for one job.
 	Embed func(ctx context.Context, c *config.Config, log *slog.Logger, dir string) (Embedded, error)
 	// Dev, Master and Node open what lasts. They return when it is ready.

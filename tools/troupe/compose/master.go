@@ -109,7 +109,7 @@ func openMaster(ctx context.Context, s masterSpec) (opened *Process, err error) 
 	if err := m.openNATS(ctx); err != nil {
 		return nil, err
 	}
-	for _, open := range []func(context.Context) error{m.openEvents, m.openElection, m.openCell, m.openWeb, m.openProfiles} {
+	for _, open := range []func(context.Context) error{m.openEvents, m.openElection, m.openCell, m.openStale, m.openWeb, m.openProfiles} {
 		if err := open(ctx); err != nil {
 			return nil, err
 		}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/cluster/client"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 )
@@ -21,12 +22,13 @@ func ServersOf(c *config.Config) string {
 	return "nats://" + c.Master.Listen
 }
 
-// Reach connects to the cell that the configuration names.
-func Reach(c *config.Config, log *slog.Logger) (*client.Client, error) {
+// Reach connects to the cell that the configuration names. With stale, any master answers reads; see client.Config.Stale.
+func Reach(c *config.Config, log *slog.Logger, stale func(model.Mark)) (*client.Client, error) {
 	cell, err := client.Dial(ServersOf(c), c.Cell.Name, log, append(credentials(c), nats.Name(c.NATS.Name))...)
 	if err != nil {
 		return nil, fmt.Errorf("%w (start a cell with \"troupe dev\", or name another by --nats or \"troupe context use\")", err)
 	}
+	cell.Stale = stale
 	return cell, nil
 }
 

@@ -67,6 +67,19 @@ func (m *masterParts) openAPI(_ context.Context, cell *actors.Cell) (func(contex
 	return service.Close, nil
 }
 
+// openStale answers reads that may be stale as long as this master lives, whether it leads or not.
+func (m *masterParts) openStale(context.Context) error {
+	if m.asked == nil {
+		return nil
+	}
+	s := m.spec
+	service, err := api.ServeStale(api.Config{Conn: m.asked, Cell: s.Config.Cell.Name, Version: semantic(s.Version), Log: s.Log}, m.process.cell)
+	if err == nil {
+		m.process.parts.add("stale reads", service.Close)
+	}
+	return err
+}
+
 // link is the way to agents. It goes nowhere while this master does not lead.
 type link struct{ atomic.Pointer[fabric.Master] }
 
