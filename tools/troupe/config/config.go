@@ -132,6 +132,9 @@ type Limits struct {
 	Suspect      time.Duration `koanf:"suspect" help:"silence after which a node gets no new work"`
 	Lost         time.Duration `koanf:"lost" help:"silence after which a node counts as lost"`
 	Settle       time.Duration `koanf:"settle" help:"how long a new master waits for nodes before it replaces their work"`
+	LostRate     int64         `koanf:"lost_rate" help:"lost nodes a minute whose work is placed elsewhere, beyond the first few; 0: a tenth of all"`
+	Isolation    int64         `koanf:"isolation" help:"percent of the nodes that may fall silent together before that is taken for the master's own isolation, and none is lost; 0: any number"`
+	IsolationMax time.Duration `koanf:"isolation_max" help:"how long that is believed"`
 }
 
 // Secret is text that is never shown: not by fmt, not in logs, not by config show. Convert it to string to use it.
@@ -157,7 +160,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 func (l Limits) Actors() msg.Limits {
 	m := msg.DefaultLimits()
 	m.Jobs, m.Queues, m.Nodes, m.EndedJobs = int(l.Jobs), int(l.Queues), int(l.Nodes), int(l.EndedJobs)
-	m.NodesOut = int(l.NodesOut)
+	m.NodesOut, m.LostRate, m.Isolation, m.IsolationMax = int(l.NodesOut), int(l.LostRate), int(l.Isolation), l.IsolationMax
 	m.BacklogBytes, m.MemoryBytes = l.BacklogBytes, l.MemoryBytes
 	m.Heartbeat, m.Suspect, m.Lost, m.Settle = l.Heartbeat, l.Suspect, l.Lost, l.Settle
 	return m
@@ -176,6 +179,7 @@ func defaults(hostname string, env environment) Config {
 		Log:       Log{Level: "info", Format: "text"},
 		Limits: Limits{
 			Jobs: int64(limits.Jobs), Queues: int64(limits.Queues), Nodes: int64(limits.Nodes), NodesOut: int64(limits.NodesOut),
+			LostRate: int64(limits.LostRate), Isolation: int64(limits.Isolation), IsolationMax: limits.IsolationMax,
 			EndedJobs: int64(limits.EndedJobs), BacklogBytes: limits.BacklogBytes, MemoryBytes: limits.MemoryBytes,
 			Heartbeat: limits.Heartbeat, Suspect: limits.Suspect, Lost: limits.Lost, Settle: limits.Settle,
 		},

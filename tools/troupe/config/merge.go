@@ -185,6 +185,9 @@ func (l *loader) together(c *Config) {
 		wrong("limits.lost", "more than "+model.FormatDuration(c.Limits.Suspect), "%s is not more than limits.suspect",
 			model.FormatDuration(c.Limits.Lost))
 	}
+	if c.Limits.Isolation > 100 {
+		wrong("limits.isolation", "0 to 100, such as 30", "%d is no percentage", c.Limits.Isolation)
+	}
 	l.masters(c, source, wrong)
 	c.Node.offer(func(name string, err error) { l.problem(name, source(name), err) })
 	if c.HTTP.Pprof && c.HTTP.Listen == "" {

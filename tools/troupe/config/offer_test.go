@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 
@@ -60,5 +61,17 @@ func TestB41_LimitOfNodesOut(t *testing.T) {
 	c, _, err := load(t, world{env: []string{"TROUPE_LIMITS__NODES_OUT=7"}})
 	if err != nil || c.Limits.Actors().NodesOut != 7 {
 		t.Errorf("%+v, %v", c, err)
+	}
+}
+
+func TestB43_LimitsOfLosses(t *testing.T) {
+	c, _, err := load(t, world{env: []string{"TROUPE_LIMITS__LOST_RATE=3", "TROUPE_LIMITS__ISOLATION=50", "TROUPE_LIMITS__ISOLATION_MAX=1m"}})
+	if m := c.Limits.Actors(); err != nil || m.LostRate != 3 || m.Isolation != 50 || m.IsolationMax != time.Minute {
+		t.Errorf("%+v, %v", c, err)
+	}
+	for _, wrong := range []string{"ISOLATION=101", "ISOLATION=-1", "LOST_RATE=-1", "ISOLATION_MAX=-1s"} {
+		if _, _, err := load(t, world{env: []string{"TROUPE_LIMITS__" + wrong}}); err == nil {
+			t.Errorf("%s is taken", wrong)
+		}
 	}
 }
