@@ -22,7 +22,7 @@ Each figure comes with a limit that was taken in the same run: the machine's spe
 		Example: example("troupe bench throughput --instances 1000000 --nodes 1000 --json", "troupe bench process --instances 2000 --json", "troupe bench place --json"),
 	}
 	c.AddCommand(newBenchThroughputCommand(app), newBenchProcessCommand(app), newBenchSubmitCommand(app), newBenchPlaceCommand(app), newBenchPreemptCommand(app), newBenchProtocolCommand(app), newBenchFaultsCommand(app), newBenchFailoverCommand(app))
-	c.AddCommand(newBenchJournalCommand(app), newBenchRebuildCommand(app))
+	c.AddCommand(newBenchJournalCommand(app), newBenchRebuildCommand(app), newBenchHistoriesCommand(app))
 	return group(c)
 }
 
