@@ -3,6 +3,7 @@ package cell
 import (
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -20,6 +21,12 @@ const (
 	clientPort = 4222
 	routePort  = 6222
 	httpPort   = 8222
+
+	// portFrom to portTo are drawn from where all parts share one address: below those that the system gives to
+	// connections, or one of them could have a server's port while that is down.
+	portFrom  = 10_000
+	portTo    = 20_000
+	portTries = 1000
 )
 
 // build makes all parts, and starts none.
@@ -116,12 +123,16 @@ func (c *Cell) address(p *Part, port int) (string, error) {
 	if p.Host != nil {
 		return fmt.Sprintf("%s:%d", p.Host.IP(), port), nil
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
+	for range portTries {
+		at := fmt.Sprintf("127.0.0.1:%d", portFrom+rand.IntN(portTo-portFrom))
+		l, err := net.Listen("tcp", at)
+		if err != nil || slices.Contains(c.taken, at) {
+			continue // another's, or one that is ours and not in use yet
+		}
+		c.taken = append(c.taken, at)
+		return at, l.Close()
 	}
-	defer l.Close()
-	return l.Addr().String(), nil
+	return "", fmt.Errorf("no port from %d to %d is free", portFrom, portTo)
 }
 
 // ways are the URLs by which a part reaches the NATS servers: through proxies of its own where there is no network of

@@ -84,9 +84,11 @@ type Cell struct {
 	network *link.Network
 	// servers are the addresses of the NATS servers as they are, in order.
 	servers []string
-	conn    *nats.Conn
-	client  *client.Client
-	leash   *os.File
+	// taken are the addresses that were given to parts.
+	taken  []string
+	conn   *nats.Conn
+	client *client.Client
+	leash  *os.File
 }
 
 // Open starts a cell and returns when all of it is up. Close it in any case that gives no error.

@@ -35,6 +35,8 @@ const (
 	sweepAge = 10 * time.Minute
 	// callMax bounds a request; a transfer may take as much more as its size needs at slowest bytes a second.
 	callMax = 10 * time.Second
+	// openMax bounds one try to open the bucket.
+	openMax = 3 * time.Second
 	slowest = 4 << 20
 )
 
@@ -92,7 +94,8 @@ func open(ctx context.Context, nc *nats.Conn, opts Options) (*Snapshots, error) 
 	if nc.MaxPayload() <= chunkSize {
 		return nil, fmt.Errorf("the server takes messages of at most %d bytes, a chunk has %d: set its max_payload to 2MB", nc.MaxPayload(), chunkSize)
 	}
-	ctx, cancel := context.WithTimeout(ctx, callMax/2)
+	// What is asked while the servers choose a leader may get no answer at all, so it is asked again soon.
+	ctx, cancel := context.WithTimeout(ctx, openMax)
 	defer cancel()
 	js, err := jetstream.New(nc)
 	if err != nil {
