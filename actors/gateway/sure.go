@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -10,7 +11,7 @@ import (
 // ensure sends a read through the journal first, where there are other masters: it comes back when it is sure that none of
 // them has taken over before it was asked. It reports whether the request must wait for that, or was refused.
 func (a *Actor) ensure(ctx *kit.Context, m *msg.Request) bool {
-	if a.env.ReadLease <= 0 || m.Sure || !reads(m.Call) {
+	if a.env.ReadLease <= 0 || m.Sure || !reads(m.Call) || plant.Is(plant.ReadsUnsure) {
 		return false
 	}
 	if a.short.full != "" {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -61,7 +62,7 @@ func (a *Actor) rival(ctx *kit.Context, h *v1.Hello) bool {
 // was under way for long; that one would have been sent once, and not again and again.
 func (a *Actor) foreign(ctx *kit.Context, h *v1.Hello) (waits bool) {
 	s, now := &a.session, ctx.Now()
-	if h.GetSession() > s.number || h.GetProcess() == 0 || s.process == 0 || h.GetProcess() == s.process || h.GetBootId() == s.boot {
+	if plant.Is(plant.ForeignRefused) || h.GetSession() > s.number || h.GetProcess() == 0 || s.process == 0 || h.GetProcess() == s.process || h.GetBootId() == s.boot {
 		return false
 	}
 	if r := &a.other; r.process != h.GetProcess() || r.boot != h.GetBootId() {

@@ -289,6 +289,9 @@ func (a *Actor) jobEnded(ctx *kit.Context, m *msg.JobEnded) {
 	if e.live {
 		a.counts.sub(old.GetCounts())
 		e.live = false
+		if plant.Is(plant.KeyOfEndedForgotten) {
+			delete(a.keys, e.key)
+		}
 		a.stand(e)
 		a.learn(ctx, e, m.Runs)
 		a.live--

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -56,7 +57,7 @@ func (l *linkActor) another(m *v1.ToAgent) bool {
 	case m.GetHelloRequest():
 		named := m.GetSession() != 0
 		return named && (m.GetSession() != l.session || m.GetOpening() != 0 && m.GetOpening() != l.opening)
-	case m.GetWelcome() != nil:
+	case m.GetWelcome() != nil && !plant.Is(plant.TwinWelcomed):
 		return m.GetWelcome().GetProcess() != 0 && m.GetWelcome().GetProcess() != l.cfg.Process
 	case m.GetRefused() != nil:
 		return m.GetRefused().GetProcess() != l.cfg.Process

@@ -32,6 +32,26 @@ const (
 	GangInPart               // a job launches the part of a gang that it holds
 	EvictionIsFailure        // a job counts an evicted attempt as failed
 	ExtrasUnbooked           // node and agent forget which ports and devices they gave out
+	OwnSnapshotTaken         // a master begins from its own snapshot, also when the shared one is newer
+	TakenBeforeTheEnd        // a follower hands over a state that lacks the last records
+	TrimBehindOwn            // the log is trimmed behind what one master alone has kept
+	LeaseForever             // an append vouches for reads for ever
+	LeaseFromAnswer          // an append vouches for reads from its answer on, and not from its sending
+	LateUnchecked            // reads that came while an append was under way leave with it, however late
+	ReadsUnsure              // the gateway answers reads without asking whether this master leads
+	FullForever              // the journal does not try again when it was full
+	FullBelieved             // the journal takes a record that found no room for stored
+	StrangerIgnored          // a node does not look at slots that it does not know
+	LossUntold               // a node does not say that an agent lacks an attempt
+	ForeignRefused           // a node whose name another agent has used is not heard again
+	NewerKept                // what only a newer version knows goes into the journal
+	SleepJudged              // a master that has stood still takes its nodes for silent
+	IsolationIgnored         // a master that hears nobody takes all nodes for dead
+	StopOutrun               // a job launches while its stop is on its way to the disk
+	KeyOfEndedForgotten      // a queue forgets the key of a job that has ended
+	TwinWelcomed             // an agent takes the welcome of another one of its name
+	BeatsIgnored             // a follower does not listen to its leader
+	LosersRest               // who has lost an election does not try again
 	bugs
 )
 
@@ -44,6 +64,26 @@ var names = [bugs]string{
 	EqualEvicted: "equal-evicted", ClaimNeverEnds: "claim-never-ends", LoanNotReturned: "loan-not-returned",
 	MaximumForgotten: "maximum-forgotten", DisruptionUnbounded: "disruption-unbounded", GangInPart: "gang-in-part",
 	EvictionIsFailure: "eviction-is-failure", ExtrasUnbooked: "extras-unbooked",
+	OwnSnapshotTaken:    "own-snapshot-taken",
+	TakenBeforeTheEnd:   "taken-before-the-end",
+	TrimBehindOwn:       "trim-behind-own",
+	LeaseForever:        "lease-forever",
+	LeaseFromAnswer:     "lease-from-answer",
+	LateUnchecked:       "late-unchecked",
+	ReadsUnsure:         "reads-unsure",
+	FullForever:         "full-forever",
+	FullBelieved:        "full-believed",
+	StrangerIgnored:     "stranger-ignored",
+	LossUntold:          "loss-untold",
+	ForeignRefused:      "foreign-refused",
+	NewerKept:           "newer-kept",
+	SleepJudged:         "sleep-judged",
+	IsolationIgnored:    "isolation-ignored",
+	StopOutrun:          "stop-outrun",
+	KeyOfEndedForgotten: "key-of-ended-forgotten",
+	TwinWelcomed:        "twin-welcomed",
+	BeatsIgnored:        "beats-ignored",
+	LosersRest:          "losers-rest",
 }
 
 // String is the name of a bug.

@@ -9,6 +9,8 @@ package elect
 
 import (
 	"time"
+
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 )
 
 // Roles of a master, as its beats name them.
@@ -109,7 +111,7 @@ func New(o Options, now time.Time) *Machine {
 
 // Heard takes the beat of another master; beats under our own id are ignored.
 func (m *Machine) Heard(b Beat, now time.Time) {
-	if b.ID == m.o.ID {
+	if b.ID == m.o.ID || plant.Is(plant.BeatsIgnored) {
 		return
 	}
 	m.wake(now)
@@ -285,6 +287,9 @@ func (m *Machine) Lost(now time.Time) {
 	m.heir, m.awake = false, now
 	rest := min(retryMin<<min(m.tries, 8), retryMax)
 	m.tries++
+	if plant.Is(plant.LosersRest) {
+		rest = 24 * time.Hour
+	}
 	m.shy = now.Add(rest + time.Duration(m.place(now))*m.o.Stagger)
 }
 

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 )
 
@@ -161,7 +162,7 @@ func (j *Judge) many() bool {
 
 // Isolated reports whether so many nodes are silent that no more are lost, as of the last Verdicts.
 func (j *Judge) Isolated(now time.Time) bool {
-	return !j.since.IsZero() && now.Sub(j.since) <= j.rules.Patience
+	return !plant.Is(plant.IsolationIgnored) && !j.since.IsZero() && now.Sub(j.since) <= j.rules.Patience
 }
 
 // Missing is how many nodes are silent, or were lost within the last minute.
