@@ -69,7 +69,9 @@ func (a *Actor) fromAgent(ctx *kit.Context, m *v1.FromAgent) {
 // hello begins a session, after the node's info is durable. What nothing comes of is answered to the supervisor at once.
 func (a *Actor) hello(ctx *kit.Context, h *v1.Hello) {
 	s := &a.session
-	h = model.Known(h)
+	if !plant.Is(plant.NewerKept) {
+		h = model.Known(h)
+	}
 	if h.GetInfo().GetId() == string(a.id) && h.GetSession() != 0 && (a.rival(ctx, h) || a.foreign(ctx, h)) {
 		a.answered(ctx)
 		return
@@ -165,6 +167,9 @@ func (a *Actor) reconcile(ctx *kit.Context, h *v1.Hello) {
 		id := model.SlotID(s.GetSlot())
 		there[id] = true
 		sl := a.slots[id]
+		if sl == nil && plant.Is(plant.StrangerIgnored) {
+			continue
+		}
 		if sl == nil {
 			sl = &slot{
 				id: id, stage: model.StageID{Job: model.UID(s.GetJobUid()), Stage: s.GetStage()},
@@ -215,7 +220,7 @@ func (a *Actor) reconcileSlot(ctx *kit.Context, sl *slot, s *v1.SlotState) {
 
 // loseAttempt makes the newest attempt of a slot be reported as lost, unless its end is known.
 func (a *Actor) loseAttempt(sl *slot) {
-	if sl.fence == 0 || sl.over {
+	if sl.fence == 0 || sl.over || plant.Is(plant.LossUntold) {
 		return
 	}
 	a.env.Tally.Lost.Add(1)
