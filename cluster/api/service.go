@@ -44,7 +44,11 @@ type Config struct {
 	Conn *nats.Conn
 	// Cell is the cell's name, Version the program's, in the form of semver.org.
 	Cell, Version string
-	Log           *slog.Logger
+	// Epoch of the leader that is served, 0 if there is one master alone. Leaders of different epochs all get a request: one
+	// that sleeps, and does not know yet that it is deposed, would else keep every second one to itself. It answers none
+	// but by an error.
+	Epoch uint64
+	Log   *slog.Logger
 	// Reads, Writes and Logs bound the lanes; by default 256 requests of 5 s, 256 of 15 s and 64 of 24 h.
 	Reads, Writes, Logs LaneLimit
 }
@@ -70,6 +74,7 @@ type Service struct {
 	// nobody stands for requests that no endpoint takes.
 	nobody served
 	lanes  [numLanes]lane
+	epoch  uint64
 
 	// ctx ends when the service closes.
 	ctx    context.Context
@@ -116,7 +121,7 @@ func serve(c Config, cell Cell, r Replica) (*Service, error) {
 	if !subject.ValidName(c.Cell) {
 		return nil, model.Invalid("wrong cell name", subject.CheckName("cell", c.Cell))
 	}
-	s := &Service{cell: cell, replica: r, name: c.Cell, log: c.Log.With("cell", c.Cell), nc: c.Conn, table: map[string]*served{}}
+	s := &Service{cell: cell, replica: r, name: c.Cell, log: c.Log.With("cell", c.Cell), nc: c.Conn, epoch: c.Epoch, table: map[string]*served{}}
 	s.nobody.Resource, s.nobody.Verb = "unknown", "subject"
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	for kind, limit := range map[Lane]LaneLimit{
@@ -159,6 +164,9 @@ func (s *Service) open(version string) (err error) {
 		},
 	}
 	endpoints, rest := Endpoints(), restGroup
+	if s.epoch > 0 {
+		config.QueueGroup, rest = fmt.Sprintf("epoch-%d", s.epoch), fmt.Sprintf("%s-%d", restGroup, s.epoch)
+	}
 	if stale {
 		config.Name, config.Description, config.QueueGroup = StaleName, "Troupe cell "+s.name+": what its masters have of jobs, queues and nodes", "stale"
 		config.Metadata = map[string]string{"cell": s.name, "api": replicaRoot}
@@ -181,7 +189,11 @@ func (s *Service) open(version string) (err error) {
 		handler := micro.HandlerFunc(func(r micro.Request) {
 			s.accept(sv, &request{subject: r.Subject(), reply: r.Reply(), header: nats.Header(r.Headers()), body: r.Data()})
 		})
-		if err := s.micro.AddEndpoint(e.Name(), handler, micro.WithEndpointSubject(pattern), micro.WithEndpointMetadata(e.metadata(s.form(e)))); err != nil {
+		options := []micro.EndpointOpt{micro.WithEndpointSubject(pattern), micro.WithEndpointMetadata(e.metadata(s.form(e)))}
+		if e.Stream {
+			options = append(options, micro.WithEndpointQueueGroup(micro.DefaultQueueGroup)) // two streams must not be mixed
+		}
+		if err := s.micro.AddEndpoint(e.Name(), handler, options...); err != nil {
 			return fmt.Errorf("endpoint %s: %w", e.Name(), err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -229,6 +230,34 @@ func TestKnownSubjectsAreAnsweredOnce(t *testing.T) {
 	}
 	if c := w.service.Stats()["unknown-subject"]; c.Requests != 3 || c.Refused != 3 {
 		t.Fatalf("counted %+v", c)
+	}
+}
+
+// Of two leaders one sleeps, or has not heard yet that it is deposed: the other hears every request all the same.
+func TestS6_ASleepingLeaderKeepsNoRequestToItself(t *testing.T) {
+	s := natstest.Server(t)
+	w := &world{t: t, nc: natstest.Conn(t, s)}
+	for epoch, cell := range map[uint64]*apitest.Cell{
+		6: {OnJobStatus: func(ctx context.Context, _ *v1.JobRef) (*v1.JobStatus, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}},
+		7: {},
+	} {
+		master, err := api.Serve(api.Config{Conn: natstest.Conn(t, s), Cell: "dev", Version: "1.2.3", Epoch: epoch, Log: slog.New(slog.DiscardHandler)}, cell)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			now, cancel := context.WithCancel(context.Background())
+			cancel()
+			_ = master.Close(now) // the one that sleeps says that requests are under way
+		})
+	}
+	for range 20 {
+		if f := wire.FaultIn(w.ask("troupe.v1.dev.q.job.status.n1", nil, nil)); f != nil {
+			t.Fatal(f)
+		}
 	}
 }
 

@@ -23,9 +23,11 @@ type Config struct {
 	Conn *nats.Conn
 	// Cell is the cell's name.
 	Cell string
-	// Try bounds one attempt, 5 s by default; Wait bounds a whole call whose context has no deadline, 15 s by default.
+	// Try bounds one attempt, 5 s by default; the first ones have less, because a leader that is killed takes with it what
+	// it was asked. Wait bounds a whole call whose context has no deadline, 15 s by default.
 	Try, Wait time.Duration
-	// Backoff and BackoffMax are the first and the longest pause between attempts, 50 ms and 2 s by default.
+	// Backoff and BackoffMax are the first and the longest pause between attempts, 50 ms and 500 ms by default: that nobody
+	// leads costs NATS little to say, and is over in a second or two.
 	Backoff, BackoffMax time.Duration
 	// Stale, if it is set, has every read that may be stale answered by any master from what that has, also while nobody
 	// leads; it is called with what is known of the age of each such answer.
@@ -49,7 +51,7 @@ func New(c Config) (*Client, error) {
 	for _, d := range []struct {
 		field    *time.Duration
 		standard time.Duration
-	}{{&c.Try, 5 * time.Second}, {&c.Wait, 15 * time.Second}, {&c.Backoff, 50 * time.Millisecond}, {&c.BackoffMax, 2 * time.Second}} {
+	}{{&c.Try, 5 * time.Second}, {&c.Wait, 15 * time.Second}, {&c.Backoff, 50 * time.Millisecond}, {&c.BackoffMax, 500 * time.Millisecond}} {
 		if *d.field <= 0 {
 			*d.field = d.standard
 		}
@@ -269,8 +271,10 @@ func call[R proto.Message](ctx context.Context, c *Client, name string, req prot
 	if len(body) > wire.BodyMax {
 		return none, model.TooLarge("the request has %d bytes, more than the %d allowed", len(body), wire.BodyMax)
 	}
+	most := min(c.Try, tryFirst)
 	err = c.persist(ctx, e, func(ctx context.Context) error {
-		m, err := c.try(ctx, to, body)
+		m, err := c.try(ctx, to, body, most)
+		most = min(2*most, c.Try)
 		if err != nil {
 			return err
 		}
@@ -305,9 +309,12 @@ func (c *Client) address(e api.Endpoint, req proto.Message) (string, error) {
 // stale reports whether any master may answer.
 func (c *Client) stale(e api.Endpoint) bool { return c.Stale != nil && e.Stale }
 
-// try asks once.
-func (c *Client) try(ctx context.Context, to string, body []byte) (*nats.Msg, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, c.Try, errLate)
+// tryFirst bounds the first attempt, if Config.Try is not less; each further one has twice as long.
+const tryFirst = time.Second
+
+// try asks once, for at most so long.
+func (c *Client) try(ctx context.Context, to string, body []byte, most time.Duration) (*nats.Msg, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, most, errLate)
 	defer cancel()
 	m := wire.Protobuf.Message(to, body)
 	if deadline, ok := ctx.Deadline(); ok {

@@ -59,7 +59,11 @@ func (m *masterParts) openFabric(_ context.Context, cell *actors.Cell) (func(con
 // openAPI answers requests for one reign: while nobody leads, NATS itself tells callers that nobody does.
 func (m *masterParts) openAPI(_ context.Context, cell *actors.Cell) (func(context.Context) error, error) {
 	s := m.spec
-	service, err := api.Serve(api.Config{Conn: m.asked, Cell: s.Config.Cell.Name, Version: semantic(s.Version), Log: s.Log}, cell)
+	c := api.Config{Conn: m.asked, Cell: s.Config.Cell.Name, Version: semantic(s.Version), Log: s.Log}
+	if m.election != nil {
+		c.Epoch = cell.Epoch()
+	}
+	service, err := api.Serve(c, cell)
 	if err != nil {
 		return nil, err
 	}
