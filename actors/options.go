@@ -34,6 +34,9 @@ type Options struct {
 	Agent *AgentOptions
 	// Events is called with every job event once it is durable; it must not block.
 	Events func(*v1.JobEvent)
+	// Record makes what hears the placer of each reign, such as a decisions.Recorder; nil if its decisions are not recorded.
+	// env is filled before the placer's first message, tell sends the placer a message.
+	Record func(env *msg.Env, tell func(message any)) kit.Tap
 	// Guests are actors of the program, supervised with the rest.
 	Guests []kit.Spec
 	// Filters and Scores of the program, beyond the built-in ones, in the order in which they are asked. The names of

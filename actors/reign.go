@@ -67,7 +67,7 @@ func (c *Cell) begin(ctx context.Context, f *following, state *model.State) (*re
 	r.env, err = tree.Start(ctx, r.sys, tree.Config{
 		Cell: c.opts.Name, Host: c.opts.Host, Version: c.opts.Version, Limits: c.opts.Limits,
 		State: state, Log: r.gate, Snap: r.keeper, SnapshotRecords: c.opts.SnapshotRecords,
-		Publish: c.publish, Fabric: c, Memory: c.memoryPorts(), Guests: c.opts.Guests,
+		Publish: c.publish, Fabric: c, Memory: c.memoryPorts(), Guests: c.opts.Guests, Record: c.opts.Record,
 		Place: place.Options{Filters: c.opts.Filters, Scores: c.opts.Scores},
 	})
 	if err == nil {

@@ -36,6 +36,9 @@ type Config struct {
 	Memory gateway.Ports
 	// Place says which filters and scores there are beyond the built-in ones, and which score is used unless one is named.
 	Place place.Options
+	// Record makes what hears the placer; nil if nobody does. env is filled before the placer's first message, tell sends it
+	// a message.
+	Record func(env *msg.Env, tell func(message any)) kit.Tap
 	// Guests are actors of the program that embeds the cell; they are started last and supervised with the rest.
 	Guests []kit.Spec
 }
@@ -77,6 +80,17 @@ func newJournal(c *Config, env *msg.Env) kit.Behavior {
 	})
 }
 
+// recorded is the actor that decides who gets what.
+const recorded = "placer"
+
+// tap is what hears an actor; nil if nobody does.
+func (c *Config) tap(name string, env *msg.Env, sys *kit.System) kit.Tap {
+	if name != recorded || c.Record == nil {
+		return nil
+	}
+	return c.Record(env, func(message any) { sys.Tell(env.Refs.Placer, message) })
+}
+
 // Start spawns the tree in sys and returns what its actors share. The system's Done tells when it has failed for good.
 func Start(ctx context.Context, sys *kit.System, c Config) (*msg.Env, error) {
 	if c.Publish == nil {
@@ -102,6 +116,7 @@ func Start(ctx context.Context, sys *kit.System, c Config) (*msg.Env, error) {
 			s.Children = append(s.Children, kit.Spec{
 				Name: e.Name, Restart: e.Restart, Mailbox: e.Mailbox, Limit: e.Limit,
 				New: func() kit.Behavior { return e.New(&c, env) },
+				Tap: c.tap(e.Name, env, sys),
 			})
 		}
 		s.Children = append(s.Children, c.Guests...)

@@ -15,6 +15,7 @@ import (
 	"github.com/troupe-sched/troupe/cluster/api"
 	"github.com/troupe-sched/troupe/cluster/masters"
 	"github.com/troupe-sched/troupe/cluster/natsd"
+	"github.com/troupe-sched/troupe/cluster/store/decisions"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 )
@@ -109,7 +110,7 @@ func openMaster(ctx context.Context, s masterSpec) (opened *Process, err error) 
 	if err := m.openNATS(ctx); err != nil {
 		return nil, err
 	}
-	for _, open := range []func(context.Context) error{m.openEvents, m.openElection, m.openCell, m.openStale, m.openWeb, m.openProfiles} {
+	for _, open := range []func(context.Context) error{m.openEvents, m.openElection, m.openDecisions, m.openCell, m.openStale, m.openWeb, m.openProfiles} {
 		if err := open(ctx); err != nil {
 			return nil, err
 		}
@@ -205,6 +206,8 @@ type masterParts struct {
 	link     link
 	asked    *nats.Conn
 	shown    shown
+	// decisions records what the placer decides; nil if nobody does.
+	decisions *decisions.Recorder
 }
 
 // connect opens a connection that ends with the process.
@@ -250,6 +253,9 @@ func (m *masterParts) openCell(ctx context.Context) error {
 	if s.agent != nil {
 		m.process.facts.Node = s.agent.NodeID
 		m.process.facts.Dirs = append(m.process.facts.Dirs, s.agent.Dir)
+	}
+	if m.decisions != nil {
+		o.Record = m.decisions.Tap
 	}
 	cell, err := actors.Open(ctx, o)
 	if err != nil {

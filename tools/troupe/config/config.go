@@ -75,6 +75,14 @@ type Master struct {
 	Suspect  time.Duration `koanf:"suspect" help:"silence after which a leader is taken for dead"`
 	Disk     int64         `koanf:"disk" kind:"bytes" help:"most that the journal, and the snapshots beside one in JetStream, may take on disk each, at least 64Mi; 0: as much as there is"`
 	Cluster  Cluster       `koanf:"cluster"`
+	// Decisions are recorded for troupe replay.
+	Decisions Decisions `koanf:"decisions"`
+}
+
+// Decisions are recordings of what the placer decided.
+type Decisions struct {
+	Dir  string `koanf:"dir" kind:"path" help:"where decisions are recorded; empty: decisions in master.dir"`
+	Size int64  `koanf:"size" kind:"bytes" help:"most that recorded decisions may take, at least 1Mi; the oldest go; 0: none are recorded"`
 }
 
 // Cluster joins the own NATS servers of several masters.
@@ -173,7 +181,7 @@ func defaults(hostname string, env environment) Config {
 	return Config{
 		NATS:      NATS{Name: "troupe"},
 		Cell:      Cell{Name: "local"},
-		Master:    Master{ID: nodeName(hostname), Dir: filepath.Join(state, "master"), Listen: "127.0.0.1:4222", Store: "badger", Suspect: time.Second},
+		Master:    Master{ID: nodeName(hostname), Dir: filepath.Join(state, "master"), Listen: "127.0.0.1:4222", Store: "badger", Suspect: time.Second, Decisions: Decisions{Size: 64 << 20}},
 		Node:      Node{ID: nodeName(hostname), Dir: filepath.Join(state, "node"), Ports: "20000-29999"},
 		Pyroscope: Pyroscope{App: "troupe"},
 		Log:       Log{Level: "info", Format: "text"},

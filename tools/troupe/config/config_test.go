@@ -81,7 +81,7 @@ func TestDefaultsHoldWhenNobodySaysAnything(t *testing.T) {
 	state := filepath.Join(home, ".local", "state", "troupe")
 	want := fmt.Sprint(
 		NATS{Name: "troupe"}, Cell{"local"},
-		Master{ID: "box-7", Dir: filepath.Join(state, "master"), Listen: "127.0.0.1:4222", Store: "badger", Suspect: time.Second},
+		Master{ID: "box-7", Dir: filepath.Join(state, "master"), Listen: "127.0.0.1:4222", Store: "badger", Suspect: time.Second, Decisions: Decisions{Size: 64 << 20}},
 		Node{ID: "box-7", Dir: filepath.Join(state, "node"), Ports: "20000-29999"}, HTTP{}, Pyroscope{App: "troupe"}, Log{"info", "text"})
 	if got := fmt.Sprint(c.NATS, c.Cell, c.Master, c.Node, c.HTTP, c.Pyroscope, c.Log); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
