@@ -33,7 +33,7 @@ const (
 	linkSide    = "link"
 	diskSide    = "disk"
 	clockSide   = "clock"
-	callsSide   = "calls"
+	noSide      = "" // it takes nothing that another fault could hold
 )
 
 var acts = map[string]act{
@@ -47,12 +47,12 @@ var acts = map[string]act{
 	"disk-slow":      {diskSide, diskSlow},
 	"power-cut":      {processSide, powerCut},
 	"clock":          {clockSide, clock},
-	"step-down":      {callsSide, stepDown},
-	"reconnect":      {callsSide, reconnect},
+	"step-down":      {noSide, stepDown},
+	"reconnect":      {noSide, reconnect},
 	"duplicate-node": {linkSide, duplicate},
 	"swap":           {processSide, swap},
-	"resign":         {callsSide, resign},
-	"leader-stall":   {callsSide, leaderStall},
+	"resign":         {noSide, resign},
+	"leader-stall":   {noSide, leaderStall},
 }
 
 // effort is the doing of one fault.

@@ -131,11 +131,11 @@ func (n *Nemesis) strike(ctx context.Context, s *Strike, r *rand.Rand) {
 
 // claim takes a side of every target, or of none.
 func (n *Nemesis) claim(side string, targets []target) (free func(), ok bool) {
+	if side == noSide {
+		return func() {}, true
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(targets) == 0 {
-		targets = []target{{part: &cell.Part{ID: "the cell"}}}
-	}
 	var keys []string
 	for _, t := range targets {
 		key := side + " of " + t.String()
