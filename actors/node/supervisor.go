@@ -51,7 +51,7 @@ func NewSupervisor(env *msg.Env, fabric Fabric) *Supervisor {
 		env: env, fabric: fabric, stash: kit.Stash{Max: stashMax},
 		unsynced: map[model.NodeID]bool{}, status: map[string]*v1.NodeStatus{}, out: outings{},
 		claimed: map[model.UID]int{}, line: newLine(), period: periodOf(&env.Limits), beat: env.Heartbeat,
-		judge: loss.New(loss.Rules{Rate: env.LostRate, Share: env.Isolation, Patience: env.IsolationMax}),
+		judge: loss.New(loss.Rules{Rate: env.LostRate, Share: env.Isolation, Patience: env.IsolationMax, Grace: env.Suspect}),
 	}
 	s.children = kit.Children{
 		Max: env.Limits.Nodes,

@@ -24,6 +24,8 @@ type Rules struct {
 	Share int
 	// Patience is how long isolation is believed in.
 	Patience time.Duration
+	// Grace is how long nodes have to be heard when isolation is over: not all speak at the same moment.
+	Grace time.Duration
 }
 
 const (
@@ -48,6 +50,8 @@ type Judge struct {
 	asked  time.Time
 	// since is when isolation began; zero if there is none.
 	since time.Time
+	// until is when the grace after isolation ends.
+	until time.Time
 }
 
 type verdict struct {
@@ -97,7 +101,7 @@ func (j *Judge) lost(id model.NodeID) bool {
 // Verdicts are the nodes that count as lost from now on, in the order in which their time was over.
 func (j *Judge) Verdicts(now time.Time) []model.NodeID {
 	j.pass(now)
-	if j.Isolated(now) {
+	if j.Isolated(now) || now.Before(j.until) {
 		return nil
 	}
 	n := min(len(j.line), int(j.credit/j.cost()))
@@ -147,8 +151,9 @@ func (j *Judge) pass(now time.Time) {
 	}
 	j.lately = slices.Delete(j.lately, 0, old)
 	switch many := j.many(); {
+	case !many && !j.since.IsZero():
+		j.since, j.until = time.Time{}, now.Add(j.rules.Grace)
 	case !many:
-		j.since = time.Time{}
 	case j.since.IsZero():
 		j.since = now
 	}

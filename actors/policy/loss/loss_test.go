@@ -22,6 +22,7 @@ type slow struct {
 	events   []event
 	verdicts []event
 	isolated time.Time
+	over     time.Time // when isolation was over, as far as it was
 }
 
 type event struct {
@@ -97,12 +98,18 @@ func (s *slow) ask(now time.Time) (out []model.NodeID, isolated bool) {
 	silent, line, recent, _ := s.standing()
 	n := len(silent) + len(line) + len(recent)
 	if n < 3 || s.rules.Share == 0 || n*100 <= s.rules.Share*s.nodes {
+		if !s.isolated.IsZero() {
+			s.over = now
+		}
 		s.isolated = time.Time{}
 	} else if s.isolated.IsZero() {
 		s.isolated = now
 	}
 	if !s.isolated.IsZero() && now.Sub(s.isolated) <= s.rules.Patience {
 		return nil, true
+	}
+	if !s.over.IsZero() && now.Sub(s.over) < s.rules.Grace {
+		return nil, false
 	}
 	for _, id := range line {
 		if !s.may(now) {
@@ -122,6 +129,7 @@ func TestB43_TheJudgeEqualsTheHistory(t *testing.T) {
 		r := Rules{
 			Rate: rapid.IntRange(0, 5).Draw(t, "rate"), Share: rapid.SampledFrom([]int{0, 20, 30, 60}).Draw(t, "share"),
 			Patience: time.Duration(rapid.IntRange(0, 300).Draw(t, "patience")) * time.Second,
+			Grace:    time.Duration(rapid.IntRange(0, 20).Draw(t, "grace")) * time.Second,
 		}
 		fast, model := New(r), &slow{rules: r, nodes: nodes}
 		fast.Nodes(nodes)
@@ -212,6 +220,28 @@ func TestB43_AMassDisappearanceIsOurOwnIsolation(t *testing.T) {
 	}
 	if got := j.Believe(nil); !slices.Equal(got, []model.NodeID{id(2), id(3)}) || j.Waiting() != 0 {
 		t.Fatalf("an operator's word on all counts for %v", got)
+	}
+}
+
+// Nodes do not speak all at the same moment: when isolation is over, those that were not heard yet have a while for it.
+func TestB43_WhoWasCutOffListensBeforeItJudges(t *testing.T) {
+	j := New(Rules{Share: 30, Patience: time.Hour, Grace: 5 * time.Second})
+	j.Nodes(4)
+	for i := range 4 {
+		j.Silent(id(i))
+		j.Overdue(id(i))
+	}
+	if got := j.Verdicts(zero); len(got) != 0 || !j.Isolated(zero) {
+		t.Fatalf("lost %v of four that fell silent together", got)
+	}
+	j.Heard(id(0))
+	j.Heard(id(1))
+	if got := j.Verdicts(zero.Add(time.Second)); len(got) != 0 || j.Isolated(zero.Add(time.Second)) {
+		t.Fatalf("lost %v a moment after the first were heard", got)
+	}
+	j.Heard(id(2))
+	if got := j.Verdicts(zero.Add(7 * time.Second)); !slices.Equal(got, []NodeID{id(3)}) {
+		t.Fatalf("lost %v, want the one that stays silent", got)
 	}
 }
 
