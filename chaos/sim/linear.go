@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
@@ -196,7 +197,7 @@ func (c *clients) checkDeposed(m *master, call, reply any, outdone bool) {
 // checkCalm: where nothing fails nobody takes over from a leader that lives.
 func (w *world) checkCalm(h *host) {
 	old := w.master
-	if w.p.focus != Calm && w.p.focus != Agents || old == nil {
+	if w.p.focus != Calm && w.p.focus != Agents || old == nil || w.p.patience < time.Second { // beats may be late by half of that
 		return
 	}
 	w.did(LeaderStays)

@@ -63,7 +63,7 @@ func (w *world) alive() map[uint64]bool {
 
 // checkService looks whether all instances of a service run, or will again soon.
 func (w *world) checkService(j *job, s *v1.JobStatus) {
-	if !j.isService() || j.work == nil || !j.work.possible || s.GetPhase() == "stopping" {
+	if !j.isService() || j.work == nil || !j.work.possible || s.GetPhase() == "stopping" || j.spec.GetTimeLimit() != "" {
 		return
 	}
 	for _, sc := range j.work.stages {
