@@ -236,11 +236,13 @@ func TestThreeServersMakeACluster(t *testing.T) {
 		l.Close()
 	}
 	var first *Server
+	servers := map[string]*Server{}
 	for i, port := range ports {
 		first = start(t, Options{Name: fmt.Sprint("server", i), Port: RandomPort, Cluster: &Cluster{Name: "c", Port: port, Routes: routes}})
 		if got := first.ClusterURL(); got != routes[i] {
 			t.Fatalf("server %d is at %s, want %s", i, got, routes[i])
 		}
+		servers[fmt.Sprint("server", i)] = first
 	}
 	js, err := jetstream.New(connect(t, first))
 	if err != nil {
@@ -261,5 +263,28 @@ func TestThreeServersMakeACluster(t *testing.T) {
 	}
 	if ack, err := js.Publish(ctx, "s", nil); err != nil || ack.Sequence != 1 {
 		t.Fatalf("ack %v, %v", ack, err)
+	}
+	// The server that leads the stream retires: the stream has another leader before it is gone.
+	stream, err := js.Stream(ctx, "S")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leader := stream.CachedInfo().Cluster.Leader
+	for name, other := range servers {
+		if name == leader {
+			continue
+		}
+		servers[leader].Retire()
+		if js, err = jetstream.New(connect(t, other)); err != nil {
+			t.Fatal(err)
+		}
+		info, err := js.Stream(ctx, "S")
+		if err != nil || info.CachedInfo().Cluster.Leader == "" || info.CachedInfo().Cluster.Leader == leader {
+			t.Fatalf("after %s has retired: %+v, %v", leader, info, err)
+		}
+		if ack, err := js.Publish(ctx, "s", nil); err != nil || ack.Sequence != 2 {
+			t.Fatalf("ack %v, %v", ack, err)
+		}
+		break
 	}
 }
