@@ -380,6 +380,9 @@ func (a *Actor) launch(st *stage, sl *slot, index uint64) {
 	at := &attempt{index: index, fence: a.env.IDs.Fence(), number: a.hard.Failures(st.number, index) + 1, slot: sl}
 	sl.attempt = at
 	st.running[index] = at
+	if _, lost := st.outdated[index]; lost {
+		st.outdateBefore(at)
+	}
 	a.fences[at.fence] = at
 	a.work.launch(sl, st.template, msg.Launch{
 		Slot: sl.id, Fence: at.fence, Stage: uint32(st.number), Index: index, Attempt: at.number,
@@ -447,7 +450,7 @@ func (a *Actor) want(ctx *kit.Context, force bool) {
 func (a *Actor) slotsLost(ctx *kit.Context, m *msg.SlotsLost) {
 	for _, id := range m.Slots {
 		if sl := a.slots[id]; sl != nil && sl.node == m.Node {
-			a.drop(ctx, sl)
+			a.dropOff(ctx, sl, m.Away)
 		}
 	}
 	a.assignAll(ctx)

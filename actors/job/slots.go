@@ -39,7 +39,11 @@ func (a *Actor) leave(ctx *kit.Context, sl *slot) bool {
 }
 
 // drop forgets a slot that is gone.
-func (a *Actor) drop(ctx *kit.Context, sl *slot) {
+func (a *Actor) drop(ctx *kit.Context, sl *slot) { a.dropOff(ctx, sl, false) }
+
+// dropOff forgets a slot that is gone, or away with its node: then what ran in it is valid again if it is found before
+// another attempt of its instance begins.
+func (a *Actor) dropOff(ctx *kit.Context, sl *slot, away bool) {
 	if !sl.leaving {
 		sl.stage.held--
 	}
@@ -53,7 +57,11 @@ func (a *Actor) drop(ctx *kit.Context, sl *slot) {
 		delete(a.byNode, sl.node)
 	}
 	if at := sl.attempt; at != nil {
-		sl.stage.outdate(at)
+		if away && !sl.leaving && !at.stopping {
+			sl.stage.outdateBefore(at) // it is valid itself, until the next one begins
+		} else {
+			sl.stage.outdate(at)
+		}
 		a.forget(at)
 		if !plant.Is(plant.RetryForgotten) {
 			sl.stage.wait(at.index, ctx.Now().Add(lostBackoff))

@@ -204,6 +204,11 @@ type ran struct {
 // mean is 0 if nothing is known.
 func (r ran) mean() time.Duration { return r.sum / time.Duration(max(r.n, 1)) }
 
+// outdateBefore says that an attempt has replaced whatever was before it.
+func (s *stage) outdateBefore(a *attempt) {
+	s.outdated[a.index] = max(s.outdated[a.index], a.fence-1)
+}
+
 // outdate gives up an attempt whose end is not known: nothing that it reports later is accepted.
 func (s *stage) outdate(a *attempt) {
 	s.outdated[a.index] = max(s.outdated[a.index], a.fence)

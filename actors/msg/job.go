@@ -61,13 +61,15 @@ type Refused struct {
 	Reason string
 }
 
-// SlotsLost tells a job that slots are gone without a word: the node is lost, or has forgotten them.
+// SlotsLost tells a job that slots are gone without a word: the node has forgotten them, or is lost itself.
 type SlotsLost struct {
 	ID  model.JobID
 	UID model.UID
 
-	Node   model.NodeID
-	Slots  []model.SlotID
+	Node  model.NodeID
+	Slots []model.SlotID
+	// Away: the node is out of reach, so what ran there may go on, and be found again.
+	Away   bool
 	Reason string
 }
 

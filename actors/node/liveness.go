@@ -154,7 +154,7 @@ func (a *Actor) lose(ctx *kit.Context) {
 		}
 	}
 	for _, j := range a.sortedJobs() {
-		a.tellJob(ctx, &jobBatch{id: j.id, uid: j.uid, ref: j.ref}, &msg.SlotsLost{ID: j.id, UID: j.uid, Node: a.id, Slots: j.slots, Reason: "node lost"})
+		a.tellJob(ctx, &jobBatch{id: j.id, uid: j.uid, ref: j.ref}, &msg.SlotsLost{ID: j.id, UID: j.uid, Node: a.id, Slots: j.slots, Away: true, Reason: "node lost"})
 	}
 	a.slots, a.held = map[model.SlotID]*slot{}, model.Resources{}
 	if a.hard != nil {

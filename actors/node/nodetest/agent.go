@@ -86,6 +86,16 @@ func (a *Agent) Slots() int { return len(a.slots) }
 // Ends is how many ends the agent may not forget yet.
 func (a *Agent) Ends() int { return len(a.ends) }
 
+// Running lists the attempts that run, by slot.
+func (a *Agent) Running() (list []*v1.Launch) {
+	for _, id := range slices.Sorted(maps.Keys(a.slots)) {
+		if s := a.slots[id]; !s.ended {
+			list = append(list, s.launch)
+		}
+	}
+	return list
+}
+
 // Session is the number of the session, and whether it is open.
 func (a *Agent) Session() (number uint64, opened bool) { return a.session, a.phase == open }
 
