@@ -138,78 +138,106 @@ func TestF34_AStalledLaneHoldsUpNoOther(t *testing.T) {
 	}
 }
 
-// While agents flood their master with reports and output, on one real server, no sign of life is lost and the journal
-// goes on.
-func TestF34_FloodsHoldUpNeitherLifeNorTheJournal(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
+// flooded is a master, an agent and a journal on one real server, with reports and output that never end.
+type flooded struct {
+	*pair
+	log             *jetstreamlog.Log
+	reports, chunks atomic.Int64
+	beats, pings    chan uint64
+	// window has one for every report under way: as many as the connections carry, and none that only burns time.
+	window chan bool
+	data   []byte
+}
+
+func (f *flooded) up(m *v1.FromAgent) {
+	if len(m.GetChanges()) > 0 {
+		f.reports.Add(1)
+		<-f.window
+	} else {
+		f.beats <- m.GetAck()
+	}
+}
+
+func (f *flooded) down(m *v1.ToAgent) { f.pings <- m.GetAck() }
+
+func (f *flooded) logs(ctx context.Context, _ *v1.LogsRequest, fn func(*v1.LogChunk) error) error {
+	for ctx.Err() == nil {
+		if err := fn(&v1.LogChunk{Stream: "stdout", Data: f.data}); err != nil {
+			return err
+		}
+	}
+	return fs.ErrClosed
+}
+
+func flood(ctx context.Context, t *testing.T) *flooded {
+	t.Helper()
+	f := &flooded{beats: make(chan uint64, 1), pings: make(chan uint64, 1), window: make(chan bool, 500), data: make([]byte, 16<<10), pair: &pair{}}
 	s, err := natsd.Start(natsd.Options{Dir: t.TempDir(), Name: "s"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Close)
 	dial := func(purpose string) (*nats.Conn, error) { return s.Connect(purpose) }
-	journal, err := dial("journal")
+	nc, err := dial("journal")
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(journal.Close)
-	log, err := jetstreamlog.Open(ctx, journal, jetstreamlog.Options{Cell: "dev"})
-	if err != nil {
+	t.Cleanup(nc.Close)
+	if f.log, err = jetstreamlog.Open(ctx, nc, jetstreamlog.Options{Cell: "dev"}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = log.Close() })
-	var reports, chunks atomic.Int64
-	beats, pings, appends := make(chan uint64, 1), make(chan uint64, 1), make(chan error, 1)
-	m, err := fabric.OpenMaster(fabric.MasterConfig{Cell: "dev", Dial: dial, Log: discard, Deliver: func(m *v1.FromAgent) {
-		if len(m.GetChanges()) > 0 {
-			reports.Add(1)
-		} else {
-			beats <- m.GetAck()
-		}
-	}})
-	if err != nil {
+	t.Cleanup(func() { _ = f.log.Close() })
+	if f.master, err = fabric.OpenMaster(fabric.MasterConfig{Cell: "dev", Dial: dial, Log: discard, Deliver: f.up}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(m.Close)
-	data := make([]byte, 16<<10)
-	a, err := fabric.OpenAgent(fabric.AgentConfig{Cell: "dev", Node: "n1", Dial: dial, Log: discard, Deliver: func(m *v1.ToAgent) { pings <- m.GetAck() },
-		Logs: func(ctx context.Context, _ *v1.LogsRequest, fn func(*v1.LogChunk) error) error {
-			for ctx.Err() == nil {
-				if err := fn(&v1.LogChunk{Stream: "stdout", Data: data}); err != nil {
-					return err
-				}
-			}
-			return fs.ErrClosed
-		}})
-	if err != nil {
+	t.Cleanup(f.master.Close)
+	if f.agent, err = fabric.OpenAgent(fabric.AgentConfig{Cell: "dev", Node: "n1", Dial: dial, Log: discard, Deliver: f.down, Logs: f.logs}); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(a.Close)
-	flood, stop := context.WithCancel(ctx)
+	t.Cleanup(f.agent.Close)
+	ctx, stop := context.WithCancel(ctx)
 	var floods sync.WaitGroup
+	t.Cleanup(func() {
+		stop()
+		floods.Wait()
+	})
 	floods.Go(func() {
-		for i := uint64(1); flood.Err() == nil; i++ {
-			a.Send(&v1.FromAgent{Node: "n1", First: i, Changes: []*v1.Change{{Kind: &v1.Change_Attempt{Attempt: &v1.AttemptState{Result: data}}}}})
+		for i := uint64(1); ; i++ {
+			select {
+			case f.window <- true:
+			case <-ctx.Done():
+				return
+			}
+			f.agent.Send(&v1.FromAgent{Node: "n1", First: i, Changes: []*v1.Change{{Kind: &v1.Change_Attempt{Attempt: &v1.AttemptState{Result: f.data}}}}})
 		}
 	})
 	for range 4 {
 		floods.Go(func() {
-			_ = m.Logs(flood, &v1.LogPlace{Node: "n1"}, &v1.LogsRequest{Follow: true}, func(*v1.LogChunk) error { chunks.Add(1); return nil })
+			_ = f.master.Logs(ctx, &v1.LogPlace{Node: "n1"}, &v1.LogsRequest{Follow: true}, func(*v1.LogChunk) error { f.chunks.Add(1); return nil })
 		})
 	}
-	const rounds = 100
-	for i := uint64(1); i <= rounds || reports.Load() < rounds || chunks.Load() < rounds; i++ {
-		a.Send(&v1.FromAgent{Node: "n1", Ack: i})
-		m.Send(&v1.ToAgent{Node: "n1", Ack: i, Control: &v1.ToAgent_Ping{Ping: true}})
-		log.Append(i, data, func(err error) { appends <- err })
+	return f
+}
+
+// While agents flood their master with reports and output, on one real server, no sign of life is lost and the journal
+// goes on.
+func TestF34_FloodsHoldUpNeitherLifeNorTheJournal(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	f := flood(ctx, t)
+	appends := make(chan error, 1)
+	const rounds = 30
+	for i := uint64(1); i <= rounds || f.reports.Load() < rounds || f.chunks.Load() < rounds; i++ {
+		f.agent.Send(&v1.FromAgent{Node: "n1", Ack: i})
+		f.master.Send(&v1.ToAgent{Node: "n1", Ack: i, Control: &v1.ToAgent_Ping{Ping: true}})
+		f.log.Append(i, f.data, func(err error) { appends <- err })
 		for range 3 {
 			select {
-			case n := <-beats:
+			case n := <-f.beats:
 				if n != i {
 					t.Fatalf("beat %d, want %d", n, i)
 				}
-			case n := <-pings:
+			case n := <-f.pings:
 				if n != i {
 					t.Fatalf("ping %d, want %d", n, i)
 				}
@@ -218,13 +246,11 @@ func TestF34_FloodsHoldUpNeitherLifeNorTheJournal(t *testing.T) {
 					t.Fatalf("record %d: %v", i, err)
 				}
 			case <-ctx.Done():
-				t.Fatalf("round %d does not end beside %d reports and %d chunks of output", i, reports.Load(), chunks.Load())
+				t.Fatalf("round %d does not end beside %d reports and %d chunks of output", i, f.reports.Load(), f.chunks.Load())
 			}
 		}
 	}
-	stop()
-	floods.Wait()
-	for _, l := range append(a.Lanes(), m.Lanes()...) {
+	for _, l := range append(f.agent.Lanes(), f.master.Lanes()...) {
 		if (l.Name == "beat" || l.Name == "ping") && l.Dropped > 0 {
 			t.Errorf("signs of life were dropped: %+v", l)
 		}
