@@ -138,7 +138,7 @@ func (m *masterParts) openNATS(ctx context.Context) error {
 	if m.server, err = waitForRoom(ctx, s.Log, func() (*natsd.Server, error) { return natsd.Start(o) }); err != nil {
 		return fmt.Errorf("%w (master.listen is %q: name another address by --nats-listen if this one is taken)", err, s.listen)
 	}
-	p.parts.add("NATS server", quiet(m.server.Close))
+	p.parts.add("NATS server", quiet(m.server.Retire))
 	p.facts.NATS = m.server.ClientURL()
 	m.dial = func(purpose string, opts ...nats.Option) (*nats.Conn, error) {
 		return m.server.Connect("troupe-"+purpose, opts...)
