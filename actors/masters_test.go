@@ -125,6 +125,10 @@ func newTroop(t *testing.T, nodes int) *troop {
 	}
 	tr.leader() // hollow agents say hello once
 	tr.fleet.Start()
+	tr.until("the nodes have joined", func() bool { // or a leader that ends before forgets that they spoke
+		list, err := tr.leader().ListNodes(tr.ctx, &v1.ListNodesRequest{})
+		return err == nil && len(list.GetNodes()) == nodes
+	})
 	return tr
 }
 
