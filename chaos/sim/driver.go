@@ -292,7 +292,7 @@ func (m *machine) checkOnce(j *job, t driver.Task) {
 	case j.stop:
 		return
 	case w.p.focus == Calm || w.p.focus == Master:
-	case w.p.focus == Masters && len(w.machines) >= 3, w.p.focus == Agents && w.p.lost > 2*downMax && j.stages[t.Stage].survives:
+	case w.p.focus == Masters && len(w.truth.shadow.Nodes()) >= 3, w.p.focus == Agents && w.p.lost > 2*downMax && j.stages[t.Stage].survives:
 		check = AttemptsSurvive
 	default:
 		return
