@@ -9,6 +9,9 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 SEED     ?=
 FOCUS    ?=
 SEEDS    ?= 1000
+SCENARIOS ?= smoke one-master kill-master kill-all pauses links step-downs storm doubles clocks cables power disks upgrade
+SOAK     ?= 1h
+OLD      ?=
 FUZZTIME ?= 10s
 
 # Builds are the same for everyone: flags and workspaces of the environment stay out, all that matters stands here.
@@ -59,6 +62,17 @@ sim: ## run the seeded world: SEEDS fresh ones and all kept ones, or SEED=n agai
 .PHONY: sim-planted
 sim-planted: ## plant bugs into the actors, one after another: the seeded world must find each
 	$(GO) test -tags planted ./chaos/sim -count=1 -v -run Planted -timeout 20m
+
+.PHONY: chaos
+chaos: build ## strike real cells by every scenario of SCENARIOS, with a report of each in bin (SEED=n, OLD=another troupe)
+	@for scenario in $(SCENARIOS); do \
+		bin/troupe chaos run $$scenario --seed $(or $(SEED),1) --skip-unable --report bin/chaos-$$scenario.html \
+			$(if $(OLD),--troupe-old $(OLD)) || exit 1; \
+	done
+
+.PHONY: soak
+soak: build ## strike a real cell for an hour, a fault every 30 s, and see that nothing grows (SOAK=10m for less)
+	bin/troupe chaos run soak --duration $(SOAK) --report bin/soak.html $(if $(SEED),--seed $(SEED))
 
 .PHONY: bench
 bench: build ## measure throughput, processes and durable submits

@@ -37,12 +37,18 @@ type Options struct {
 	// what the cell has kept and logged there.
 	Dir  string
 	Keep bool
+	// Again is the command line that does the same run again, for the report; made up from scenario and seed if empty.
+	Again string
 	// Tell hears in words what happens, as it happens; nil is quiet.
 	Tell func(string)
 }
 
 // ErrBroken is the error of a run in which a promise was broken. Its report tells which.
 var ErrBroken = errors.New("a promise was broken")
+
+// ErrUnable is the error of a run for which this machine lacks something: the rights of root, /dev/fuse, or another version
+// of the program.
+var ErrUnable = cell.ErrUnable
 
 // Run does one scenario and judges the cell. The report is there whenever the cell was opened, also with an error: with
 // ErrBroken if a promise was broken, with another one if the run did not come to its end.
@@ -57,6 +63,9 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 			return nil, fmt.Errorf("chaos: %w", err)
 		}
 		r.o.Program = []string{self}
+	}
+	if s := o.Scenario; s.Needs("swap") && len(o.Old) == 0 {
+		return nil, fmt.Errorf("chaos: %w: %s needs another version of the program to swap with; name one", ErrUnable, s.Name)
 	}
 	// A short name: sockets below it have short names.
 	dir, err := os.MkdirTemp(o.Dir, "tc")

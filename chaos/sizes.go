@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"cmp"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -17,6 +18,8 @@ const (
 	pairsMax = 300
 	// flatShare is by which part of itself a size may grow in an hour and be flat: one of so many.
 	flatShare = 10
+	// tellable is how long a run must be for its slopes to say something.
+	tellable = 20 * time.Minute
 	// pointsMax is how many points of a row are drawn.
 	pointsMax = 240
 )
@@ -39,6 +42,19 @@ func (r *run) sizes() []report.Size {
 		all = append(all, s)
 	}
 	return all
+}
+
+// growth lays the rows that were taken for long enough before the judge.
+func (r *run) growth(sizes []report.Size) {
+	if time.Since(r.start) < tellable {
+		return
+	}
+	for _, s := range sizes {
+		r.evidence.Rows++
+		if !s.Flat {
+			r.evidence.Growth = append(r.evidence.Growth, fmt.Sprintf("%s: %s grows by %d an hour, from %d to %d", s.Part, s.What, s.PerHour, s.First, s.Last))
+		}
+	}
 }
 
 // slack is how much a size may grow in an hour however small it is.

@@ -31,8 +31,10 @@ func (r *run) report() *report.Report {
 	}
 	made := &report.Report{
 		Scenario: s.Name, About: s.About, Seed: r.o.Seed, Begun: r.begun, LengthMS: r.ms(time.Now()),
-		Again: fmt.Sprintf("troupe chaos run %s --seed %d", s.Name, r.o.Seed),
+		Again: cmp.Or(r.o.Again, fmt.Sprintf("troupe chaos run %s --seed %d", s.Name, r.o.Seed)),
 	}
+	made.Sizes = r.sizes()
+	r.growth(made.Sizes)
 	if r.stopped != nil {
 		made.Stopped = r.stopped.Error()
 	} else {
@@ -44,7 +46,6 @@ func (r *run) report() *report.Report {
 	made.Parts = r.parts()
 	r.calls(made)
 	r.attempts(made)
-	made.Sizes = r.sizes()
 	r.figures(made)
 	return made
 }

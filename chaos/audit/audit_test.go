@@ -109,7 +109,7 @@ func innocent(t *testing.T) *Evidence {
 		Results: map[string][]*v1.InstanceResult{},
 		Moments: []Moment{{At: noon, Attempts: []proc.Attempt{{Node: "n", Fence: 11}, {Node: "n", Fence: 12}}}},
 		Known:   []uint64{30}, Running: []uint64{30}, CapacityMilli: 100, CPUMilli: 50, Quiet: time.Minute,
-		Ledgers: []Ledger{{Node: "n", Epoch: 2}},
+		Ledgers: []Ledger{{Node: "n", Epoch: 2}}, Rows: 1,
 		Seen:    []Seen{{At: noon, Epoch: 1, Seq: 2}, {At: noon, Err: "nobody"}, {At: noon, Epoch: 2, Seq: 5}},
 		History: []history.Op{{Kind: history.Submit, Job: "default/a", Key: "ka", UID: 1, Created: true, Outcome: history.Done, Call: 1, Return: 2}},
 	}
@@ -174,6 +174,7 @@ func TestF32_B42_EveryPromiseCanBeBroken(t *testing.T) {
 			"no epoch":  func(e *Evidence) { e.Ledgers[0].Epoch = 3 },
 			"not there": func(e *Evidence) { e.Ledgers[0].Err = errors.New("damaged") },
 		},
+		"flat": {"it grows": func(e *Evidence) { e.Growth = []string{"master-1: memory grows"} }},
 		"linearizable": {"two jobs of a key": func(e *Evidence) {
 			other := e.History[0]
 			other.UID, other.Call, other.Return = 2, 3, 4
@@ -234,7 +235,9 @@ func TestRestartsCanBeAllowed(t *testing.T) {
 // What is wrong with a journal is found in its records, whatever wrote them.
 func TestS5_DamageOfAJournalIsFound(t *testing.T) {
 	for want, harm := range map[string]func(*book){
-		"hash differs": func(b *book) { b.records[2] = b.forged(t, b.records[2], func(r *v1.Record) { r.Prev = make([]byte, 32) }) },
+		"hash differs": func(b *book) {
+			b.records[2] = b.forged(t, b.records[2], func(r *v1.Record) { r.Prev = make([]byte, 32) })
+		},
 		"record 3":     func(b *book) { b.records[2][len(b.records[2])/2] ^= 1 },
 		"says that it": func(b *book) { b.records[1], b.records[2] = b.records[2], b.records[1] },
 		"after epoch":  func(b *book) { b.write(t, 1, began(3)) },

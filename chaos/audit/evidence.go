@@ -45,6 +45,10 @@ type Evidence struct {
 	// Quiet is how long the cell was given to end everything, Ended whether it did.
 	Quiet time.Duration
 	Late  []string
+	// Rows is how many sizes of processes were taken over time, Growth those that grew; both empty if nobody looked long
+	// enough to tell.
+	Rows   int
+	Growth []string
 	// Seen are epochs that the cell has told, in order of time.
 	Seen []Seen
 }

@@ -37,6 +37,7 @@ func promises() []promise {
 		{"no crash", "No process dies but by the hand of a fault", noCrash},
 		{"order", "What is asked to end ends in order, and leaves no process behind", order},
 		{"ledgers", "An agent's ledger holds nothing in the end, and no epoch that never was", ledgers},
+		{"flat", "Processes do not grow over time: not in memory, not in goroutines, not in files that are open", flat},
 		{"linearizable", "Clients are told what one cell without any fault could have told them", linearizable},
 	}
 }

@@ -224,14 +224,17 @@ func (c *Cell) process(p *Part) {
 	p.Proc = proc.New(spec, c.opts.Tell)
 }
 
-// Double makes a second process of a node, with its id and its links, and a folder of its own. The caller ends it.
-func (c *Cell) Double(p *Part) *proc.Process {
-	id := p.ID + "-double"
+// Double makes a second process of a node, with its id and its links, and a folder of its own, new each time. The caller
+// ends it, and what it has started below that folder.
+func (c *Cell) Double(p *Part) (double *proc.Process, dir string) {
+	c.doubles.Add(1)
+	id := fmt.Sprintf("%s-double-%d", p.ID, c.doubles.Load())
+	dir = filepath.Join(c.Dir, id)
 	args := slices.Clone(p.args)
 	for i, a := range args {
 		switch a {
 		case p.Data:
-			args[i] = filepath.Join(c.Dir, id)
+			args[i] = dir
 		case "--http":
 			args[i+1] = "127.0.0.1:0"
 		}
@@ -243,7 +246,7 @@ func (c *Cell) Double(p *Part) *proc.Process {
 	if p.Host != nil {
 		spec.Enter = p.Host.Enter
 	}
-	return proc.New(spec, c.opts.Tell)
+	return proc.New(spec, c.opts.Tell), dir
 }
 
 // Swap makes a part run the other version from its next start on, or the first one again.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,6 +31,9 @@ const (
 	// goneWithin is how long what agents leave behind may take to end by itself.
 	goneWithin = 10 * time.Second
 )
+
+// ErrUnable says that this machine lacks what a cell of that shape needs. It is wrapped; test with errors.Is.
+var ErrUnable = errors.New("this machine cannot do that")
 
 // Options of a Cell.
 type Options struct {
@@ -85,10 +89,12 @@ type Cell struct {
 	// servers are the addresses of the NATS servers as they are, in order.
 	servers []string
 	// taken are the addresses that were given to parts.
-	taken  []string
-	conn   *nats.Conn
-	client *client.Client
-	leash  *os.File
+	taken []string
+	// doubles counts second agents.
+	doubles atomic.Int64
+	conn    *nats.Conn
+	client  *client.Client
+	leash   *os.File
 }
 
 // Open starts a cell and returns when all of it is up. Close it in any case that gives no error.
@@ -109,7 +115,7 @@ func Open(ctx context.Context, o Options) (opened *Cell, err error) {
 	}
 	if o.Shape.Network == "netns" {
 		if c.network, err = link.NewNetwork(); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: %w", ErrUnable, err)
 		}
 	}
 	if err := c.build(); err != nil {

@@ -2,6 +2,7 @@ package cell
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -20,6 +21,9 @@ type lossy struct {
 
 // openDisk mounts a new disk in a folder.
 func openDisk(dir string) (Disk, error) {
+	if err := lossyfs.Supported(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnable, err)
+	}
 	d := &lossy{lossyfs.New(lossyfs.Options{}), dir}
 	if err := d.disk.Mount(dir); err != nil {
 		return nil, err

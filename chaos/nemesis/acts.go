@@ -251,9 +251,10 @@ func reconnect(e *effort) error {
 // duplicate runs a second agent under the id of one that lives.
 func duplicate(e *effort) error {
 	return e.parts(func(p *cell.Part) error {
-		double := e.nemesis.cell.Double(p)
+		double, dir := e.nemesis.cell.Double(p)
 		e.after(func(ctx context.Context) error {
 			_, err := double.End(ctx, syscall.SIGKILL)
+			proc.KillBelow(dir) // its machine goes with it: nobody would ever come for what it has started
 			return err
 		})
 		return double.Start()

@@ -94,6 +94,11 @@ func Parse(file string, data []byte) (Scenario, error) {
 	return s, nil
 }
 
+// Needs says whether the scenario has a fault of that kind.
+func (s *Scenario) Needs(fault string) bool {
+	return slices.ContainsFunc(slices.Concat(s.Faults, s.Random.Of), func(f Fault) bool { return f.Fault == fault })
+}
+
 // Plan is every fault of the scenario with that seed, in order of time.
 func (s *Scenario) Plan(seed uint64) []Fault {
 	all := slices.Clone(s.Faults)

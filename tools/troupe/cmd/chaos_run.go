@@ -22,6 +22,7 @@ import (
 func newChaosRunCommand(app *App) *cobra.Command {
 	var o chaos.Options
 	var page, old string
+	var skip bool
 	var duration time.Duration
 	c := &cobra.Command{
 		Use:   "run SCENARIO",
@@ -44,14 +45,25 @@ its own; all of it is ended and removed afterwards. With the same seed the same 
 			if o.Seed == 0 {
 				o.Seed = uint64(time.Now().UnixNano()) % 1_000_000_007
 			}
+			o.Again = fmt.Sprintf("troupe chaos run %s --seed %d", args[0], o.Seed)
+			if duration > 0 {
+				o.Again += " --duration " + duration.String()
+			}
 			if old != "" {
-				o.Old = []string{old}
+				o.Old, o.Again = []string{old}, o.Again+" --troupe-old "+old
 			}
 			if !app.json {
 				begun := time.Now()
-				o.Tell = func(text string) { fmt.Fprintf(app.Err, "%7.1fs %s\n", time.Since(begun).Seconds(), view.CleanText(text)) }
+				o.Tell = func(text string) {
+					fmt.Fprintf(app.Err, "%7.1fs %s\n", time.Since(begun).Seconds(), view.CleanText(text))
+				}
 			}
-			return runChaos(cmd.Context(), app, o, page)
+			err = runChaos(cmd.Context(), app, o, page)
+			if skip && errors.Is(err, chaos.ErrUnable) {
+				app.note(app.Err, func(p *view.Page) { p.Line("%s is left out: %v", o.Scenario.Name, err) })
+				return nil
+			}
+			return err
 		},
 	}
 	flags := c.Flags()
@@ -60,6 +72,7 @@ its own; all of it is ended and removed afterwards. With the same seed the same 
 	flags.BoolVar(&o.Keep, "keep", false, "leave what the cell has kept and logged")
 	flags.StringVar(&page, "report", "", "write the report as one page of HTML to this `FILE`")
 	flags.StringVar(&o.Dir, "dir", "", "where the folder of the run is made; empty: the system's for temporary files")
+	flags.BoolVar(&skip, "skip-unable", false, "leave a scenario out, with a note, if this machine lacks what it needs")
 	flags.StringVar(&old, "troupe-old", "", "the `PROGRAM` that is the other version for the fault swap")
 	return c
 }
@@ -187,4 +200,3 @@ func newChaosNATSCommand(app *App) *cobra.Command {
 	flags.StringArrayVar(&s.Routes, "route", nil, "URL of a server of the cluster")
 	return c
 }
-
