@@ -152,6 +152,30 @@ func TestB35_B36_B37_AgentsAreAskedWithinAWindow(t *testing.T) {
 	}
 }
 
+// When all jobs have restarted each of them asks each node: not all at once.
+func TestB36_ClaimsOfManyJobsAreAnsweredABatchAtATime(t *testing.T) {
+	b, c := living(t, 600)
+	b.news()
+	for i := range 300 {
+		b.sys.TellFrom(b.asker, b.env.Refs.Nodes, &msg.Claim{ID: id, UID: uid, Job: b.job, Again: true}) // in vain: a newer one follows
+		b.sys.TellFrom(b.asker, b.env.Refs.Nodes, &msg.Claim{ID: id, UID: model.UID(1000 + i), Job: b.job, Again: true, Mark: 7})
+	}
+	b.settle()
+	if n := len(b.claimed); n < 20 || n > 60 {
+		t.Fatalf("%d claims are answered at once", n)
+	}
+	b.pass(time.Second)
+	inventories := 0
+	for _, m := range b.news() {
+		if _, ok := m.(*msg.Inventory); ok {
+			inventories++
+		}
+	}
+	if n := len(b.claimed); n < 301 || n > 330 || inventories != 600*n || c.nodes()["fresh"] != 600 {
+		t.Fatalf("%d claims are answered, by %d inventories", n, inventories)
+	}
+}
+
 // Hellos that come unasked wait in the same line, and waiting costs no node its life.
 func TestB36_AStormOfHellosIsAnsweredWithinTheWindow(t *testing.T) {
 	b, c := living(t, 400)
@@ -246,7 +270,7 @@ func TestB43_AMassDisappearanceIsIsolation(t *testing.T) {
 		c.dead[name(1)] = false
 		c.hello(name(0))
 		c.hello(name(1))
-		b.pass(5 * time.Second)
+		b.pass(b.env.Suspect + 3*time.Second) // the others have a while to be heard, too
 		if got := c.nodes(); got["lost"] != 3 || got["fresh"] != 7 || c.last().Isolated {
 			t.Fatalf("new %v: %v, told %+v", fresh, got, c.last())
 		}

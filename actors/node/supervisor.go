@@ -22,6 +22,8 @@ type Supervisor struct {
 	stash    kit.Stash
 	children kit.Children
 	settled  bool
+	// asked counts the questions to nodes since the timer claims was set; 0 if it is not.
+	asked    int
 	unsynced map[model.NodeID]bool
 	claims   []*msg.Claim
 	claimed  map[model.UID]int // where the newest claim of a job is in claims
@@ -151,6 +153,9 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 		s.probed(ctx, m)
 	case *msg.LoseNodes:
 		s.lose(ctx, m.Request)
+	case claimsMore:
+		s.asked = 0
+		s.answerClaims(ctx)
 	case *msg.Claim:
 		s.claim(ctx, m)
 	case *msg.ViewRequest:
@@ -199,21 +204,17 @@ func (s *Supervisor) pass(ctx *kit.Context, m *msg.FromAgent) {
 	ctx.Tell(ref, m)
 }
 
-// settle answers the claims that waited. It goes by way of the supervisor of jobs, as the Inventories did: behind them.
+// settle answers the claims that waited.
 func (s *Supervisor) settle(ctx *kit.Context) {
 	if s.settled || len(s.unsynced) > 0 {
 		return
 	}
 	s.settled = true
 	ctx.Cancel("settle")
-	clear(s.claimed)
 	ctx.Tell(s.env.Refs.Placer, &msg.NodesAwaited{})
 	s.tellGateway(ctx)
 	ctx.Log().Info("all nodes have said what they hold", "nodes", s.children.Len())
-	for _, m := range s.claims {
-		s.claim(ctx, m)
-	}
-	s.claims = nil
+	s.answerClaims(ctx)
 }
 
 // settleLate ends the waiting of the placer, and asks nodes that seem to be in step to say so again. Jobs of earlier masters
@@ -232,24 +233,54 @@ func (s *Supervisor) settleLate(ctx *kit.Context) {
 	ctx.After("settle", s.env.Settle, settleOver{})
 }
 
-// claim answers a job that wants to know what it holds. The first incarnation of its actor has been told already,
-// when the nodes' sessions began; a later one must be told again by all nodes.
+// claim takes in that a job wants to know what it holds; of each job the newest counts.
 func (s *Supervisor) claim(ctx *kit.Context, m *msg.Claim) {
-	if !s.settled {
-		if i, again := s.claimed[m.UID]; again {
-			s.claims[i] = m
-			return
-		}
-		s.claimed[m.UID] = len(s.claims)
-		s.claims = append(s.claims, m)
+	if i, again := s.claimed[m.UID]; again {
+		s.claims[i] = m
 		return
 	}
-	nodes := 0
-	if m.Again {
-		nodes = s.children.Len()
-		s.children.Each(func(_ string, ref kit.Ref) { ctx.Tell(ref, m) })
+	s.claimed[m.UID] = len(s.claims)
+	s.claims = append(s.claims, m)
+	if s.settled {
+		s.answerClaims(ctx)
 	}
-	ctx.Tell(s.env.Refs.Jobs, &msg.ToJob{ID: m.ID, UID: m.UID, Message: &msg.Claimed{UID: m.UID, Nodes: nodes, Mark: m.Mark}})
+}
+
+const (
+	// claimsBatch bounds the questions to nodes that claims lead to at a time: when all jobs have restarted, each of them
+	// asks each node.
+	claimsBatch = 20_000
+	claimsEvery = 50 * time.Millisecond
+)
+
+// claimsMore is the timer that answers more claims.
+type claimsMore struct{}
+
+// answerClaims answers claims, as many as may be at a time. The first incarnation of a job's actor has been told already,
+// when the nodes' sessions began; a later one must be told again by all nodes. It goes by way of the supervisor of jobs, as
+// the Inventories did: behind them.
+func (s *Supervisor) answerClaims(ctx *kit.Context) {
+	done, before := 0, s.asked
+	for ; done < len(s.claims) && s.asked < claimsBatch; done++ {
+		m, nodes := s.claims[done], 0
+		if m.Again {
+			nodes = s.children.Len()
+			s.children.Each(func(_ string, ref kit.Ref) { ctx.Tell(ref, m) })
+		}
+		ctx.Tell(s.env.Refs.Jobs, &msg.ToJob{ID: m.ID, UID: m.UID, Message: &msg.Claimed{UID: m.UID, Nodes: nodes, Mark: m.Mark}})
+		s.asked += nodes + 1
+	}
+	if done == 0 {
+		return
+	}
+	s.claims = slices.Delete(s.claims, 0, done)
+	clear(s.claimed)
+	for i, m := range s.claims {
+		s.claimed[m.UID] = i
+	}
+	if before == 0 {
+		ctx.After("claims", claimsEvery, claimsMore{})
+	}
 }
 
 func (s *Supervisor) list(ctx *kit.Context, r *v1.ListNodesRequest) {

@@ -256,7 +256,8 @@ func (l *linkActor) welcome(ctx *kit.Context, m *v1.ToAgent) {
 	l.phase, l.hello, l.opening = open, nil, m.GetOpening()
 	l.heartbeat = heartbeatOf(m.GetWelcome())
 	ctx.Cancel("hello")
-	ctx.After("beat", l.heartbeat, &beatNow{})
+	// The first at any time within the period: agents that were welcome at one time must not report in step ever after.
+	ctx.After("beat", time.Duration(ctx.Draw()%uint64(l.heartbeat)), &beatNow{})
 	ctx.After("resend", resendEvery, &resendNow{})
 	l.items(ctx, m)
 	l.flushSoon(ctx)
