@@ -3057,10 +3057,13 @@ func (x *NodeStatus) GetProblem() string {
 // LostRequest says that a silent node is gone for good, or all that are silent now: what ran there is placed elsewhere at
 // once, past the rate and past the belief that it is the master that is cut off.
 type LostRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	AllSilent     bool                   `protobuf:"varint,2,opt,name=all_silent,json=allSilent,proto3" json:"all_silent,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Id        string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	AllSilent bool                   `protobuf:"varint,2,opt,name=all_silent,json=allSilent,proto3" json:"all_silent,omitempty"`
+	Reason    string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Forget the node, which may be lost already: the next master does not wait for it, and it comes back as a new one,
+	// without the drain and the taints that operators have put on it.
+	Forget        bool `protobuf:"varint,4,opt,name=forget,proto3" json:"forget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3114,6 +3117,13 @@ func (x *LostRequest) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *LostRequest) GetForget() bool {
+	if x != nil {
+		return x.Forget
+	}
+	return false
 }
 
 // LostReply names the nodes that count as lost from now on.
@@ -4974,12 +4984,13 @@ const file_v1_api_proto_rawDesc = "" +
 	"\aproblem\x18\x13 \x01(\tR\aproblem\x1a=\n" +
 	"\x0fCustomHeldEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"T\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"l\n" +
 	"\vLostRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1d\n" +
 	"\n" +
 	"all_silent\x18\x02 \x01(\bR\tallSilent\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"!\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06forget\x18\x04 \x01(\bR\x06forget\"!\n" +
 	"\tLostReply\x12\x14\n" +
 	"\x05nodes\x18\x01 \x03(\tR\x05nodes\">\n" +
 	"\x10ListNodesRequest\x12\x14\n" +
