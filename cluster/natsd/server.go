@@ -225,7 +225,7 @@ func fillIn(opts *Options) error {
 	}
 	if opts.StoreMax < StoreMin || opts.StoreMax > room {
 		return fmt.Errorf("%w: store of at most %d MiB in %s, where there is room for %d MiB: it needs %d MiB and, if no size is given, a spare of %d MiB",
-			ErrFull, opts.StoreMax>>20, opts.Dir, room>>20, StoreMin>>20, storeSpare>>20)
+			ErrFull, max(opts.StoreMax, 0)>>20, opts.Dir, room>>20, StoreMin>>20, storeSpare>>20)
 	}
 	return nil
 }

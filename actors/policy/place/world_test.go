@@ -23,6 +23,7 @@ func (w *world) actions(place func(*rapid.T, *ledgerStage)) map[string]func(*rap
 		return rapid.SampledFrom(w.stages).Draw(t, "stage")
 	}
 	return map[string]func(*rapid.T){
+		"unlearn": func(*rapid.T) { w.fleets[0].Unlearn() },
 		"put": func(t *rapid.T) {
 			w.put(model.NodeID(fmt.Sprint("n", rapid.IntRange(0, 11).Draw(t, "node"))), drawNode(t))
 		},

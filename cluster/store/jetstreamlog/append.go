@@ -32,7 +32,9 @@ func (l *Log) Append(seq uint64, data []byte, done func(error)) { l.writer.Appen
 func (l *Log) store(first uint64, records [][]byte) error {
 	if err := l.storeFrame(first, records); err != nil {
 		err = fmt.Errorf("jetstreamlog: records %d to %d: %w", first, first+uint64(len(records))-1, err)
-		l.opts.Log.Error("journal append failed", "err", err)
+		if !errors.Is(err, journal.ErrFull) { // that is tried again every second, and told by who does
+			l.opts.Log.Error("journal append failed", "err", err)
+		}
 		return err
 	}
 	return nil
