@@ -16,7 +16,7 @@ import (
 
 const (
 	// readLease is how long, in a cell of several masters, a leader answers reads after it has sent its last append that
-	// succeeded, unless Limits.ReadLease says otherwise; for as long the next one answers nothing.
+	// succeeded, unless Limits.ReadLease says otherwise; until that is over the next one answers nothing.
 	readLease = 300 * time.Millisecond
 	// answerMax bounds the wait for requests under way when a reign ends, stopMax that for its actors, and settleMax that
 	// for what they have appended.
@@ -45,7 +45,7 @@ func (c *Cell) begin(ctx context.Context, f *following, state *model.State) (*re
 	stores := f.stores
 	r := &reign{stores: stores, gate: &gate{Log: stores.Log}, follower: f.Follower}
 	e := c.opts.Election
-	before := state.Epoch()
+	before, quiet := state.Epoch(), f.quiet(state.Seq())
 	started := &v1.EpochStarted{Host: c.opts.Host}
 	if above := c.outranked.Load(); above > before {
 		started.Epoch = above + 1
@@ -59,7 +59,8 @@ func (c *Cell) begin(ctx context.Context, f *following, state *model.State) (*re
 		r.outdone = e.Won(epoch)
 		e.Seen(epoch, state.Seq())
 		if before != 0 && !e.Yielded(before) {
-			r.answers = time.Now().Add(c.opts.Limits.ReadLease)
+			// Its leader may answer for as long after it has sent its last record, which was before that came here.
+			r.answers = quiet.Add(c.opts.Limits.ReadLease)
 		}
 	}
 	r.keeper = journal.NewKeeper(stores.Log, stores.Snapshots, stores.Shared)

@@ -143,6 +143,9 @@ func (c *Cell) reopen() (*following, error) {
 type following struct {
 	*journal.Follower
 	stores Stores
+	// newest is the last record that came, at its time. Run and Take write them, one after the other.
+	newest uint64
+	at     time.Time
 	// ctx ends with Run; its cause is why.
 	ctx  context.Context
 	stop context.CancelCauseFunc
@@ -156,19 +159,33 @@ func (c *Cell) follow(ctx context.Context) (*following, error) {
 		return nil, err
 	}
 	o := journal.FollowerOptions{Now: time.Now, Shared: stores.Shared, SnapshotRecords: c.opts.SnapshotRecords, Log: c.log}
+	f := &following{stores: stores}
 	if c.opts.Election != nil {
-		o.Wrote = func(seq, epoch uint64) { c.opts.Election.Seen(epoch, seq) }
+		o.Wrote = func(seq, epoch uint64) {
+			f.newest, f.at = seq, time.Now()
+			c.opts.Election.Seen(epoch, seq)
+		}
 	}
-	f := &following{Follower: journal.NewFollower(stores.Log, stores.Snapshots, o), stores: stores}
+	f.Follower = journal.NewFollower(stores.Log, stores.Snapshots, o)
 	if err := f.Recover(ctx); err != nil {
 		return nil, errors.Join(err, f.close())
 	}
 	if c.opts.Election != nil {
 		seq, epoch, _ := f.Seen()
+		f.newest, f.at = seq, time.Now()
 		c.opts.Election.Seen(epoch, seq)
 		f.run(c.life)
 	}
 	return f, nil
+}
+
+// quiet is since when the writer of the last record of a state has written nothing, as far as is known: it has sent that
+// record before it came here.
+func (f *following) quiet(seq uint64) time.Time {
+	if f.newest != seq {
+		return time.Now() // the state has come by a snapshot
+	}
+	return f.at
 }
 
 // run applies what others write until it is stopped.
