@@ -26,6 +26,11 @@ type other struct {
 	first, last time.Time
 }
 
+// life is how often the agent of a session had begun over its ledger, which stands in the high part of the session's number.
+// Who begins anew has a higher one. A second agent on the same machine, with a ledger of its own, may well have opened more
+// sessions, but has lived no longer.
+func life(session uint64) uint64 { return session >> 40 }
+
 // rival reports whether a Hello is of another agent than the one that has the session, and that one is alive: it gets no
 // session, or two agents with one id would take it from each other, and what runs on one would be lost by the word of the
 // other. Once it is sure that there are two, the second is told so, loudly.
@@ -33,7 +38,7 @@ func (a *Actor) rival(ctx *kit.Context, h *v1.Hello) bool {
 	s, now := &a.session, ctx.Now()
 	machine := h.GetBootId() == s.boot || h.GetBootId() == "" || s.boot == ""
 	same := machine && (h.GetProcess() == s.process || h.GetProcess() == 0 || s.process == 0)
-	restarted := machine && h.GetSession() > s.number
+	restarted := machine && life(h.GetSession()) > life(s.number)
 	if !s.open || same || restarted || now.Sub(s.heard) > max(rivalSilence, 5*a.beat/2) {
 		return false
 	}
