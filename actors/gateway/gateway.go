@@ -85,7 +85,7 @@ func (a *Actor) request(ctx *kit.Context, call any) {
 		if reason == "" {
 			reason = "stopped on request"
 		}
-		a.toJob(ctx, c, &msg.StopJob{Reason: reason})
+		a.toJob(ctx, c, &msg.StopJob{Reason: reason, UID: model.UID(c.GetUid())})
 	case *v1.JobRef:
 		a.toJob(ctx, c, &msg.GetJob{})
 	case *v1.ExplainRequest:

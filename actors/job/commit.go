@@ -213,6 +213,10 @@ func (a *Actor) stop(ctx *kit.Context, m *msg.StopJob) {
 		a.answer(ctx, m)
 		return
 	}
+	if m.UID != 0 && m.UID != a.uid() {
+		ctx.Reply(model.NotFound("job %d of the name %s has ended; the newest of that name is job %d", m.UID, a.id, a.uid()))
+		return
+	}
 	if a.mode == ended || a.stopAsked || a.ending != nil {
 		phase := a.phase()
 		if a.stopAsked && a.mode != ended {

@@ -41,6 +41,10 @@ func TestB7_StopEndsAJobWhenItsSlotsAreFree(t *testing.T) {
 	b.submit(stages(stage("s", 2)))
 	n := b.on("n")
 	n.grant(0, 2)
+	if f, ok := b.ask(&msg.StopJob{UID: 12345}).(*model.Fault); !ok || f.Err != model.ErrNotFound {
+		t.Fatalf("the stop of another job of that name is answered by %v", b.answers)
+	}
+	b.phase("running")
 	if r, ok := b.ask(&msg.StopJob{Reason: "enough"}).(*v1.StopReply); !ok || !r.Stopping {
 		t.Fatalf("answered %v", b.answers)
 	}

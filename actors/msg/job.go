@@ -155,8 +155,11 @@ type WantRequest struct{ Queue string }
 // EndpointsRequest asks a job to register its instances again: names has restarted.
 type EndpointsRequest struct{}
 
-// StopJob asks a job to end; answered by *v1.StopReply once durable.
-type StopJob struct{ Reason string }
+// StopJob asks a job to end; answered by *v1.StopReply once durable, and by a fault if UID is not 0 and of another job.
+type StopJob struct {
+	Reason string
+	UID    model.UID
+}
 
 // GetJob is answered by *v1.JobStatus.
 type GetJob struct{}

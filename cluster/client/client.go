@@ -113,8 +113,17 @@ func (c *Client) ListJobs(ctx context.Context, req *v1.ListJobsRequest) (*v1.Lis
 	return call[*v1.ListJobsReply](ctx, c, "job-list", req)
 }
 
-// StopJob asks a job to end.
+// StopJob asks a job to end. Without a uid it first asks which job has the name, so that attempts of this call never stop
+// another one that gets the name meanwhile.
 func (c *Client) StopJob(ctx context.Context, req *v1.StopRequest) (*v1.StopReply, error) {
+	if req.GetUid() == 0 {
+		job, err := c.JobStatus(ctx, &v1.JobRef{Queue: req.GetQueue(), Name: req.GetName()})
+		if err != nil {
+			return nil, err
+		}
+		req = proto.CloneOf(req) // what was handed over is frozen
+		req.Uid = job.GetUid()
+	}
 	return call[*v1.StopReply](ctx, c, "job-stop", req)
 }
 

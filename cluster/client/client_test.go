@@ -227,6 +227,32 @@ func TestB42_ASlowAnswerIsAskedForAgain(t *testing.T) {
 	}
 }
 
+// A stop that is tried again means the job that had the name when it was asked for, whoever has it by then.
+func TestB42_AStopNeverMeetsTheNextJobOfTheName(t *testing.T) {
+	s := serve(t, nil)
+	var newest atomic.Uint64
+	newest.Store(7)
+	s.cell.OnJobStatus = func(context.Context, *v1.JobRef) (*v1.JobStatus, error) {
+		return &v1.JobStatus{Uid: newest.Load()}, nil
+	}
+	var asked atomic.Int32
+	s.cell.OnStopJob = func(ctx context.Context, req *v1.StopRequest) (*v1.StopReply, error) {
+		switch {
+		case req.GetUid() != 7:
+			t.Errorf("job %d is to be stopped", req.GetUid())
+		case asked.Add(1) == 1:
+			newest.Store(9)
+			<-ctx.Done()
+			return nil, context.Cause(ctx)
+		}
+		return nil, model.NotFound("job 7 has ended")
+	}
+	s.client.Try = 20 * time.Millisecond
+	if _, err := s.client.StopJob(t.Context(), &v1.StopRequest{Queue: "q", Name: "j"}); !errors.Is(err, model.NotFound("")) || asked.Load() != 2 {
+		t.Errorf("%v after %d attempts", err, asked.Load())
+	}
+}
+
 func TestRefusalsAreNotRepeated(t *testing.T) {
 	s := serve(t, nil)
 	var asked atomic.Int32

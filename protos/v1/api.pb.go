@@ -410,10 +410,12 @@ func (x *JobRef) GetName() string {
 }
 
 type StopRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Queue         string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
-	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Queue  string                 `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	Name   string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Reason string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Identity of the job; 0 means the newest of that name, and a request that is tried again may meet another one.
+	Uid           uint64 `protobuf:"varint,4,opt,name=uid,proto3" json:"uid,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -467,6 +469,13 @@ func (x *StopRequest) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *StopRequest) GetUid() uint64 {
+	if x != nil {
+		return x.Uid
+	}
+	return 0
 }
 
 type StopReply struct {
@@ -4743,11 +4752,12 @@ const file_v1_api_proto_rawDesc = "" +
 	"\tinstances\x18\x02 \x01(\x04R\tinstances\"2\n" +
 	"\x06JobRef\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"O\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"a\n" +
 	"\vStopRequest\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
-	"\x06reason\x18\x03 \x01(\tR\x06reason\"=\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x10\n" +
+	"\x03uid\x18\x04 \x01(\x04R\x03uid\"=\n" +
 	"\tStopReply\x12\x1a\n" +
 	"\bstopping\x18\x01 \x01(\bR\bstopping\x12\x14\n" +
 	"\x05phase\x18\x02 \x01(\tR\x05phase\"\x8f\x05\n" +

@@ -19,6 +19,7 @@ type Cell struct {
 
 	OnSubmit    func(context.Context, *v1.SubmitRequest) (*v1.SubmitReply, error)
 	OnJobStatus func(context.Context, *v1.JobRef) (*v1.JobStatus, error)
+	OnStopJob   func(context.Context, *v1.StopRequest) (*v1.StopReply, error)
 	OnLogs      func(context.Context, *v1.LogsRequest, func(*v1.LogChunk) error) error
 }
 
@@ -71,8 +72,11 @@ func (f *Cell) ListJobs(_ context.Context, m *v1.ListJobsRequest) (*v1.ListJobsR
 }
 
 // StopJob implements api.Cell.
-func (f *Cell) StopJob(_ context.Context, m *v1.StopRequest) (*v1.StopReply, error) {
+func (f *Cell) StopJob(ctx context.Context, m *v1.StopRequest) (*v1.StopReply, error) {
 	f.note(m)
+	if f.OnStopJob != nil {
+		return f.OnStopJob(ctx, m)
+	}
 	return &v1.StopReply{Stopping: true}, nil
 }
 
