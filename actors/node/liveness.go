@@ -28,7 +28,9 @@ type (
 		silence
 	}
 	// verdict, from the supervisor: the node counts as lost, if it is still overdue; on an operator's word if it is silent.
-	verdict struct{ word bool }
+	verdict struct{ word, forget bool }
+	// departed, to the supervisor: the node is forgotten, durably.
+	departed struct{ id model.NodeID }
 	// recount, from the supervisor, which has not heard of it for long: say again that this node is in step.
 	recount struct{}
 )
@@ -120,15 +122,21 @@ func (a *Actor) watch(ctx *kit.Context) {
 
 // judged carries out that the node counts as lost, unless it was heard of meanwhile.
 func (a *Actor) judged(ctx *kit.Context, m *verdict) {
-	if a.live == lifecycle.NodeLost {
-		return
-	}
 	now := a.silenceNow(ctx.Now())
-	if now == overdue || m.word && now == silent {
+	if a.live != lifecycle.NodeLost && (now == overdue || m.word && now == silent) {
 		if a.live == lifecycle.NodeFresh {
 			a.move(lifecycle.NodeSilent)
 		}
 		a.lose(ctx)
+	}
+	if a.live == lifecycle.NodeLost {
+		if m.forget && a.hard != nil && a.joining == nil {
+			a.hard = nil // from here on it is a new one, should it come back
+			ctx.Tell(a.env.Refs.Journal, &msg.Commit{
+				Events: []*v1.Event{{Kind: &v1.Event_NodeRemoved{NodeRemoved: &v1.NodeRemoved{Node: string(a.id)}}}},
+				Then:   []msg.Send{{To: a.env.Refs.Nodes, Message: &departed{a.id}}},
+			})
+		}
 		return
 	}
 	a.stood = now

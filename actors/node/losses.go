@@ -9,6 +9,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
 	"github.com/troupe-sched/troupe/actors/policy/poll"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
@@ -78,7 +79,7 @@ func (s *Supervisor) judgeNow(ctx *kit.Context) {
 		return // who is as silent as before says so again
 	}
 	before := s.isolated
-	s.condemn(ctx, s.judge.Verdicts(ctx.Now()), false)
+	s.condemn(ctx, s.judge.Verdicts(ctx.Now()), &verdict{})
 	if s.isolated = s.judge.Isolated(ctx.Now()); s.isolated != before {
 		if s.isolated {
 			ctx.Log().Error("so many nodes are silent that this master is likely to be cut off: none is declared lost", "silent", s.judge.Missing(), "nodes", s.children.Len())
@@ -98,36 +99,59 @@ func (s *Supervisor) asleep(now time.Time) bool {
 	return !plant.Is(plant.SleepJudged) && !s.dozed.IsZero() && now.Sub(s.dozed) < s.env.Suspect
 }
 
-func (s *Supervisor) condemn(ctx *kit.Context, ids []model.NodeID, word bool) {
+func (s *Supervisor) condemn(ctx *kit.Context, ids []model.NodeID, v *verdict) {
 	for _, id := range ids {
 		if ref, known := s.children.Get(string(id)); known {
-			ctx.Tell(ref, &verdict{word})
+			ctx.Tell(ref, v)
 		}
 	}
 }
 
 // lose takes an operator's word that nodes are gone.
 func (s *Supervisor) lose(ctx *kit.Context, r *v1.LostRequest) {
-	var gone []model.NodeID
-	switch id := model.NodeID(r.GetId()); {
+	id := model.NodeID(r.GetId())
+	lost := s.status[r.GetId()].GetLiveness() == lifecycle.NodeLost.String()
+	switch {
+	case r.GetAllSilent() && (r.GetForget() || id != ""):
+		ctx.Reply(model.Invalid("all silent nodes cannot be forgotten, nor one of them be meant", &v1.FieldError{
+			Field: "all_silent", Problem: "stands beside id or forget", Hint: "name the nodes one by one",
+		}))
+		return
 	case r.GetAllSilent():
-		gone = s.judge.Believe(nil)
 	case !slices.Contains(s.ids, r.GetId()):
 		ctx.Reply(model.NotFound("there is no node %q", r.GetId()))
 		return
-	case !s.judge.Knows(id):
+	case !s.judge.Knows(id) && !(lost && r.GetForget()):
 		ctx.Reply(model.Conflict("node %s is not silent: drain it, or stop its agent first", id))
 		return
-	default:
-		gone = s.judge.Believe([]model.NodeID{id})
 	}
-	ctx.Log().Warn("nodes are lost by an operator's word", "nodes", len(gone), "reason", r.GetReason())
-	s.condemn(ctx, gone, true)
+	var gone []model.NodeID
+	if r.GetAllSilent() {
+		gone = s.judge.Believe(nil)
+	} else {
+		s.judge.Believe([]model.NodeID{id})
+		gone = []model.NodeID{id}
+	}
+	ctx.Log().Warn("nodes are lost by an operator's word", "nodes", len(gone), "forget", r.GetForget(), "reason", r.GetReason())
+	s.condemn(ctx, gone, &verdict{word: true, forget: r.GetForget()})
 	reply := &v1.LostReply{}
 	for _, id := range gone {
 		reply.Nodes = append(reply.Nodes, string(id))
 	}
 	ctx.Reply(reply)
+}
+
+// depart lets the actor of a node go that was forgotten. If its agent speaks again it gets a new one.
+func (s *Supervisor) depart(ctx *kit.Context, id model.NodeID) {
+	s.children.Retire(ctx, string(id))
+	if i, found := slices.BinarySearch(s.ids, string(id)); found {
+		s.ids = slices.Delete(s.ids, i, i+1)
+	}
+	delete(s.status, string(id))
+	delete(s.out, id)
+	delete(s.unsynced, id)
+	s.judge.Heard(id)
+	s.settle(ctx)
 }
 
 // standingNow is what the gateway is told.

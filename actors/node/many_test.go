@@ -306,6 +306,46 @@ func TestB43_AnOperatorsWordEndsIsolation(t *testing.T) {
 	}
 }
 
+// A node that is gone for good is forgotten: no later master waits for it. Should it come back, it is a new one.
+func TestB43_B31_ANodeThatIsForgottenIsNotWaitedFor(t *testing.T) {
+	log := joinedLog(t, name(0), name(1), name(2))
+	b := newBenchOver(t, log, 1)
+	c := newCrowd(b)
+	c.dead[name(1)] = true
+	forget := func(id string) any {
+		b.answers = nil
+		b.sys.TellFrom(b.asker, b.env.Refs.Nodes, &msg.LoseNodes{Request: &v1.LostRequest{Id: id, Forget: true}})
+		b.settle()
+		return b.answers[0]
+	}
+	b.pass(40 * time.Second)
+	if f, ok := forget(name(0)).(*model.Fault); !ok || f.Code != 409 {
+		t.Fatalf("%v", f)
+	}
+	if r, ok := forget(name(1)).(*v1.LostReply); !ok || len(r.Nodes) != 1 || c.nodes()["lost"] != 0 || c.nodes()["fresh"] != 2 {
+		t.Fatalf("%v, %v", r, c.nodes())
+	}
+	if f, ok := forget(name(1)).(*model.Fault); !ok || f.Code != 404 {
+		t.Fatalf("%v", f)
+	}
+	if f, ok := forget("").(*model.Fault); !ok || f.Code != 404 {
+		t.Fatalf("%v", f)
+	}
+	b.sys.Kill()
+	b = newBenchOver(t, log.Reopen(), 1)
+	c = newCrowd(b)
+	b.sys.TellFrom(b.asker, b.env.Refs.Nodes, &msg.Claim{ID: id, UID: uid, Job: b.job})
+	b.pass(4 * time.Second)
+	if got := c.nodes(); got["fresh"] != 2 || len(b.claimed) != 1 {
+		t.Fatalf("%v, claims %v", got, b.claimed)
+	}
+	c.hello(name(1))
+	b.pass(4 * time.Second)
+	if got := c.nodes(); got["fresh"] != 3 {
+		t.Fatalf("%v", got)
+	}
+}
+
 func TestB43_PatienceWithIsolationEnds(t *testing.T) {
 	b, c := living(t, 10, func(l *msg.Limits) { l.IsolationMax = time.Minute })
 	for i := range 10 {

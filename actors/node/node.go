@@ -157,6 +157,8 @@ func (a *Actor) Receive(ctx *kit.Context, message any) {
 		ctx.Tell(a.env.Refs.Journal, &msg.ReadNode{ID: a.id})
 	case *msg.NodeRead:
 		a.restore(ctx, m)
+	case kit.Retire: // it was forgotten
+		ctx.StopSelf()
 	case *msg.CommitRefused:
 		panic(m.Reason)
 	default:

@@ -151,6 +151,8 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 		s.look(ctx)
 	case *probe:
 		s.probed(ctx, m)
+	case *departed:
+		s.depart(ctx, m.id)
 	case *msg.LoseNodes:
 		s.lose(ctx, m.Request)
 	case claimsMore:
@@ -164,8 +166,10 @@ func (s *Supervisor) handle(ctx *kit.Context, message any) {
 	case *msg.JobsReset:
 		s.children.Each(func(_ string, ref kit.Ref) { ctx.Tell(ref, m) })
 	case *msg.NodeChanged:
-		s.status[m.Status.GetInfo().GetId()] = m.Status
-		s.out.changed(m)
+		if _, known := s.children.Get(m.Status.GetInfo().GetId()); known {
+			s.status[m.Status.GetInfo().GetId()] = m.Status
+			s.out.changed(m)
+		}
 	case *msg.ToNode:
 		if d, ok := m.Message.(*msg.DrainNode); ok {
 			s.drain(ctx, m.ID, d)
