@@ -73,7 +73,7 @@ type Master struct {
 	Replicas int64         `koanf:"replicas" help:"copies of a journal in JetStream: 1, 3 or 5; 0: as many as its own servers allow"`
 	Peers    []string      `koanf:"peers" help:"masters whose own NATS servers make one cluster, this one among them, as host:port of the port for each other"`
 	Suspect  time.Duration `koanf:"suspect" help:"silence after which a leader is taken for dead"`
-	Disk     int64         `koanf:"disk" kind:"bytes" help:"most that the journal, and the snapshots beside one in JetStream, may take on disk each, at least 64Mi; 0: as much as there is"`
+	Disk     int64         `koanf:"disk" kind:"bytes" help:"most that the journal, and the snapshots beside one in JetStream, may take on disk each, at least 512Mi; 0: as much as there is"`
 	Cluster  Cluster       `koanf:"cluster"`
 	// Decisions are recorded for troupe replay.
 	Decisions Decisions `koanf:"decisions"`

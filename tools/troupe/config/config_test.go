@@ -157,7 +157,7 @@ func TestEveryKeyCanBeToldInEveryPlace(t *testing.T) {
 		kindText: {"x", "x"}, kindName: {"x", "x"}, kindPath: {"/x", "/x"}, kindDir: {"/x", "/x"},
 		kindURL: {"nats://h:1", "nats://h:1"}, kindURLs: {"nats://h:1,nats://i:2", "nats://h:1,nats://i:2"},
 		kindHTTP: {"https://h", "https://h"}, kindAddress: {"h:1", "h:1"}, kindNumber: {"17", "17"},
-		kindBool: {"true", "true"}, kindDuration: {"17s", "17s"}, kindCPU: {"1.5", "1500m"}, kindBytes: {"64Mi", "64Mi"},
+		kindBool: {"true", "true"}, kindDuration: {"17s", "17s"}, kindCPU: {"1.5", "1500m"}, kindBytes: {"1Gi", "1Gi"},
 		kindRate: {"10M", "10M"}, kindMap: {"k=v", "v"}, kindList: {"a,b", "a,b"},
 	}
 	for _, k := range keys() {

@@ -79,6 +79,7 @@ func TestWrongValuesNameKeySourceAndWhatIsRight(t *testing.T) {
 		{"even replicas", world{args: []string{"--master-replicas=2", "--master-store=jetstream"}}, "2 copies; 1, 3 or 5: an even number stands no more losses"},
 		{"replicas without servers", world{args: []string{"--master-replicas=5", "--master-peers=h:1,i:1,j:1"}}, "5 copies need as many servers, master.peers has 3; 3"},
 		{"replicas in badger", world{args: []string{"--master-replicas=3"}}, "badger is no store for a cell of several masters"},
+		{"small disk", world{args: []string{"--master-disk=100Mi"}}, "are too few for a journal and its snapshots; at least 512Mi"},
 		{"hasty", world{args: []string{"--master-suspect=300ms"}}, "300ms is less than four beats of a leader; at least 1s"},
 		{"context", world{args: []string{"--context=prod"}}, `context (--context): there is no context "prod"; there are none`},
 		{"near context", world{user: "contexts: {prod: {url: nats://h}}\ncontext: prd"}, `context (~/.config/troupe/config.yaml): there is no context "prd"; did you mean prod?`},

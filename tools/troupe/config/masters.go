@@ -10,6 +10,10 @@ import (
 // suspectMin is the least silence after which a leader may be taken for dead: four of its beats.
 const suspectMin = time.Second
 
+// diskMin is the least master.disk: a journal keeps what was appended since the older of two snapshots, up to three times
+// 64 MiB, with both snapshots, and on disk that is more while tables are merged.
+const diskMin = 512 << 20
+
 // masters checks what is said of a cell of several masters, and fills in what follows from master.peers.
 func (l *loader) masters(c *Config, source func(string) string, wrong func(name, hint, format string, args ...any)) {
 	m := &c.Master
@@ -18,6 +22,9 @@ func (l *loader) masters(c *Config, source func(string) string, wrong func(name,
 	}
 	if !slices.Contains([]int64{0, 1, 3, 5}, m.Replicas) {
 		wrong("master.replicas", "1, 3 or 5: an even number stands no more losses", "%d copies", m.Replicas)
+	}
+	if m.Disk != 0 && m.Disk < diskMin {
+		wrong("master.disk", "at least 512Mi, or 0 for as much as there is", "%d bytes are too few for a journal and its snapshots", m.Disk)
 	}
 	if len(m.Peers) > 0 {
 		if source("master.store") == sourceDefault {
