@@ -199,6 +199,7 @@ func (l *life) live(ctx context.Context) error {
 		return err
 	}
 	defer c.close()
+	w.begin()
 	l.began = time.Now()
 	trouble, stop := context.WithCancel(ctx)
 	var struck atomic.Int32
@@ -258,7 +259,7 @@ func (l *life) client(ctx context.Context, c *cell, number int) error {
 		case n < 13:
 			op = asks.Status(ctx, api.DefaultQueue, name)
 		case n < 16:
-			op = asks.Stop(ctx, api.DefaultQueue, name)
+			op = asks.Stop(ctx, api.DefaultQueue, name, 0)
 		default:
 			op = asks.List(ctx, api.DefaultQueue, name)
 		}

@@ -51,7 +51,7 @@ func TestBadWeather(t *testing.T) {
 	effects := map[bool]int{}
 	for seed := range uint64(40) {
 		disk := memlog.New(memlog.Options{})
-		w := &weather{random: rand.New(rand.NewPCG(seed, 1)), slow: 10 * time.Microsecond, failures: 1}
+		w := &weather{random: rand.New(rand.NewPCG(seed, 1)), slow: 10 * time.Microsecond, failures: 1, bad: true}
 		l := newLog(disk.Reopen(), w)
 		var mu sync.Mutex
 		var answers []error

@@ -20,8 +20,9 @@ type weather struct {
 	// slow is how long appends take at most; failures is how many may still come.
 	slow     time.Duration
 	failures int
-	calm     bool
-	failed   atomic.Int32
+	// bad says that faults come.
+	bad    bool
+	failed atomic.Int32
 }
 
 // fate of one append.
@@ -37,7 +38,7 @@ const (
 func (w *weather) draw() (wait time.Duration, f fate) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.calm {
+	if !w.bad {
 		return 0, stored
 	}
 	if w.slow > 0 && w.random.IntN(3) == 0 {
@@ -51,11 +52,14 @@ func (w *weather) draw() (wait time.Duration, f fate) {
 	return wait, f
 }
 
-// calmDown ends all faults.
-func (w *weather) calmDown() {
+// begin lets faults come, calmDown ends them.
+func (w *weather) begin()    { w.set(true) }
+func (w *weather) calmDown() { w.set(false) }
+
+func (w *weather) set(bad bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calm = true
+	w.bad = bad
 }
 
 // log is a handle on a log in bad weather: slow, and failing now and then, before an append has its effect or after it.

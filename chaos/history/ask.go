@@ -40,11 +40,11 @@ func (c Client) Status(ctx context.Context, queue, name string) Op {
 	return op
 }
 
-// Stop asks a job to end.
-func (c Client) Stop(ctx context.Context, queue, name string) Op {
-	op := Op{Kind: Stop}
+// Stop asks a job to end: the one of a uid, or if that is 0 the one that has the name when it is asked.
+func (c Client) Stop(ctx context.Context, queue, name string, uid uint64) Op {
+	op := Op{Kind: Stop, UID: uid}
 	c.ask(&op, queue, name, func() error {
-		r, err := c.Cell.StopJob(ctx, &v1.StopRequest{Queue: queue, Name: name})
+		r, err := c.Cell.StopJob(ctx, &v1.StopRequest{Queue: queue, Name: name, Uid: uid})
 		op.Phase = r.GetPhase()
 		return err
 	})
@@ -94,6 +94,8 @@ func outcomeOf(k Kind, err error) Outcome {
 		return Unknown
 	case f.Err == model.ErrNotFound && k == Submit, f.Err == model.ErrInvalid, f.Err == model.ErrTooLarge:
 		return Refused
+	case f.Err == model.ErrNotFound && k == Stop:
+		return Unknown // there is no such job, or it was another one that was meant, which may have been stopped at first
 	case f.Err == model.ErrNotFound:
 		return Absent
 	case f.Err == model.ErrConflict && k == Submit:

@@ -176,7 +176,7 @@ func stop(s state, op *asked) []state {
 	p := phaseOf(op.Phase)
 	switch {
 	case op.Outcome == Unknown:
-		if s.exists && s.phase == live {
+		if s.exists && s.phase == live && (op.UID == 0 || s.uid == 0 || s.uid == op.UID) {
 			s.phase = stopping
 		}
 		return only(s, true)
