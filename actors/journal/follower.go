@@ -123,7 +123,10 @@ func (f *Follower) Recover(ctx context.Context) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.state, f.saved, f.current = state, state.Seq(), begin
+	f.state, f.current = state, begin
+	if f.keeper != nil {
+		f.saved = f.keeper.Newest()
+	}
 	return nil
 }
 
@@ -214,7 +217,7 @@ func (f *Follower) View(fn func(*model.State)) bool {
 func (f *Follower) save() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.keeper == nil || f.state == nil || f.state.Seq() < f.saved+f.opts.SnapshotRecords || f.keeper.Busy() {
+	if f.keeper == nil || f.state == nil || f.state.Seq() < f.saved+snapshotAfter(f.saved, f.opts.SnapshotRecords) || f.keeper.Busy() {
 		return
 	}
 	seq := f.state.Seq()

@@ -44,8 +44,11 @@ const (
 	// pipelineBytes is how much must wait before a second append starts beside the first.
 	pipelineBytes          = 64 << 10
 	defaultSnapshotRecords = 20_000
-	defaultSnapshotBytes   = 64 << 20
-	subscribersMax         = 1024
+	// firstSnapshot is after how many records there is a first snapshot: from then on a log that has vanished, as that of
+	// a server that has lost its disk, is not taken for that of a new cell.
+	firstSnapshot        = 100
+	defaultSnapshotBytes = 64 << 20
+	subscribersMax       = 1024
 	// endedBytesMax bounds the results that ended jobs keep.
 	endedBytesMax = 256 << 20
 )
@@ -169,7 +172,7 @@ func (a *Actor) begin(ctx *kit.Context, m kit.Started) {
 	a.tell = ctx.Teller()
 
 	a.snapSeq = a.cfg.Snap.Newest()
-	a.sinceRecords = a.state.Seq() - a.snapSeq
+	a.sinceRecords = a.state.Seq() - min(a.snapSeq, a.state.Seq())
 	for _, job := range a.state.Jobs() {
 		if job.Ended() {
 			a.noteEnded(job)
@@ -265,7 +268,7 @@ func (a *Actor) noteEnded(job *model.JobState) {
 
 // maybeSnapshot takes a snapshot when enough was appended: now, while the state is just what the records hold.
 func (a *Actor) maybeSnapshot() {
-	if a.held != nil || (a.sinceRecords < a.cfg.SnapshotRecords && a.sinceBytes < a.cfg.SnapshotBytes) {
+	if a.held != nil || (a.sinceRecords < snapshotAfter(a.snapSeq, a.cfg.SnapshotRecords) && a.sinceBytes < a.cfg.SnapshotBytes) {
 		return
 	}
 	a.held = &snapshot{a.state.Seq(), a.state.Entries()}
@@ -273,6 +276,14 @@ func (a *Actor) maybeSnapshot() {
 	if plant.Is(plant.SnapshotAhead) {
 		a.cfg.Snap.Save(a.held.seq, a.held.entries, func(error) {})
 	}
+}
+
+// snapshotAfter is how many records after the newest snapshot the next is due.
+func snapshotAfter(newest, every uint64) uint64 {
+	if newest == 0 {
+		return min(every, firstSnapshot)
+	}
+	return every
 }
 
 func (a *Actor) save(ctx *kit.Context) {

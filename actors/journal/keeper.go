@@ -23,10 +23,14 @@ type Keeper struct {
 // The log, if it has one, is trimmed behind the older of the two newest generations: of the shared ones if there are
 // any, because what this master alone has is lost to the others with its disk.
 func NewKeeper(log Log, local, shared Snapshots) *Keeper {
-	return &Keeper{log: log, local: local, shared: shared}
+	k := &Keeper{log: log, local: local, shared: shared}
+	if kept, err := local.Kept(context.Background()); err == nil && len(kept) > 0 { // else the next one is saved the sooner
+		k.newest = kept[0]
+	}
+	return k
 }
 
-// Newest is the sequence of the newest snapshot that this Keeper has saved, 0 before.
+// Newest is the sequence of the newest snapshot in local, 0 if there is none.
 func (k *Keeper) Newest() uint64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -57,6 +57,18 @@ func TestReplicatedLog(t *testing.T) {
 			},
 		}
 	})
+	for name, run := range traps() {
+		t.Run(name, func(t *testing.T) { run(t, servers[:]) })
+	}
+	t.Run("TrapAckLossWithStepDowns", func(t *testing.T) {
+		nc := connect(t, servers[1])
+		stepDown := func() {
+			_, _ = nc.Request("$JS.API.STREAM.LEADER.STEPDOWN."+StreamName(lastCell()), nil, 5*time.Second)
+		}
+		lostMessages(t, servers[0], 3, stepDown)
+	})
+	t.Run("TrapDeposed", func(t *testing.T) { anotherMaster(t, servers[2], 3) })
+	t.Run("TrapReadRightAfterAStepDown", func(t *testing.T) { readAfterStepDown(t, servers) })
 	t.Run("S5_LeaderSteppingDown", func(t *testing.T) { steppingDown(t, servers) })
 	t.Run("S5_ServerDies", func(t *testing.T) { serverDies(t, servers) })
 }
@@ -148,6 +160,7 @@ func serverDies(t *testing.T, servers [3]*natsd.Server) {
 		}
 	}
 	stop := make(chan struct{})
+	seen := tailing(t, log)
 	last := steady(t, log, stop)
 	for i, s := range servers {
 		if fmt.Sprint("server", i) == leader {
@@ -158,5 +171,7 @@ func serverDies(t *testing.T, servers [3]*natsd.Server) {
 		t.Fatalf("server %s leads, and is stopped", now)
 	}
 	close(stop)
-	wantSteady(t, log, <-last)
+	n := <-last
+	wantSteady(t, log, n)
+	seen.want(n)
 }

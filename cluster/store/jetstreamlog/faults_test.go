@@ -89,11 +89,16 @@ func appendOne(log journal.Log, seq uint64, data string) error {
 
 func text(s string) *string { return &s }
 
-// Whatever is lost on the way, each record is stored once, in its place, and its append succeeds.
-func TestB14_LostMessagesAreFoundOut(t *testing.T) {
-	s := start(t, natsd.Options{Port: natsd.RandomPort})
+// Whatever is lost on the way, each record is stored once, in its place, and its append succeeds; however the servers
+// check first whether a message comes twice or whether it is in its place.
+func TestTrapAckLoss_B14_LostMessagesAreFoundOut(t *testing.T) {
+	lostMessages(t, start(t, natsd.Options{Port: natsd.RandomPort}), 1, func() {})
+}
+
+// lostMessages loses messages and calls between now and then.
+func lostMessages(t *testing.T, s *natsd.Server, replicas int, between func()) {
 	w := &weather{}
-	opts := Options{Cell: newCell()}
+	opts := Options{Cell: newCell(), Replicas: replicas}
 	log := through(t, s, w, opts)
 	lost := 0
 	hit := func() { lost++ }
@@ -106,6 +111,9 @@ func TestB14_LostMessagesAreFoundOut(t *testing.T) {
 			w.loseWrite.Store(text(Subject(opts.Cell)))
 		case 1: // it is stored, and nobody hears of it
 			w.loseRead.Store(text(`"stream":"` + StreamName(opts.Cell)))
+		}
+		if seq%(rounds/4) == 0 {
+			between()
 		}
 		if err := appendOne(log, seq, fmt.Sprint("record", seq)); err != nil {
 			t.Fatalf("record %d: %v", seq, err)
@@ -128,8 +136,11 @@ func TestB14_LostMessagesAreFoundOut(t *testing.T) {
 }
 
 // Another master writes while this one does not know what became of its record.
-func TestS5_AnotherMasterInTheGap(t *testing.T) {
-	s := start(t, natsd.Options{Port: natsd.RandomPort})
+func TestTrapDeposed_S5_AnotherMasterInTheGap(t *testing.T) {
+	anotherMaster(t, start(t, natsd.Options{Port: natsd.RandomPort}), 1)
+}
+
+func anotherMaster(t *testing.T, s *natsd.Server, replicas int) {
 	for name, test := range map[string]struct {
 		spoil func(w *weather, opts Options)
 		want  error
@@ -142,7 +153,7 @@ func TestS5_AnotherMasterInTheGap(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := &weather{}
-			opts := Options{Cell: newCell()}
+			opts := Options{Cell: newCell(), Replicas: replicas}
 			old, young := through(t, s, w, opts), open(t, connect(t, s), opts)
 			if err := appendOne(old, 1, "old"); err != nil {
 				t.Fatal(err)
@@ -309,6 +320,7 @@ func TestWrongSettingsAreRefused(t *testing.T) {
 		"subjects is [other]":                         func(c *jetstream.StreamConfig) { c.Subjects = []string{"other"} },
 		"message TTLs is true":                        func(c *jetstream.StreamConfig) { c.AllowMsgTTL = true },
 		"no acknowledgements is true and must be fal": func(c *jetstream.StreamConfig) { c.NoAck = true },
+		"persist mode is":                             func(c *jetstream.StreamConfig) { c.PersistMode = jetstream.AsyncPersistMode },
 	} {
 		opts := Options{Cell: newCell(), Replicas: 1}
 		config := streamConfig(opts)

@@ -61,6 +61,9 @@ var cells atomic.Int64
 // newCell names a cell of its own.
 func newCell() string { return fmt.Sprint("cell", cells.Add(1)) }
 
+// lastCell is the one named last.
+func lastCell() string { return fmt.Sprint("cell", cells.Load()) }
+
 func TestLog(t *testing.T) {
 	s := start(t, natsd.Options{})
 	journaltest.RunLog(t, func(t *testing.T) journaltest.LogStore {

@@ -33,7 +33,7 @@ func backedUp(t *testing.T) []byte {
 		}
 	}
 	var file bytes.Buffer
-	if err := backup.Take(t.Context(), backup.Source{Cell: "c", Log: log, Snapshots: snaps}, backup.Tail, backup.NewEncoder(&file).Write); err != nil {
+	if err := backup.Take(t.Context(), backup.Source{Cell: "c", Log: log, Snapshots: []journal.Snapshots{snaps}}, backup.Tail, backup.NewEncoder(&file).Write); err != nil {
 		t.Fatal(err)
 	}
 	return file.Bytes()

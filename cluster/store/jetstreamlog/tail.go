@@ -17,6 +17,8 @@ const (
 	// signOfLife is how often the server says that a consumer without messages is there. One that has been silent twice as
 	// long is made anew.
 	signOfLife = time.Second
+	// silence is after how long without a message a reader asks whether there is one.
+	silence = 500 * time.Millisecond
 	// idleMax is after how long the server forgets a consumer whose reader has gone without a word.
 	idleMax = 10 * time.Second
 	// againMax is the longest pause before a reader asks again for what it could not get.
@@ -117,6 +119,8 @@ type reader struct {
 	name     string // its own among the readers of the stream
 	serial   int    // of the consumer
 	consumer string // name of the consumer, empty if there is none
+	// left are consumers of which the server could not be told that they are not needed any more.
+	left     []string
 	messages jetstream.MessagesContext
 }
 
@@ -197,7 +201,7 @@ func (r *reader) try() (f stored, err error) {
 			return f, err
 		}
 	}
-	msg, err := r.messages.Next(jetstream.NextContext(r.wait))
+	msg, err := r.await()
 	if err != nil {
 		return f, err
 	}
@@ -214,6 +218,29 @@ func (r *reader) try() (f stored, err error) {
 		return f, fmt.Errorf("message %d: %w", r.message, err)
 	}
 	return stored{first, records}, nil
+}
+
+// await waits for a message. It does not rely on the client library to find out that a consumer has fallen silent: that
+// misses a connection that is back before it was told that it was gone. After a while without a message the stream is asked.
+func (r *reader) await() (jetstream.Msg, error) {
+	for {
+		wait, cancel := context.WithTimeout(r.wait, silence)
+		msg, err := r.messages.Next(jetstream.NextContext(wait))
+		late := wait.Err() != nil
+		cancel()
+		if err == nil || !late || r.wait.Err() != nil {
+			return msg, err
+		}
+		ask, cancel := context.WithTimeout(r.wait, tryTimeout)
+		state, err := r.l.state(ask)
+		cancel()
+		if err != nil {
+			return nil, err
+		}
+		if state.LastSeq+1 != r.message {
+			return nil, fmt.Errorf("no message came, and the stream ends with message %d", state.LastSeq)
+		}
+	}
 }
 
 // start makes a consumer that begins with the next message, which must be there or the one after the last.
@@ -234,6 +261,10 @@ func (r *reader) start() error {
 			return err
 		}
 	}
+	for _, name := range r.left {
+		r.drop(name)
+	}
+	r.left = nil
 	r.serial++
 	// Its name is its reader's own, so that what is left of it by a connection that breaks is known by it.
 	name := r.name + "-" + strconv.Itoa(r.serial)
@@ -259,10 +290,16 @@ func (r *reader) stop() {
 	if r.consumer == "" {
 		return
 	}
-	name := r.consumer
-	r.consumer = ""
-	msg := nats.NewMsg("$JS.API.CONSUMER.DELETE." + StreamName(r.l.opts.Cell) + "." + name)
-	if err := r.l.js.Conn().PublishMsg(msg); err != nil {
-		r.l.opts.Log.Debug("journal consumer is left to the server", "consumer", name, "reason", err)
+	if r.drop(r.consumer) != nil && len(r.left) < leftMax {
+		r.left = append(r.left, r.consumer)
 	}
+	r.consumer = ""
 }
+
+// drop tells the server that a consumer is not needed any more, without waiting for its answer.
+func (r *reader) drop(name string) error {
+	return r.l.js.Conn().PublishMsg(nats.NewMsg("$JS.API.CONSUMER.DELETE." + StreamName(r.l.opts.Cell) + "." + name))
+}
+
+// leftMax bounds the consumers that a reader remembers to remove; the server forgets the others after idleMax.
+const leftMax = 100
