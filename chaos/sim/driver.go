@@ -259,6 +259,7 @@ func (m *machine) begin(t driver.Task) *attempt {
 	if j := w.truth.jobs[t.JobUID]; j != nil {
 		st, try := &j.stages[t.Stage], numbered{t.Index, t.Attempt}
 		st.begun[t.Index]++
+		st.narrow = st.narrow || w.p.focus == Masters && len(w.truth.shadow.Nodes()) < 3
 		j.repeated = j.repeated || st.numbers[try]
 		st.numbers[try] = true
 		w.say("begin", "%s: attempt %d (number %d) of %v", m.id, t.Fence, t.Attempt, at)
@@ -292,7 +293,7 @@ func (m *machine) checkOnce(j *job, t driver.Task) {
 	case j.stop:
 		return
 	case w.p.focus == Calm || w.p.focus == Master:
-	case w.p.focus == Masters && len(w.truth.shadow.Nodes()) >= 3, w.p.focus == Agents && w.p.lost > 2*downMax && j.stages[t.Stage].survives:
+	case w.p.focus == Masters && !j.stages[t.Stage].narrow, w.p.focus == Agents && w.p.lost > 2*downMax && j.stages[t.Stage].survives:
 		check = AttemptsSurvive
 	default:
 		return

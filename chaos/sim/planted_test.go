@@ -3,6 +3,7 @@
 package sim
 
 import (
+	"cmp"
 	"flag"
 	"runtime"
 	"sync"
@@ -14,12 +15,15 @@ import (
 // enough is how many seeds may pass before a planted bug must have been found.
 var enough = flag.Uint64("enough", 10_000, "seeds in which a planted bug must be found")
 
+// whereFlag is for the search for a better place.
+var whereFlag = flag.String("where", "", "look for planted bugs with this focus")
+
 // TestX1_TheWorldFindsPlantedBugs plants one bug after another into the production actors: for each there must be a seed
 // in which the world says that something broke. It prints how many seeds that took, and what was found.
 func TestX1_TheWorldFindsPlantedBugs(t *testing.T) {
 	for _, bug := range plant.All() {
 		t.Run(bug.String(), func(t *testing.T) {
-			where, from := focusOn(bug), uint64(1)
+			where, from := cmp.Or(*whereFlag, focusOn(bug)), uint64(1)
 			for from <= *enough {
 				r := firstBroken(bug, where, from)
 				if r == nil {

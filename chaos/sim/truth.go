@@ -67,6 +67,7 @@ type stage struct {
 	begun     map[uint64]int // attempts
 	numbers   map[numbered]bool
 	gang      *gang             // its first launch
+	narrow    bool              // some of it has begun when the cell had so few nodes that isolation cannot be seen
 	survives  bool              // its attempts outlive the process of their agent
 	failedOn  map[uint64]string // node of the newest failure of an instance
 }
