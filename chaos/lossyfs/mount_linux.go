@@ -7,6 +7,9 @@ import (
 	"log"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fs"
@@ -55,6 +58,9 @@ func (d *Disk) Mount(dir string) error {
 		return fmt.Errorf("lossyfs: the disk is mounted already, in %s", d.mount.dir)
 	}
 	long := time.Hour // all changes come through this mount
+	// The device is opened without the flag that keeps it from children; one that had it would keep a mount from ending
+	// with this process.
+	syscall.ForkLock.RLock()
 	server, err := fs.Mount(dir, &node{m: m, n: d.root}, &fs.Options{
 		EntryTimeout: &long, AttrTimeout: &long,
 		RootStableAttr: &fs.StableAttr{Ino: d.root.id, Mode: fuse.S_IFDIR},
@@ -63,6 +69,8 @@ func (d *Disk) Mount(dir string) error {
 			Logger: log.New(io.Discard, "", 0),
 		},
 	})
+	keepFromChildren("/dev/fuse")
+	syscall.ForkLock.RUnlock()
 	if err != nil {
 		d.mu.Lock()
 		d.mount = nil
@@ -71,6 +79,20 @@ func (d *Disk) Mount(dir string) error {
 	}
 	m.server = server
 	return nil
+}
+
+// keepFromChildren marks the descriptors of a file so that they are closed when a child begins.
+func keepFromChildren(file string) {
+	const all = "/proc/self/fd"
+	entries, _ := os.ReadDir(all) // without /proc children have them
+	for _, e := range entries {
+		if to, err := os.Readlink(filepath.Join(all, e.Name())); err != nil || to != file {
+			continue
+		}
+		if fd, err := strconv.Atoi(e.Name()); err == nil {
+			syscall.CloseOnExec(fd)
+		}
+	}
 }
 
 // Cut is a power cut: what is not on disk is gone, open files answer EIO, and nothing is mounted any more. Processes that
