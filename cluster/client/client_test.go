@@ -270,7 +270,7 @@ func TestRefusalsAreNotRepeated(t *testing.T) {
 	}
 }
 
-func TestBadNamesNeverReachNATS(t *testing.T) {
+func TestTrapOverlongSubjects_BadNamesNeverReachNATS(t *testing.T) {
 	s := serve(t, nil)
 	for _, name := range []string{"", "*", ">", "a.b", "a b", "A", strings.Repeat("n", 5000)} {
 		_, err := s.client.JobStatus(t.Context(), &v1.JobRef{Queue: "q", Name: name})
@@ -320,7 +320,7 @@ func TestNoMasterIsToldByCellAndPlace(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-func TestAMasterThatComesLaterIsFound(t *testing.T) {
+func TestTrapNoResponders_B42_AMasterThatComesLaterIsFound(t *testing.T) {
 	server := natstest.Server(t)
 	c := dial(t, server)
 	asked := make(chan struct{})

@@ -113,7 +113,7 @@ func TestStreamsSurviveARestart(t *testing.T) {
 }
 
 // A publish while the server is away fails at once, and is not stored after all when it is back.
-func TestNothingIsWrittenOutOfTime(t *testing.T) {
+func TestTrapReconnectBuffer_NothingIsWrittenOutOfTime(t *testing.T) {
 	dir := t.TempDir()
 	s := start(t, Options{Dir: dir, Port: RandomPort})
 	url := s.ClientURL()

@@ -19,7 +19,7 @@ var evil = map[string]string{
 	"too long": strings.Repeat("a", 64), "overlong": strings.Repeat("a", 5000), "slash": "a/b",
 }
 
-func TestX6_EvilTokensNeverReachASubject(t *testing.T) {
+func TestTrapEmptyTokens_X6_EvilTokensNeverReachASubject(t *testing.T) {
 	for name, token := range evil {
 		t.Run(name, func(t *testing.T) {
 			good := subject.Request{Cell: "dev", Queue: "q", Resource: "job", Verb: "status", ID: "j"}
