@@ -65,19 +65,20 @@ func (c *Cell) begin(ctx context.Context, f *following, state *model.State) (*re
 	}
 	r.keeper = journal.NewKeeper(stores.Log, stores.Snapshots, stores.Shared)
 	r.sys = kit.New(kit.Config{Name: c.opts.Name, Log: c.log.With("epoch", epoch), Clock: c.opts.Clock})
-	r.env, err = tree.Start(ctx, r.sys, tree.Config{
-		Cell: c.opts.Name, Host: c.opts.Host, Version: c.opts.Version, Limits: c.opts.Limits,
-		State: state, Log: r.gate, Snap: r.keeper, SnapshotRecords: c.opts.SnapshotRecords,
-		Publish: c.publish, Fabric: c, Memory: c.memoryPorts(), Guests: c.opts.Guests, Record: c.opts.Record,
-		Place: place.Options{Filters: c.opts.Filters, Scores: c.opts.Scores},
-	})
-	if err == nil {
-		r.agents, err = c.hook(ctx, c.opts.Agents)
+	// The link first: what the nodes ask their agents at once would be lost.
+	if r.agents, err = c.hook(ctx, c.opts.Agents); err == nil {
+		r.env, err = tree.Start(ctx, r.sys, tree.Config{
+			Cell: c.opts.Name, Host: c.opts.Host, Version: c.opts.Version, Limits: c.opts.Limits,
+			State: state, Log: r.gate, Snap: r.keeper, SnapshotRecords: c.opts.SnapshotRecords,
+			Publish: c.publish, Fabric: c, Memory: c.memoryPorts(), Guests: c.opts.Guests, Record: c.opts.Record,
+			Place: place.Options{Filters: c.opts.Filters, Scores: c.opts.Scores},
+		})
 	}
 	if err != nil {
 		ctx = context.WithoutCancel(ctx)
 		return nil, errors.Join(err, r.stop(ctx), r.release(ctx))
 	}
+	c.setReign(r, false) // and what they answer as well
 	return r, nil
 }
 

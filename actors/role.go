@@ -275,7 +275,6 @@ type order struct {
 
 // lead answers for the cell until the reign ends. It returns nil if this master has handed over or the cell is closed.
 func (c *Cell) lead(r *reign) error {
-	c.setReign(r, false)
 	answer := time.NewTimer(time.Until(r.answers))
 	defer answer.Stop()
 	for {
