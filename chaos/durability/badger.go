@@ -45,7 +45,7 @@ func (b *badger) start(ctx context.Context, whole bool, window int) error {
 	} else {
 		b.report.Checks++
 	}
-	b.m.proc.SetProgram(append(append([]string(nil), b.Self...), "-kind=badger", "-dir="+filepath.Join(b.m.dir, "store"), "-marks="+b.marks,
+	b.m.proc.SetProgram(append(append([]string(nil), b.Self...), "-kind="+b.Store, "-dir="+filepath.Join(b.m.dir, "store"), "-marks="+b.marks,
 		"-epoch="+strconv.FormatUint(b.epoch, 10), "-window="+strconv.Itoa(window),
 		"-from="+strconv.FormatUint(from.seq, 10), "-hash="+hex.EncodeToString(from.hash[:])))
 	if _, err := b.m.up(ctx); err != nil {

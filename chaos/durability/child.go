@@ -24,7 +24,7 @@ func RunChild(ctx context.Context, args []string, out, log io.Writer) error {
 	var c child
 	flags := flag.NewFlagSet("child", flag.ContinueOnError)
 	flags.SetOutput(log)
-	flags.StringVar(&c.kind, "kind", "", "nats or badger")
+	flags.StringVar(&c.kind, "kind", "", "nats, badger or snapshots")
 	flags.StringVar(&c.dir, "dir", "", "where the store is")
 	flags.StringVar(&c.name, "name", "", "name of the server")
 	flags.IntVar(&c.port, "port", 0, "port for clients")
@@ -48,8 +48,10 @@ func RunChild(ctx context.Context, args []string, out, log io.Writer) error {
 		return c.runNATS(ctx, out)
 	case "badger":
 		return c.runBadger(ctx, out)
+	case "snapshots":
+		return c.runSnapshots(ctx, out)
 	}
-	return fmt.Errorf("-kind %q: it must be nats or badger", c.kind)
+	return fmt.Errorf("-kind %q: it must be nats, badger or snapshots", c.kind)
 }
 
 type child struct {
@@ -106,11 +108,21 @@ func (c *child) runBadger(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(c.marks, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-	if err != nil {
+	remember, err := c.up(out, end, found)
+	if err != nil || c.window == 0 {
+		<-ctx.Done()
 		return err
 	}
-	defer file.Close()
+	w := writer{log: log, epoch: c.epoch, tip: end, window: c.window, acked: remember}
+	return w.run(ctx)
+}
+
+// up leaves what was found for Run and says that this process is up. It returns what remembers a tip.
+func (c *child) up(out io.Writer, end tip, found loss) (remember func(tip), err error) {
+	file, err := os.OpenFile(c.marks, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
 	said, err := json.Marshal(checked{end.seq, hex.EncodeToString(end.hash[:]), found})
 	if err == nil {
 		err = os.WriteFile(c.marks+checkedSuffix, said, 0o600)
@@ -118,17 +130,12 @@ func (c *child) runBadger(ctx context.Context, out io.Writer) error {
 	if err == nil {
 		err = json.NewEncoder(out).Encode(proc.Facts{})
 	}
-	if err != nil || c.window == 0 {
-		<-ctx.Done()
-		return err
-	}
-	w := writer{log: log, epoch: c.epoch, tip: end, window: c.window, acked: func(t tip) {
+	return func(t tip) {
 		// A write into the page cache of the machine, which outlives this process.
 		if _, err := file.Write(t.mark().encode()); err != nil {
 			panic(err) // what is not remembered cannot be checked
 		}
-	}}
-	return w.run(ctx)
+	}, err
 }
 
 // readMarks reads what is remembered of records behind seq.

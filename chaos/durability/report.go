@@ -12,7 +12,8 @@ type Options struct {
 	Dir string
 	// Self is a program and its arguments that runs what RunChild does, with the arguments that are added to them.
 	Self []string
-	// Store is "jetstream" or "badger", Servers the NATS servers of the first: 1 or 3.
+	// Store is "jetstream", "badger" or "snapshots", where a record is a whole generation of snapshots in badger. Servers
+	// are the NATS servers of the first: 1 or 3.
 	Store   string
 	Servers int
 	// Records is how many must be acknowledged.
@@ -87,8 +88,8 @@ func (o *Options) fill() error {
 		o.Tell = func(string) {}
 	}
 	switch {
-	case o.Store != "jetstream" && o.Store != "badger":
-		return fmt.Errorf("store %q: it must be jetstream or badger", o.Store)
+	case o.Store != "jetstream" && o.Store != "badger" && o.Store != "snapshots":
+		return fmt.Errorf("store %q: it must be jetstream, badger or snapshots", o.Store)
 	case o.Store == "jetstream" && o.Servers != 1 && o.Servers != 3:
 		return fmt.Errorf("%d servers: there must be 1 or 3", o.Servers)
 	case o.Window < 1 || o.Window > 4096:
@@ -97,7 +98,7 @@ func (o *Options) fill() error {
 		return fmt.Errorf("no records: there must be at least 1")
 	case len(o.Self) == 0 || o.Dir == "":
 		return fmt.Errorf("a run needs a folder, and a program for its processes")
-	case o.Store == "badger" && o.Stepdowns > 0:
+	case o.Store != "jetstream" && o.Stepdowns > 0:
 		return fmt.Errorf("%d step-downs: badger has no leader", o.Stepdowns)
 	}
 	return lossyfs.Supported()

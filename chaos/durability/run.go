@@ -48,10 +48,10 @@ func Run(ctx context.Context, opts Options) (report *Report, err error) {
 	}
 	r := &run{Options: opts, report: &Report{Store: opts.Store, Servers: opts.Servers, Lazy: opts.Lazy}, random: rand.New(rand.NewPCG(opts.Seed, 42))}
 	var s store
-	if opts.Store == "badger" {
-		s = newBadger(r)
-	} else {
+	if opts.Store == "jetstream" {
 		s = newJetStream(r)
+	} else {
+		s = newBadger(r)
 	}
 	began := time.Now()
 	defer s.close()
