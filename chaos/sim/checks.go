@@ -67,6 +67,7 @@ const (
 	StopIsStop                       // 21: nothing begins that was decided after a stop was acknowledged
 	Bounded                          // 24: actors, snapshots and records kept are bounded
 	AttemptsSurvive                  // 26: without loss of machines no attempt ends because a master or an agent does
+	TenantsApart                     // 27: what is asked of one queue is answered with nothing of another
 	ReadsAgree                       // 20: what a client was told by whichever master is so for all who ask later
 	Checks
 )
@@ -84,7 +85,7 @@ var checkNames = [Checks]string{
 	"avoidance ends", "rules between slots hold", "an eviction is no failure", "disruption is bounded", "instances run once", "requests are answered", "nothing is left", "messages are known", "nothing is stuck", "actors do not fail",
 	"followers equal replay", "leaders stay", "deposed masters are silent",
 	"damage is found", "unknown records are refused", "ends count once", "watches have no gap", "a stop is a stop", "what is kept is bounded",
-	"attempts survive", "reads go forward",
+	"attempts survive", "tenants are apart", "reads go forward",
 }
 
 // String says what the check demands.

@@ -131,6 +131,7 @@ func readReply(reply any) (any, error) {
 func (c *clients) observe(m *master, call, reply any) {
 	w := c.w
 	w.checkAmounts(reply)
+	w.checkApartness(call, reply)
 	switch r := reply.(type) {
 	case *v1.SubmitReply:
 		w.did(AckedIsDurable)
@@ -163,6 +164,40 @@ func (c *clients) observe(m *master, call, reply any) {
 		}
 	case *v1.ResultsReply:
 		c.results(call.(*v1.ResultsRequest), r)
+	}
+}
+
+// checkApartness looks whether an answer about one queue tells of another.
+func (w *world) checkApartness(call, reply any) {
+	asked, told := "", []string(nil)
+	switch r := reply.(type) {
+	case *v1.JobStatus:
+		if ref, ok := call.(*v1.JobRef); ok {
+			asked, told = ref.GetQueue(), append(told, r.GetQueue())
+		}
+	case *v1.SubmitReply:
+		asked, told = call.(*v1.SubmitRequest).GetJob().GetQueue(), append(told, r.GetQueue())
+	case *v1.ListJobsReply:
+		asked = call.(*v1.ListJobsRequest).GetQueue()
+		for _, j := range r.GetJobs() {
+			told = append(told, j.GetQueue())
+		}
+	case *v1.ResultsReply:
+		asked = call.(*v1.ResultsRequest).GetQueue()
+		for _, one := range r.GetResults() {
+			if a := w.truth.attempts[fenceOf(string(one.GetData()))]; a != nil {
+				told = append(told, w.truth.jobs[a.uid].queue)
+			}
+		}
+	}
+	for _, queue := range told {
+		if asked == "" {
+			return
+		}
+		w.did(TenantsApart)
+		if queue != asked {
+			w.fail(TenantsApart, "a %T about queue %s is answered with something of queue %s", call, asked, queue)
+		}
 	}
 }
 

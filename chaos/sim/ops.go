@@ -143,7 +143,11 @@ func (c *clients) look(done func()) {
 	k := c.some()
 	switch n := w.rng.IntN(10); {
 	case n == 0:
-		c.ask(&v1.ListJobsRequest{Ended: w.rng.IntN(2) == 0, Limit: int32(w.rng.IntN(4))}, callWait, then)
+		list := &v1.ListJobsRequest{Ended: w.rng.IntN(2) == 0, Limit: int32(w.rng.IntN(4))}
+		if w.p.masters > 0 && w.newest.IntN(3) == 0 {
+			list.Queue = pick(w.newest, queues...)
+		}
+		c.ask(list, callWait, then)
 	case n == 1:
 		c.ask(&v1.ListNodesRequest{Limit: int32(w.rng.IntN(4))}, callWait, then)
 	case n == 2:
