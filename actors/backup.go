@@ -55,7 +55,7 @@ func (c *Cell) Backup(ctx context.Context, req *v1.BackupRequest, fn func(*v1.Ch
 	if err != nil {
 		return err
 	}
-	source := backup.Source{Cell: c.opts.Name, Version: c.opts.Version, Log: r.stores.Log, Snapshots: r.stores.Snapshots, Now: time.Now()}
+	source := backup.Source{Cell: c.opts.Name, Version: c.opts.Version, Log: r.stores.Log, Snapshots: []journal.Snapshots{r.stores.Snapshots, r.stores.Shared}, Now: time.Now()}
 	part := backup.Tail
 	if req.GetWithoutSnapshot() {
 		part = backup.Records

@@ -101,7 +101,7 @@ func TestX2_RecordedDecisionsAreDecidedAgain(t *testing.T) {
 
 func TestX2_OtherRulesShowTheFirstDecisionThatTheyWouldChange(t *testing.T) {
 	file := record(t, 1, 12, 60)
-	got, err := replay.File(file, replay.Options{Place: place.Options{Score: "spread"}})
+	got, err := replay.File(file, replay.Options{Place: place.Options{Score: "epvm"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -61,7 +61,7 @@ func draw(t *rapid.T) *world {
 		}
 		w.first = older + 1
 	}
-	w.source = backup.Source{Cell: "test", Version: "1", Log: log, Snapshots: snaps, Now: time.Unix(7, 0)}
+	w.source = backup.Source{Cell: "test", Version: "1", Log: log, Snapshots: []journal.Snapshots{nil, snaps}, Now: time.Unix(7, 0)}
 	return w
 }
 
@@ -227,7 +227,7 @@ func TestF30_RestoredJournalStartsAMasterWithTheSameState(t *testing.T) {
 }
 
 func TestF30_NothingIsTakenOfAnEmptyJournal(t *testing.T) {
-	s := backup.Source{Cell: "test", Log: memlog.New(memlog.Options{}), Snapshots: memlog.NewSnapshots()}
+	s := backup.Source{Cell: "test", Log: memlog.New(memlog.Options{}), Snapshots: []journal.Snapshots{memlog.NewSnapshots()}}
 	if err := backup.Take(t.Context(), s, backup.Tail, func(*v1.BackupFrame) error { return nil }); err == nil {
 		t.Fatal("an empty journal gives a backup")
 	}

@@ -15,8 +15,8 @@ import (
 type Source struct {
 	Cell, Version string
 	Log           journal.Log
-	// Snapshots may be nil.
-	Snapshots journal.Snapshots
+	// Snapshots may be nil. Of several the newest that can be loaded is taken.
+	Snapshots []journal.Snapshots
 	Now       time.Time
 }
 
@@ -42,9 +42,9 @@ func Take(ctx context.Context, s Source, part Part, fn func(*v1.BackupFrame) err
 func take(ctx context.Context, s Source, part Part, fn func(*v1.BackupFrame) error) error {
 	var snapshot uint64
 	var entries [][]byte
-	if part != Records && s.Snapshots != nil {
+	if part != Records {
 		var err error
-		if snapshot, entries, err = s.Snapshots.Load(ctx); err != nil {
+		if snapshot, entries, err = newest(ctx, s.Snapshots); err != nil {
 			return fmt.Errorf("snapshot: %w", err)
 		}
 	}
@@ -85,6 +85,29 @@ func take(ctx context.Context, s Source, part Part, fn func(*v1.BackupFrame) err
 	}
 	tail.Entries = uint64(len(entries))
 	return fn(&v1.BackupFrame{Kind: &v1.BackupFrame_Tail{Tail: tail}})
+}
+
+// newest loads the newest snapshot of several stores; an error only if there are some, and none can be loaded.
+func newest(ctx context.Context, stores []journal.Snapshots) (seq uint64, entries [][]byte, err error) {
+	for _, s := range stores {
+		if s == nil {
+			continue
+		}
+		kept, failed := s.Kept(ctx)
+		if failed == nil && (len(kept) == 0 || kept[0] <= seq) {
+			continue
+		}
+		n, list, failed := s.Load(ctx)
+		if failed != nil {
+			err = errors.Join(err, failed)
+		} else if n > seq {
+			seq, entries = n, list
+		}
+	}
+	if seq > 0 {
+		return seq, entries, nil
+	}
+	return 0, nil, err
 }
 
 // errEnough ends a reading of the log.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/troupe-sched/troupe/actors/journal"
 	"github.com/troupe-sched/troupe/cluster/store/backup"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 	"github.com/troupe-sched/troupe/tools/troupe/compose"
@@ -93,7 +94,7 @@ func (a *App) dirFrames(cmd *cobra.Command, dir string, part backup.Part, fn fun
 	if err != nil {
 		return err
 	}
-	from := backup.Source{Cell: c.Cell.Name, Version: a.Version, Log: stores.Log, Snapshots: stores.Snapshots, Now: a.Now()}
+	from := backup.Source{Cell: c.Cell.Name, Version: a.Version, Log: stores.Log, Snapshots: []journal.Snapshots{stores.Snapshots}, Now: a.Now()}
 	return errors.Join(backup.Take(cmd.Context(), from, part, fn), stores.Shut())
 }
 

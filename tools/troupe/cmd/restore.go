@@ -30,7 +30,9 @@ none of whose masters runs. The file is checked whole before anything is written
 what was there before.
 
 The first master begins an epoch above the backup's, and above any that an agent has heard of. What runs on the nodes and is
-of jobs that the backup knows goes on; the rest is stopped. What was submitted after the backup is lost.`,
+of jobs that the backup knows goes on; the rest is stopped. What was submitted after the backup is lost.
+
+With JetStream, remove the directory "snapshots" of every other master before it starts: what is in it is of another journal.`,
 		Example: example("troupe restore cell.troupe --dir /var/lib/troupe/master",
 			"troupe restore cell.troupe --store jetstream --nats nats://nats.example:4222 --cell prod --dir /var/lib/troupe/master"),
 		Args: names("the FILE of a backup"),

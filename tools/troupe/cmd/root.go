@@ -105,7 +105,7 @@ Exit codes: 0 done, 1 the job failed or the cell refused, 2 the command line or 
 	root.AddCommand(
 		newRunCommand(app), newDevCommand(app), newMasterCommand(app), newNodeCommand(app),
 		newJobCommand(app), newQueueCommand(app), newCellCommand(app),
-		newBackupCommand(app), newRestoreCommand(app), newJournalCommand(app),
+		newBackupCommand(app), newRestoreCommand(app), newJournalCommand(app), newReplayCommand(app), newDecisionsCommand(app),
 		newConfigCommand(app), newContextCommand(app), newVersionCommand(app), newBenchCommand(app), newChaosCommand(app), newDrillCommand(app), newSimCommand(app),
 	)
 	return group(root)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/troupe-sched/troupe/cluster/store/decisions"
+	"github.com/troupe-sched/troupe/tools/troupe/config"
 )
 
 // decisionsDir is where a master records what its placer decides, unless the configuration says otherwise.
@@ -26,4 +27,9 @@ func (m *masterParts) openDecisions(context.Context) (err error) {
 	}
 	m.process.parts.add("decisions", func(context.Context) error { return m.decisions.Close() })
 	return nil
+}
+
+// DecisionsDir is where a master with this configuration records what its placer decides.
+func DecisionsDir(c *config.Config) string {
+	return cmp.Or(c.Master.Decisions.Dir, filepath.Join(c.Master.Dir, decisionsDir))
 }

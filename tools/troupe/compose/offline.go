@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/troupe-sched/troupe/actors"
 	"github.com/troupe-sched/troupe/actors/journal"
@@ -18,6 +19,7 @@ import (
 	"github.com/troupe-sched/troupe/cluster/store/badgerlog"
 	"github.com/troupe-sched/troupe/cluster/store/badgersnap"
 	"github.com/troupe-sched/troupe/cluster/store/jetstreamlog"
+	"github.com/troupe-sched/troupe/cluster/store/objectsnap"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 )
@@ -151,8 +153,9 @@ func syncDir(dir string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// RestoreStream makes the journal of a cell in JetStream from a backup, and its snapshot in the directory of the master
-// that is to begin first. A journal that is there is a *jetstreamlog.ErrOccupied, unless replace says that it is to go.
+// RestoreStream makes the journal of a cell in JetStream from a backup, and its snapshot in the store that all masters
+// share. A journal that is there is a *jetstreamlog.ErrOccupied, unless replace says that it is to go. Snapshots in the
+// directory of this host's master go, too: they are of another journal.
 func RestoreStream(ctx context.Context, e Env, found *backup.Found, frames Frames, replace bool) error {
 	release, err := takeDir(e.Config.Master.Dir)
 	if err != nil {
@@ -164,31 +167,35 @@ func RestoreStream(ctx context.Context, e Env, found *backup.Found, frames Frame
 		return err
 	}
 	defer nc.Close()
-	opts := jetstreamlog.Options{Cell: e.Config.Cell.Name, Replicas: streamReplicas(e.Config), Log: e.Log}
+	cell, copies := e.Config.Cell.Name, streamReplicas(e.Config)
+	opts := jetstreamlog.Options{Cell: cell, Replicas: copies, Log: e.Log}
 	log, finish, err := jetstreamlog.Restore(ctx, nc, opts, found.First, replace)
 	if err != nil {
 		return err
 	}
-	err = withSnapshots(filepath.Join(e.Config.Master.Dir, "snapshots"), e.Log, func(s *badgersnap.Snapshots) error {
-		return backup.Fill(ctx, found, frames, log, s, time.Now())
-	})
+	snaps, err := freshSnapshots(ctx, nc, cell, copies)
+	if err == nil {
+		err = errors.Join(backup.Fill(ctx, found, frames, log, snaps, time.Now()), snaps.Close())
+	}
+	if err == nil {
+		err = os.RemoveAll(filepath.Join(e.Config.Master.Dir, "snapshots"))
+	}
 	if err == nil {
 		err = finish(ctx)
 	}
 	return errors.Join(err, log.Close())
 }
 
-// withSnapshots opens a directory of snapshots anew, whatever was in it: what belonged to another journal is of no use.
-func withSnapshots(dir string, log *slog.Logger, do func(*badgersnap.Snapshots) error) error {
-	if err := os.RemoveAll(dir); err != nil {
-		return err
-	}
-	db, err := badgerdb.Open(dir, log)
+// freshSnapshots makes the store of shared snapshots anew.
+func freshSnapshots(ctx context.Context, nc *nats.Conn, cell string, copies int) (journal.Snapshots, error) {
+	js, err := jetstream.New(nc)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s := badgersnap.New(db)
-	return errors.Join(do(s), s.Close(), db.Close())
+	if err := js.DeleteObjectStore(ctx, objectsnap.Bucket(cell)); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrBucketNotFound) {
+		return nil, fmt.Errorf("shared snapshots: %w", err)
+	}
+	return objectsnap.Open(ctx, nc, objectsnap.Options{Cell: cell, Replicas: copies})
 }
 
 // streamReplicas are those that the masters of this configuration would make.
