@@ -2,14 +2,12 @@ package load
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"sync"
 	"time"
 
-	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/chaos/history"
 	"github.com/troupe-sched/troupe/chaos/scenario"
 	"github.com/troupe-sched/troupe/cluster/api"
@@ -193,13 +191,4 @@ func (l *Load) Operations() ([]Operation, []history.Op) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return append([]Operation(nil), l.operations...), append([]history.Op(nil), l.history...)
-}
-
-// codeOf is the error code of a refusal, empty if there was no answer.
-func codeOf(err error) string {
-	var f *model.Fault
-	if errors.As(err, &f) {
-		return f.Err
-	}
-	return ""
 }

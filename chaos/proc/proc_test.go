@@ -32,7 +32,9 @@ func TestMain(m *testing.M) {
 		os.Exit(7)
 	case "attempt":
 		fmt.Println(`{}`)
-		time.Sleep(time.Hour) // it is killed
+		never := make(chan os.Signal, 1)
+		signal.Notify(never, syscall.SIGUSR1)
+		<-never // it is killed
 	}
 }
 
