@@ -31,9 +31,31 @@ func Cell(p *Page, s *v1.CellStatus) {
 		[2]string{"queues", Count(s.GetQueues())},
 		[2]string{"jobs", fmt.Sprintf("%s live, %s ended", Count(s.GetJobsLive()), Count(s.GetJobsEnded()))},
 		[2]string{"waiting", plural(s.GetWaitingSlots(), "slot")},
-		[2]string{"journal", fmt.Sprintf("record %s, snapshot at %s", Count(s.GetSeq()), Count(s.GetSnapshotSeq()))},
+		[2]string{"journal", journal(s)},
+		[2]string{"master memory", masterMemory(s)},
 		[2]string{"dead letters", Count(s.GetDeadLetters())},
 	)
+}
+
+// journal says how far it is, and what waits in it.
+func journal(s *v1.CellStatus) string {
+	text := fmt.Sprintf("record %s, snapshot at %s", Count(s.GetSeq()), Count(s.GetSnapshotSeq()))
+	if s.GetJournalWaitingBytes() > 0 {
+		text += fmt.Sprintf(", %s waiting", Bytes(s.GetJournalWaitingBytes()))
+	}
+	return text
+}
+
+// masterMemory says how much of its memory the master uses.
+func masterMemory(s *v1.CellStatus) string {
+	used, most := s.GetProcessBytes(), s.GetProcessBytesMax()
+	switch {
+	case used == 0:
+		return ""
+	case most == 0:
+		return Bytes(used)
+	}
+	return share(Bytes(used), Bytes(most), used, most)
 }
 
 // state says how the cell is, and why it is not as always.

@@ -98,7 +98,7 @@ func Failures(p *Page, failures []*v1.InstanceFailure) {
 		return
 	}
 	p.Line("")
-	t := NewTable(">FAILED INSTANCE", ">TIMES", "FINAL", "NODE", ">EXIT", ">AGO", "~REASON")
+	t := NewTable(">FAILED INSTANCE", "STAGE", ">TIMES", "FINAL", "NODE", ">EXIT", ">AGO", "~REASON")
 	for _, f := range failures {
 		final, exit := "", ""
 		if f.GetFinal() {
@@ -107,7 +107,7 @@ func Failures(p *Page, failures []*v1.InstanceFailure) {
 		if f.GetExitCode() != 0 {
 			exit = strconv.Itoa(int(f.GetExitCode()))
 		}
-		t.Row(strconv.FormatUint(f.GetIndex(), 10), strconv.Itoa(int(f.GetFailures())), final, f.GetNode(), exit,
+		t.Row(strconv.FormatUint(f.GetIndex(), 10), f.GetStage(), strconv.Itoa(int(f.GetFailures())), final, f.GetNode(), exit,
 			p.age(f.GetTimeUnixNano()/int64(time.Millisecond)), f.GetReason())
 	}
 	t.Write(p)

@@ -26,8 +26,8 @@ func status() *v1.JobStatus {
 			{Stage: "count", Index: 35, Attempt: 2, Node: "节点-b", Phase: "starting"},
 		},
 		Failures: []*v1.InstanceFailure{
-			{Index: 12, Failures: 3, Final: true, Node: "node-a", ExitCode: 2, Reason: "exit 2: \x1b[31mred\x1b[0m\nsecond line", TimeUnixNano: now.UnixNano() - 5e9},
-			{Index: 9, Failures: 1, Node: "节点-b", Reason: "timeout", TimeUnixNano: now.UnixNano() - 61e9},
+			{Index: 12, Stage: "count", Failures: 3, Final: true, Node: "node-a", ExitCode: 2, Reason: "exit 2: \x1b[31mred\x1b[0m\nsecond line", TimeUnixNano: now.UnixNano() - 5e9},
+			{Index: 9, Stage: "count", Failures: 1, Node: "节点-b", Reason: "timeout", TimeUnixNano: now.UnixNano() - 61e9},
 		},
 	}
 }
@@ -192,7 +192,7 @@ func TestResultsPage(t *testing.T) {
 
 func TestCellPages(t *testing.T) {
 	golden(t, "cell", page(t, 0, func(p *Page) {
-		Cell(p, &v1.CellStatus{Cell: "main", Version: "v1", Epoch: 3, Seq: 12345, Nodes: 2, NodesFresh: 1, CpuMilli: 4000, CpuMilliHeld: 1250,
+		Cell(p, &v1.CellStatus{Cell: "main", Version: "v1", Epoch: 3, Seq: 12345, ProcessBytes: 120 << 20, ProcessBytesMax: 1 << 30, JournalWaitingBytes: 4096, Nodes: 2, NodesFresh: 1, CpuMilli: 4000, CpuMilliHeld: 1250,
 			MemoryBytes: 8 << 30, MemoryBytesHeld: 1 << 30, Queues: 1, JobsLive: 2, JobsEnded: 1000, WaitingSlots: 62,
 			StartedUnixMs: start.UnixMilli(), SnapshotSeq: 10000, Admission: "open"})
 	}))
