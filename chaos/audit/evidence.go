@@ -86,6 +86,8 @@ type Check struct {
 	// Name in a few words, Promise in a sentence.
 	Name    string `json:"name"`
 	Promise string `json:"promise"`
+	// Invariants are the numbers of what never breaks that it looks after, as in ARCHITECTURE.md.
+	Invariants []int `json:"invariants,omitempty"`
 	// Checked is how much it has looked at, Broken how often it was broken; Violations tell of the first ones.
 	Checked    int      `json:"checked"`
 	Broken     int      `json:"broken"`

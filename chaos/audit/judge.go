@@ -14,31 +14,34 @@ import (
 // historyWithin bounds the judgement of a history.
 const historyWithin = 30 * time.Second
 
-// promise is one check: its name, what it promises, and what breaks it.
+// promise is one check: its name, the numbers of the invariants of the house that it looks after, what it promises, and
+// what breaks it.
 type promise struct {
-	name, text string
+	name       string
+	invariants []int
+	text       string
 	judge      func(*Evidence, *Check)
 }
 
 func promises() []promise {
 	return []promise{
-		{"acknowledged", "A submit that was acknowledged is there in the end, in the journal and in the answers", acknowledged},
-		{"one job a key", "One idempotency key makes one job, however often it is tried", oneJobAKey},
-		{"one result", "An instance has one result, of one attempt that ran to its end", oneResult},
-		{"fences", "A fence runs once, and those of an instance grow", fences},
-		{"nothing restarts", "No attempt begins anew because a master, an agent or a link failed", restarts},
-		{"terminal", "A job ends once, an instance is done once, and what the journal says the cell says too", terminal},
-		{"epochs", "Epochs only grow, in the journal and in what the cell answers", epochs},
-		{"journal", "The journal has no gap, no double, no damage, and makes the same state again", chain},
-		{"capacity", "What runs on a node is never more than the node has", capacity},
-		{"known", "When all is quiet, what runs is what the cell says runs", known},
-		{"stopped", "When a job has ended, nothing of it runs any more", stopped},
-		{"finishes", "When the faults stop, every job that can finish does", finishes},
-		{"no crash", "No process dies but by the hand of a fault", noCrash},
-		{"order", "What is asked to end ends in order, and leaves no process behind", order},
-		{"ledgers", "An agent's ledger holds nothing in the end, and no epoch that never was", ledgers},
-		{"flat", "Processes do not grow over time: not in memory, not in goroutines, not in files that are open", flat},
-		{"linearizable", "Clients are told what one cell without any fault could have told them", linearizable},
+		{"acknowledged", []int{1}, "A submit that was acknowledged is there in the end, in the journal and in the answers", acknowledged},
+		{"one job a key", []int{19}, "One idempotency key makes one job, however often it is tried", oneJobAKey},
+		{"one result", []int{2, 18}, "An instance has one result, of one attempt that ran to its end", oneResult},
+		{"fences", []int{2, 3}, "A fence runs once, and those of an instance grow", fences},
+		{"nothing restarts", []int{26}, "No attempt begins anew because a master, an agent or a link failed", restarts},
+		{"terminal", []int{6}, "A job ends once, an instance is done once, and what the journal says the cell says too", terminal},
+		{"epochs", []int{3}, "Epochs only grow, in the journal and in what the cell answers", epochs},
+		{"journal", []int{4, 8, 9, 10}, "The journal has no gap, no double, no damage, and makes the same state again", chain},
+		{"capacity", []int{5}, "What runs on a node is never more than the node has", capacity},
+		{"known", []int{7}, "When all is quiet, what runs is what the cell says runs", known},
+		{"stopped", []int{21}, "When a job has ended, nothing of it runs any more", stopped},
+		{"finishes", []int{22}, "When the faults stop, every job that can finish does", finishes},
+		{"no crash", []int{23}, "No process dies but by the hand of a fault", noCrash},
+		{"order", nil, "What is asked to end ends in order, and leaves no process behind", order},
+		{"ledgers", []int{3, 7}, "An agent's ledger holds nothing in the end, and no epoch that never was", ledgers},
+		{"flat", []int{24}, "Processes do not grow over time: not in memory, not in goroutines, not in files that are open", flat},
+		{"linearizable", []int{20}, "Clients are told what one cell without any fault could have told them", linearizable},
 	}
 }
 
@@ -46,7 +49,7 @@ func promises() []promise {
 func Judge(e *Evidence) []Check {
 	var all []Check
 	for _, p := range promises() {
-		c := Check{Name: p.name, Promise: p.text}
+		c := Check{Name: p.name, Invariants: p.invariants, Promise: p.text}
 		p.judge(e, &c)
 		all = append(all, c)
 	}
