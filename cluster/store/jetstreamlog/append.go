@@ -56,7 +56,10 @@ func (l *Log) storeFrame(first uint64, records [][]byte) error {
 	if l.end.record+1 != first {
 		return fmt.Errorf("%w: the log ends with record %d", journal.ErrFenced, l.end.record)
 	}
-	f := &frame{after: l.end.message, id: l.writerID + "." + strconv.FormatUint(first, 10), data: encodeFrame(first, records)}
+	last := first + uint64(len(records)) - 1
+	// The id says which records they are: after a refusal for want of room the same record may come in other company, and
+	// must not be taken for what was refused.
+	f := &frame{after: l.end.message, id: fmt.Sprintf("%s.%d-%d", l.writerID, first, last), data: encodeFrame(first, records)}
 	err := l.publish(f)
 	if err != nil {
 		l.opts.Log.Warn("journal append not acknowledged, looking it up", "seq", first, "err", err)
@@ -65,7 +68,7 @@ func (l *Log) storeFrame(first uint64, records [][]byte) error {
 	if err != nil {
 		return err
 	}
-	l.end = &end{message: f.after + 1, record: first + uint64(len(records)) - 1}
+	l.end = &end{message: f.after + 1, record: last}
 	return nil
 }
 

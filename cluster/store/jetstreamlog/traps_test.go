@@ -26,6 +26,8 @@ func traps() map[string]func(*testing.T, []*natsd.Server) {
 		"TrapADeposedMasterThatTails":   deposedThatTails,
 		"TrapReconnectsLeaveNoConsumer": noConsumerLeft,
 		"TrapVanishedStream":            vanished,
+		"TrapSameIdOtherContent":        otherCompany,
+		"TrapConsumerRemoved":           consumerRemoved,
 	}
 }
 
@@ -96,6 +98,49 @@ func deposedThatTails(t *testing.T, servers []*natsd.Server) {
 	if _, last, err := young.Bounds(t.Context()); err != nil || last != 2 {
 		t.Errorf("the log ends with record %d: %v", last, err)
 	}
+}
+
+// A write that the server took although it said that it did not (it was full, say) is not taken for another with the same
+// first record: then records would be acknowledged that nobody has stored.
+func otherCompany(t *testing.T, servers []*natsd.Server) {
+	log := open(t, connect(t, servers[0]), Options{Cell: newCell(), Replicas: len(servers)})
+	one, two := []byte("record1"), []byte("record2")
+	if err := log.storeFrame(1, [][]byte{one}); err != nil {
+		t.Fatal(err)
+	}
+	log.end = &end{} // it was told that it was not
+	if err := log.storeFrame(1, [][]byte{one, two}); !errors.Is(err, journal.ErrFenced) {
+		t.Fatalf("record 1 in other company: %v, want %v", err, journal.ErrFenced)
+	}
+	if _, last, err := log.Bounds(t.Context()); err != nil || last != 1 {
+		t.Fatalf("the log ends with record %d: %v", last, err)
+	}
+	// The same once more is what it was.
+	if err := log.storeFrame(1, [][]byte{one}); err != nil {
+		t.Fatalf("the same records again: %v", err)
+	}
+}
+
+// A consumer that somebody removes, or that its server has lost, is made anew.
+func consumerRemoved(t *testing.T, servers []*natsd.Server) {
+	opts := Options{Cell: newCell(), Replicas: len(servers)}
+	log := open(t, connect(t, servers[0]), opts)
+	seen := tailing(t, log)
+	for seq := uint64(1); seq <= 9; seq++ {
+		if err := appendOne(log, seq, fmt.Sprint("record", seq)); err != nil {
+			t.Fatal(err)
+		}
+		seen.until(seq)
+		if seq%3 != 0 {
+			continue
+		}
+		for _, name := range consumers(t, log) {
+			if err := log.stream.DeleteConsumer(t.Context(), name); err != nil && !errors.Is(err, jetstream.ErrConsumerNotFound) {
+				t.Fatal(err)
+			}
+		}
+	}
+	seen.stop()
 }
 
 // tailed is a tail of records as steady writes them.
