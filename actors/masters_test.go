@@ -76,6 +76,7 @@ func (m *member) Logs(context.Context, *v1.LogPlace, *v1.LogsRequest, func(*v1.L
 
 func newTroop(t *testing.T, nodes int) *troop {
 	t.Helper()
+	t.Parallel() // it waits for silence, mostly
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	t.Cleanup(cancel)
 	tr := &troop{t: t, ctx: ctx}
