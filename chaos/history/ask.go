@@ -79,15 +79,15 @@ func (c Client) ask(op *Op, queue, name string, do func() error) {
 	op.Return = c.Now()
 	switch {
 	case err != nil:
-		op.Outcome, op.Error = outcomeOf(op.Kind, err), err.Error()
+		op.Outcome, op.Error = OutcomeOf(op.Kind, err), err.Error()
 	case op.Outcome == "":
 		op.Outcome = Done
 	}
 }
 
-// outcomeOf is what an error tells of what became of a question. A client may have tried more than once: who was busy in
+// OutcomeOf is what an error tells of what became of a question. A client may have tried more than once: who was busy in
 // the end may have done it at first.
-func outcomeOf(k Kind, err error) Outcome {
+func OutcomeOf(k Kind, err error) Outcome {
 	var f *model.Fault
 	switch {
 	case !errors.As(err, &f):

@@ -68,6 +68,7 @@ const (
 	Bounded                          // 24: actors, snapshots and records kept are bounded
 	AttemptsSurvive                  // 26: without loss of machines no attempt ends because a master or an agent does
 	TenantsApart                     // 27: what is asked of one queue is answered with nothing of another
+	HistoriesHold                    // 20: there is an order of all requests about one job that explains all answers
 	ReadsAgree                       // 20: what a client was told by whichever master is so for all who ask later
 	Checks
 )
@@ -85,7 +86,7 @@ var checkNames = [Checks]string{
 	"avoidance ends", "rules between slots hold", "an eviction is no failure", "disruption is bounded", "instances run once", "requests are answered", "nothing is left", "messages are known", "nothing is stuck", "actors do not fail",
 	"followers equal replay", "leaders stay", "deposed masters are silent",
 	"damage is found", "unknown records are refused", "ends count once", "watches have no gap", "a stop is a stop", "what is kept is bounded",
-	"attempts survive", "tenants are apart", "reads go forward",
+	"attempts survive", "tenants are apart", "histories are linearizable", "reads go forward",
 }
 
 // String says what the check demands.

@@ -32,7 +32,7 @@ func Invariants() []Invariant {
 		{17, "inputs are there", []Check{InputsAreTrue}, nil},
 		{18, "every end counts once", []Check{CountsAgree, AccountsAgree, EvictionIsNoFailure}, nil},
 		{19, "one key makes one job", []Check{OneKeyOneJob}, nil},
-		{20, "reads and watches go forward", []Check{ReadsAgree, PhaseIsFinal, WatchInOrder}, nil},
+		{20, "reads and watches go forward", []Check{ReadsAgree, HistoriesHold, PhaseIsFinal, WatchInOrder}, nil},
 		{21, "a stop is a stop", []Check{StopIsStop}, []string{"TestS12_ChildrenDieWithTheAttempt", "TestS12_ReleaseOfAFamily"}},
 		{22, "what can end ends", []Check{JobsEnd, EndsAsItMust, ServicesRun, Answered, NothingStuck}, nil},
 		{23, "nonsense costs its sender an error", []Check{NoPanic, NothingUnknown}, []string{"TestPoisonIsCountedAndDropped", "TestPoisonousLogRequestsAreRefused"}},

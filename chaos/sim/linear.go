@@ -1,12 +1,16 @@
 package sim
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/chaos/history"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -27,6 +31,7 @@ func (c *clients) reading(call any, then func(any, error)) func(any, error) {
 	if w.p.masters == 0 {
 		return then
 	}
+	then = w.record(call, then)
 	switch ask := call.(type) {
 	case *v1.SubmitRequest:
 		return func(reply any, err error) {
@@ -59,6 +64,78 @@ func (c *clients) reading(call any, then func(any, error)) func(any, error) {
 		}
 	}
 	return then
+}
+
+// record writes a question about one job, and its answer, into the history.
+func (w *world) record(call any, then func(any, error)) func(any, error) {
+	op := history.Op{Client: len(w.history) % history.ClientsMax, Outcome: history.Unknown, Return: 1 << 62}
+	switch ask := call.(type) {
+	case *v1.SubmitRequest:
+		op.Kind, op.Job = history.Submit, cmp.Or(ask.GetJob().GetQueue(), model.DefaultQueue)+"/"+ask.GetJob().GetName()
+		op.Key, op.Spec = ask.GetKey(), ask.GetJob().GetLabels()["work"]
+		if op.Key == "" {
+			op.Key = fmt.Sprintf("none-%d", len(w.history)) // it is asked for once
+		}
+	case *v1.StopRequest:
+		op.Kind, op.Job = history.Stop, ask.GetQueue()+"/"+ask.GetName()
+	case *v1.JobRef:
+		op.Kind, op.Job = history.Status, ask.GetQueue()+"/"+ask.GetName()
+	default:
+		return then
+	}
+	w.events++
+	op.Call = w.events
+	at := len(w.history)
+	w.history = append(w.history, op)
+	return func(reply any, err error) {
+		op := &w.history[at]
+		w.events++
+		op.Return = w.events
+		switch r := reply.(type) {
+		case *v1.SubmitReply:
+			op.UID, op.Created, op.Outcome = r.GetUid(), r.GetCreated(), history.Done
+		case *v1.StopReply:
+			op.Phase, op.Outcome = r.GetPhase(), history.Done
+		case *v1.JobStatus:
+			op.UID, op.Phase, op.Outcome = r.GetUid(), r.GetPhase(), history.Done
+		default:
+			if err != nil {
+				op.Outcome, op.Error = history.OutcomeOf(op.Kind, err), err.Error()
+			}
+		}
+		then(reply, err)
+	}
+}
+
+// historyTime bounds the search for an order that explains a history; one that is too hard is left open.
+const historyTime = 300 * time.Millisecond
+
+// checkHistories looks whether there is an order of the requests about each job that explains all answers. It leaves out
+// names of which a job was forgotten: what is true of them is not what any client asked for.
+func (w *world) checkHistories() {
+	if w.broken != nil || len(w.history) == 0 {
+		return
+	}
+	forgotten := map[string]bool{}
+	for _, uid := range w.truth.uids {
+		if j := w.truth.jobs[uid]; j.forgotten {
+			forgotten[j.queue+"/"+j.name] = true
+		}
+	}
+	var ops []history.Op
+	for _, op := range w.history {
+		if !forgotten[op.Job] && op.Check() == nil {
+			ops = append(ops, op)
+		}
+	}
+	if len(ops) == 0 {
+		return
+	}
+	w.did(HistoriesHold)
+	if r := history.Check(ops, historyTime); r.Verdict == history.Broken {
+		f := r.Findings[0]
+		w.fail(HistoriesHold, "%s: %s: %s", f.Job, f.Problem, strings.Join(f.Ops, "; "))
+	}
 }
 
 // shownAll is what is known of all jobs now. What is known of one is never changed, but replaced.

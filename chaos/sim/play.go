@@ -99,6 +99,7 @@ func (w *world) finish() {
 	w.checkFree()
 	w.checkEmpty()
 	w.checkCounts()
+	w.checkHistories()
 	w.checkDamage()
 }
 

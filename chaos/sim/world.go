@@ -11,6 +11,7 @@ import (
 
 	"github.com/troupe-sched/troupe/actors/kit"
 	"github.com/troupe-sched/troupe/actors/msg"
+	"github.com/troupe-sched/troupe/chaos/history"
 )
 
 // cell is the name of the simulated cell.
@@ -44,6 +45,8 @@ type world struct {
 	links    []*link // by machine, to and from
 	clients  clients
 	shown    map[string]shown // what clients were told, by queue/name
+	history  []history.Op     // what they asked about jobs
+	events   int64            // questions and answers in it: its time
 	load     load
 
 	// todo is done between two steps, outside of every callback.
