@@ -20,9 +20,10 @@ const (
 	windowMax   = 2048
 	// slotsMax bounds the slots in the inventories that are under way: the memory that they take.
 	slotsMax = 1 << 17
-	// Quick is an answer that shows that there is room for more, Late one that shows that there is not.
+	// Quick is how long an answer takes at most that shows that there is room for more.
 	Quick = 250 * time.Millisecond
-	Late  = time.Second
+	// Late is how long one takes at least that shows that there is not.
+	Late = time.Second
 )
 
 // Window says how many sessions may be opened at once.

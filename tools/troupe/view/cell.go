@@ -21,7 +21,7 @@ func Cell(p *Page, s *v1.CellStatus) {
 		[2]string{"epoch", Count(s.GetEpoch())},
 		[2]string{"started", p.moment(s.GetStartedUnixMs())},
 		[2]string{"admission", s.GetAdmission()},
-		[2]string{"nodes", fmt.Sprintf("%s, %s fresh", Count(s.GetNodes()), Count(s.GetNodesFresh()))},
+		[2]string{"nodes", nodesOf(s)},
 		[2]string{"cpu", share(CPU(s.GetCpuMilliHeld()), CPU(s.GetCpuMilli()), s.GetCpuMilliHeld(), s.GetCpuMilli())},
 		[2]string{"memory", share(Bytes(s.GetMemoryBytesHeld()), Bytes(s.GetMemoryBytes()), s.GetMemoryBytesHeld(), s.GetMemoryBytes())},
 		[2]string{"allocated", thousandths(k.GetAllocatedMilli())},
@@ -33,8 +33,29 @@ func Cell(p *Page, s *v1.CellStatus) {
 		[2]string{"waiting", plural(s.GetWaitingSlots(), "slot")},
 		[2]string{"journal", journal(s)},
 		[2]string{"master memory", masterMemory(s)},
+		[2]string{"attempts", attemptsOf(s)},
 		[2]string{"dead letters", Count(s.GetDeadLetters())},
 	)
+}
+
+// nodesOf says how many there are, and what the master waits for.
+func nodesOf(s *v1.CellStatus) string {
+	text := fmt.Sprintf("%s, %s fresh", Count(s.GetNodes()), Count(s.GetNodesFresh()))
+	if s.GetNodesAwaited() > 0 {
+		text += fmt.Sprintf(", %s not heard by this master yet", Count(s.GetNodesAwaited()))
+	}
+	if s.GetNodesLostWaiting() > 0 {
+		text += fmt.Sprintf(", %s silent for so long that their work waits to be placed elsewhere", Count(s.GetNodesLostWaiting()))
+	}
+	return text
+}
+
+// attemptsOf says what this master has started and given up; nothing if it is neither.
+func attemptsOf(s *v1.CellStatus) string {
+	if s.GetAttemptsStarted()+s.GetAttemptsLost() == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s started by this master, %s lost with their node or slot", Count(s.GetAttemptsStarted()), Count(s.GetAttemptsLost()))
 }
 
 // journal says how far it is, and what waits in it.

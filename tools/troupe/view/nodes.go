@@ -116,6 +116,7 @@ func Node(p *Page, n *v1.NodeStatus) {
 	p.Facts(
 		[2]string{"node", i.GetId()},
 		[2]string{"state", nodeState(n)},
+		[2]string{"problem", n.GetProblem()},
 		[2]string{"drained for", n.GetDrainReason()},
 		[2]string{"taints", model.FormatTaints(n.GetTaints())},
 		[2]string{"pool", i.GetAttributes()[model.PoolAttribute]},
