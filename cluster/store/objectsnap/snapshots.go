@@ -37,6 +37,8 @@ const (
 	callMax = 10 * time.Second
 	// openMax bounds one try to open the bucket.
 	openMax = 3 * time.Second
+	// listMax bounds one try to list what is in it.
+	listMax = 2 * time.Second
 	slowest = 4 << 20
 )
 
@@ -148,8 +150,8 @@ func parse(info *jetstream.ObjectInfo) (g generation, ok bool) {
 
 // generations lists those that there are, the newest first; of one record only the one that was stored last.
 func (s *Snapshots) generations(ctx context.Context) (list []generation, err error) {
-	infos, err := s.objects.List(ctx)
-	if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
+	infos, err := s.infos(ctx)
+	if err != nil {
 		return nil, err
 	}
 	for _, info := range infos {
@@ -161,6 +163,21 @@ func (s *Snapshots) generations(ctx context.Context) (list []generation, err err
 		return cmp.Or(cmp.Compare(b.seq, a.seq), b.stored.Compare(a.stored))
 	})
 	return list, nil
+}
+
+// infos lists what is in the bucket. What is asked of a stream without a leader is not answered, and so it is asked again.
+func (s *Snapshots) infos(ctx context.Context) ([]*jetstream.ObjectInfo, error) {
+	for {
+		short, cancel := context.WithTimeout(ctx, listMax)
+		infos, err := s.objects.List(short)
+		cancel()
+		switch {
+		case errors.Is(err, jetstream.ErrNoObjectsFound):
+			return nil, nil
+		case err == nil || ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded):
+			return infos, err
+		}
+	}
 }
 
 // current leaves out of a list what a later snapshot of the same record has replaced.
