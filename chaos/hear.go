@@ -13,6 +13,7 @@ import (
 
 	"github.com/troupe-sched/troupe/actors"
 	"github.com/troupe-sched/troupe/chaos/audit"
+	"github.com/troupe-sched/troupe/chaos/history"
 	"github.com/troupe-sched/troupe/chaos/load"
 	"github.com/troupe-sched/troupe/chaos/proc"
 	"github.com/troupe-sched/troupe/cluster/api"
@@ -104,6 +105,9 @@ func (r *run) hear(ctx context.Context) {
 	e.RestartsAllowed, e.CapacityMilli, e.CPUMilli = s.Restarts, int64(s.Cell.CPU)*1000, load.CPUMilli
 	e.Acks, _ = r.load.Acks()
 	_, e.History = r.load.Operations()
+	if err := r.writeHistory(); err != nil {
+		r.o.Tell(fmt.Sprintf("the history cannot be written: %v", err))
+	}
 	r.answers(ctx)
 	r.compare(ctx)
 	r.stopAll(ctx)
@@ -124,6 +128,19 @@ func (r *run) hear(ctx context.Context) {
 	e.Left = r.cell.Left(ctx)
 	r.ledgers()
 	r.logs()
+}
+
+// writeHistory leaves what clients were told in the folder of the run, for "troupe chaos check".
+func (r *run) writeHistory() error {
+	f, err := os.Create(filepath.Join(r.cell.Dir, "history.jsonl"))
+	if err != nil {
+		return err
+	}
+	w := history.NewWriter(f)
+	for _, op := range r.evidence.History {
+		err = errors.Join(err, w.Add(op))
+	}
+	return errors.Join(err, w.Flush(), f.Close())
 }
 
 func (r *run) end(ctx context.Context, role string) {
