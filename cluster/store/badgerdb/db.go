@@ -84,6 +84,9 @@ func OpenWith(opts Options) (*DB, error) {
 		return nil, fmt.Errorf("badgerdb: %w", err)
 	}
 	d := &DB{dir: opts.Dir, log: opts.Log.With("badger", opts.Dir), reserve: uint64(opts.Reserve), quota: quota{max: opts.Quota}}
+	if d.db = resume(opts.Dir); d.db != nil {
+		return d, nil
+	}
 	// Opening writes, too, but a store that just became full must open again to be read.
 	if err := d.room(d.reserve / 2); err != nil {
 		return nil, fmt.Errorf("open: %w", err)
@@ -210,13 +213,14 @@ func (b *Batch) grown(n int) error {
 }
 
 // Close closes the database. It does nothing when called again. With so little room left that bringing the newest
-// writes into a table could fail, it leaves them in their log, where the next Open finds them; then the directory stays
-// locked until the process ends.
+// writes into a table could fail, it leaves them in their log, where the next Open finds them, and the directory locked;
+// the error says so. In the same process Open goes on with what was left.
 func (d *DB) Close() error {
 	var err error
 	d.close.Do(func() {
 		if err = d.room(4 * memTable); err != nil {
 			err = fmt.Errorf("close: left as it is: %w", err)
+			leave(d.dir, d.db)
 			return
 		}
 		err = d.db.Close()

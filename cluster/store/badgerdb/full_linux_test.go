@@ -51,6 +51,7 @@ func TestTrapFullDisk_B12_RefusesAndRecovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	db = leaveAndResume(t, db, filepath.Join(dir, "most"))
 	if err := db.Room(); !errors.Is(err, ErrFull) {
 		t.Fatalf("a full disk: %v, want %v", err, ErrFull)
 	}
@@ -67,4 +68,34 @@ func TestTrapFullDisk_B12_RefusesAndRecovers(t *testing.T) {
 	if err := db.Close(); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// leaveAndResume closes a database while others take all of its disk, and opens it again: it cannot be closed, and must
+// not be locked for this process.
+func leaveAndResume(t *testing.T, db *DB, others string) *DB {
+	t.Helper()
+	free, err := Free(db.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(others, make([]byte, free-memTable), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); !errors.Is(err, ErrFull) {
+		t.Fatalf("closed without room: %v", err)
+	}
+	again, err := Open(db.Dir(), nil)
+	if err != nil {
+		t.Fatalf("what was left cannot be opened again: %v", err)
+	}
+	if err := again.View(func(txn *badger.Txn) error { _, err := txn.Get(partKey(number(0), 0)); return err }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(db.Dir(), nil); err == nil {
+		t.Fatal("it is open twice")
+	}
+	if err := os.Remove(others); err != nil {
+		t.Fatal(err)
+	}
+	return again
 }

@@ -18,9 +18,8 @@ const (
 	QuotaMin = 64 << 20
 	// quotaEvery is how long a measured size is believed. What is written meanwhile may exceed the quota.
 	quotaEvery = 100 * time.Millisecond
-	// rotations is how many memtables must be begun for the oldest of them to be in a table for sure: one is written, two
-	// wait, one is being brought there.
-	rotations = 4
+	// flushMax bounds the wait for a memtable to become a table, flushEvery is how often it is looked for.
+	flushMax, flushEvery = 10 * time.Second, 10 * time.Millisecond
 )
 
 // quota is the most that a directory may take. The zero value allows anything.
@@ -105,7 +104,8 @@ func Taken(dir string) (int64, error) {
 }
 
 // Shrink is a Write that deletes, so that less is taken in the end: it may do so where a Write may not, over the quota
-// and with half of the reserve. Over the quota it returns when what was deleted has left the disk.
+// and with half of the reserve. When more than half of the quota is taken it returns when what was deleted has left the
+// disk: nothing else would drive it out once the rest is taken, too.
 func (d *DB) Shrink(fn func(*Batch) error) error {
 	if err := d.room(d.reserve / 2); err != nil {
 		return err
@@ -113,7 +113,11 @@ func (d *DB) Shrink(fn func(*Batch) error) error {
 	if err := d.write(fn, func() error { return d.room(d.reserve / 2) }); err != nil {
 		return err
 	}
-	if err := d.quota.check(d.dir); !errors.Is(err, ErrFull) {
+	if d.quota.max == 0 {
+		return nil
+	}
+	taken, err := Taken(d.dir)
+	if err != nil || taken < d.quota.max/2 {
 		return err
 	}
 	return d.compact()
@@ -121,13 +125,13 @@ func (d *DB) Shrink(fn func(*Batch) error) error {
 
 // compact takes from the disk what was deleted. badger does that when it happens to merge the tables that hold the
 // deletion and the deleted, which needs further writes; but nothing more is written over the quota. So the memtable is
-// pushed out by entries that mean nothing, and then all tables are merged.
+// pushed out by entries that mean nothing, and when it is a table all tables are merged.
 func (d *DB) compact() error {
 	wb := d.db.NewWriteBatch()
 	defer wb.Cancel()
 	const size = 512 << 10
 	nothing := make([]byte, size)
-	for i := range rotations * memTable / size {
+	for i := range memTable/size + 4 { // one more than fits, whatever badger adds to each
 		e := badger.NewEntry(fmt.Append(nil, "nothing", i), nothing)
 		e.ExpiresAt = 1 // long ago: nobody ever reads it, and the merge leaves it out
 		if err := wb.SetEntry(e); err != nil {
@@ -137,8 +141,22 @@ func (d *DB) compact() error {
 	if err := wb.Flush(); err != nil {
 		return fmt.Errorf("badgerdb: compact: %w", err)
 	}
+	if err := d.flushed(); err != nil {
+		return err
+	}
 	if err := d.db.Flatten(1); err != nil {
 		return fmt.Errorf("badgerdb: compact: %w", err)
 	}
 	return nil
+}
+
+// flushed waits until all memtables but the one being written are tables: then each of the others has lost its log.
+func (d *DB) flushed() error {
+	for end := time.Now().Add(flushMax); time.Now().Before(end); time.Sleep(flushEvery) {
+		logs, err := filepath.Glob(filepath.Join(d.dir, "*.mem"))
+		if err != nil || len(logs) <= 1 {
+			return err
+		}
+	}
+	return nil // it is on its way, and more is merged the next time
 }

@@ -46,11 +46,6 @@ func TestB12_QuotaRefusesAndRecovers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
 	value := noise(300 << 10)
 	for range 2 {
 		n := fill(t, db, value)
@@ -79,7 +74,11 @@ func TestB12_QuotaRefusesAndRecovers(t *testing.T) {
 			t.Fatalf("everything is deleted, and %d MiB are still on disk, %v", taken>>20, err)
 		}
 	}
-	err = db.View(func(txn *badger.Txn) error {
+	// What was deleted does not come back either.
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	err = open(t, dir).View(func(txn *badger.Txn) error {
 		it := txn.NewIterator(badger.DefaultIteratorOptions)
 		defer it.Close()
 		for it.Rewind(); it.Valid(); it.Next() {
