@@ -269,6 +269,10 @@ func (m *masterParts) openCell(ctx context.Context) error {
 
 func (m *masterParts) openWeb(context.Context) error {
 	cell, name := m.process.cell, m.spec.Config.Cell.Name
+	metrics := append(m.shown.metrics(name), NewCellMetrics(name, cell, m.spec.Log))
+	if m.election != nil {
+		metrics = append(metrics, newMasterMetrics(name, m.spec.Config.Master.ID, m.election.List))
+	}
 	return m.process.web(m.spec.Env, WebConfig{
 		Live: func() error { return ended(cell.Done(), cell.Err) },
 		Ready: func(ctx context.Context) error {
@@ -279,7 +283,7 @@ func (m *masterParts) openWeb(context.Context) error {
 			_, err := cell.CellStatus(ctx, &v1.CellStatusRequest{})
 			return err
 		},
-		Metrics: append(m.shown.metrics(name), NewCellMetrics(name, cell, m.spec.Log)),
+		Metrics: metrics,
 	})
 }
 

@@ -2,10 +2,13 @@ package compose
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -129,7 +132,11 @@ func (m *CellMetrics) Collect(out chan<- prometheus.Metric) {
 		tree, err = m.cell.CellTree(ctx, &v1.CellTreeRequest{})
 	}
 	if err != nil {
-		m.log.Warn("metrics: the cell does not answer", "error", err)
+		level := slog.LevelWarn
+		if errors.Is(err, model.Unavailable("")) {
+			level = slog.LevelDebug // a master that follows, or begins just now, has nothing to tell of the cell
+		}
+		m.log.Log(ctx, level, "metrics: the cell does not answer", "error", err)
 		out <- prometheus.MustNewConstMetric(m.up, prometheus.GaugeValue, 0)
 		return
 	}

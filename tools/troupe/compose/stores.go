@@ -108,8 +108,9 @@ func (m *masterParts) jetstream(ctx context.Context) (stores actors.Stores, err 
 	return stores, nil
 }
 
-// openWithin is how long servers may take to agree on a leader before they are said not to answer.
-const openWithin = 10 * time.Second
+// openWithin is how long servers may take to agree on a leader before they are said not to answer, tellWithin how long a
+// master waits for the others before it says so.
+const openWithin, tellWithin = 10 * time.Second, 4 * time.Second
 
 // openJournal finds the stream or makes it. A cluster of the masters' own servers answers only when most of them are there:
 // then a master that is started first waits for the others.
@@ -119,18 +120,24 @@ func (m *masterParts) openJournal(ctx context.Context, nc *nats.Conn) (*jetstrea
 	if s.own {
 		o.Room = m.server.Room
 	}
+	own := s.own && s.Config.Master.Cluster.Listen != ""
+	patience := openWithin
+	if own {
+		patience = tellWithin
+	}
 	for {
-		within, cancel := context.WithTimeout(ctx, openWithin)
+		within, cancel := context.WithTimeout(ctx, patience)
 		log, err := jetstreamlog.Open(within, nc, o)
 		late := within.Err() != nil && ctx.Err() == nil
 		cancel()
 		switch {
 		case err == nil || !late:
 			return log, err
-		case !s.own || s.Config.Master.Cluster.Listen == "":
+		case !own:
 			return nil, remedy(err, o.Replicas)
 		}
-		s.Log.Warn("the journal waits for the other masters: most of the NATS servers of master.peers must be up", "peers", strings.Join(s.Config.Master.Peers, ","), "reason", err)
+		s.Log.Warn("the journal waits for the other masters: most of the NATS servers of master.peers must be up", "peers", strings.Join(s.Config.Master.Cluster.Routes, ","), "reason", err)
+		patience = openWithin
 	}
 }
 
