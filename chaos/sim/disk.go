@@ -164,6 +164,9 @@ func (h *logHandle) write(a *appending) {
 
 // answer tells the writer how an append went, and those that were told of too early to keep their order.
 func (h *logHandle) answer(a *appending) {
+	if h.unheardOf(a) {
+		return
+	}
 	a.due = true
 	for len(h.queue) > 0 && !h.dead && h.queue[0].over && h.queue[0].due {
 		first := h.queue[0]
@@ -194,6 +197,27 @@ func (h *logHandle) held(a *appending) bool {
 	if w.newest.IntN(2) == 0 {
 		w.after(w.upTo(2*patient), func() { a.stored = h.d.store(a.seq, a.data) == nil })
 	}
+	return true
+}
+
+// unheardOf lets the answer to an append wait while the way to the journal is cut: its store finds out what became of it
+// when the way is open again, or gives up, and then the record is stored and its writer told that it failed.
+func (h *logHandle) unheardOf(a *appending) bool {
+	if h.host == nil || h.dead || a.due || !a.stored || a.err != nil || h.host.open(toJournal) {
+		return false
+	}
+	w := h.d.w
+	if wait := h.host.cut[toJournal].Sub(w.st.Now()); wait <= patient {
+		w.after(wait, func() { h.answer(a) })
+		return true
+	}
+	w.after(patient, func() {
+		for _, later := range h.queue {
+			later.err = errAppend
+		}
+		h.broken = errAppend
+		h.answer(a)
+	})
 	return true
 }
 
