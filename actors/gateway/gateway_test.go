@@ -199,7 +199,7 @@ func TestM2_M6_S7_NearTheLimitLargeAnswersAreRefused(t *testing.T) {
 				t.Errorf("%T is refused with %+v", large, b.answers[0])
 			}
 		}
-		for _, small := range []any{&v1.JobRef{Name: "j"}, &v1.StopRequest{Name: "j"}, &v1.DrainRequest{Id: "n"}, &v1.LookupRequest{Name: "a.b"}} {
+		for _, small := range []any{&v1.JobRef{Name: "j"}, &v1.ResultsRequest{Name: "j", Uid: 7}, &v1.StopRequest{Name: "j"}, &v1.DrainRequest{Id: "n"}, &v1.LookupRequest{Name: "a.b"}} {
 			if b.call(small); len(b.passed) != 1 {
 				t.Errorf("at %d bytes: %T is not let through", step.bytes, small)
 			}

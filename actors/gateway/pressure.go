@@ -74,17 +74,27 @@ func watermark(up bool, value, high, low int64) bool {
 
 // refuses says why a request is not let through now; nil if it is.
 func (p *pressure) refuses(call any) *model.Fault {
-	switch call.(type) {
+	switch c := call.(type) {
 	case *v1.SubmitRequest:
 		return p.closed()
 	case *v1.StopRequest, *v1.QueueSpec, *msg.RemoveQueue, *v1.DrainRequest, *v1.TaintRequest:
 		return p.readOnly()
-	case *v1.ResultsRequest, *v1.ListJobsRequest, *v1.ListNodesRequest, *v1.LogsRequest, *v1.LedgerRequest, *v1.ExplainRequest:
-		if p.hard {
-			return model.Busy(retryAfter, "the master's memory is nearly used up; large answers are refused until it is a tenth below")
+	case *v1.ResultsRequest:
+		if c.GetUid() == 0 { // agents ask by uid, and an attempt that does not get its inputs fails
+			return p.large()
 		}
+	case *v1.ListJobsRequest, *v1.ListNodesRequest, *v1.LogsRequest, *v1.LedgerRequest, *v1.ExplainRequest:
+		return p.large()
 	}
 	return nil
+}
+
+// large says why a large answer is refused; nil if it is not.
+func (p *pressure) large() *model.Fault {
+	if !p.hard {
+		return nil
+	}
+	return model.Busy(retryAfter, "the master's memory is nearly used up; large answers are refused until it is a tenth below")
 }
 
 // closed says why new work is refused; nil if it is not.
