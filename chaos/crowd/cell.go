@@ -237,6 +237,16 @@ func (c *cell) leader() *actors.Cell {
 	return nil
 }
 
+// ended is why masters have given up; nil if none has.
+func (c *cell) ended() (err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.masters {
+		err = errors.Join(err, m.Err())
+	}
+	return err
+}
+
 // up waits until a master leads.
 func (c *cell) up(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)

@@ -25,8 +25,11 @@ const (
 	namesPer = 35
 	// variants of a job that clients submit under one name.
 	variants = 2
-	// tryFor is how long a client waits for an answer, lastFor for the answers that are asked for in the end.
-	tryFor, lastFor = 250 * time.Millisecond, 20 * time.Second
+	// tryFor is how long a client waits for an answer before it asks again, lastingFor how long it does so, lastFor how long
+	// for the answers that are asked for in the end. One client in impatient never asks again: what it does not learn
+	// stays unknown. Were all so, no history could be judged in time.
+	tryFor, lastingFor, lastFor = 250 * time.Millisecond, 5 * time.Second, 20 * time.Second
+	impatient                   = 10
 	// judgeFor is how long one history is judged.
 	judgeFor = 20 * time.Second
 	// brokenMax is how many broken histories are kept.
@@ -238,7 +241,11 @@ func (l *life) asker(c *cell, number int, patience time.Duration) (history.Clien
 
 // client is one of the crowd.
 func (l *life) client(ctx context.Context, c *cell, number int) error {
-	asks, end, err := l.asker(c, number, tryFor)
+	patience := lastingFor
+	if number%impatient == 0 {
+		patience = tryFor
+	}
+	asks, end, err := l.asker(c, number, patience)
 	if err != nil {
 		return err
 	}
@@ -292,7 +299,7 @@ func (l *life) last(ctx context.Context, c *cell) error {
 		op := asks.Status(ctx, api.DefaultQueue, fmt.Sprint("job-", i))
 		l.note(op)
 		if op.Outcome == history.Unknown {
-			return fmt.Errorf("the cell is calm and does not tell of %s: %s", op.Job, op.Error)
+			return errors.Join(fmt.Errorf("the cell is calm and does not tell of %s: %s", op.Job, op.Error), c.ended())
 		}
 	}
 	slices.SortFunc(l.ops, func(a, b history.Op) int { return int(a.Call - b.Call) })

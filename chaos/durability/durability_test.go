@@ -11,16 +11,17 @@ import (
 	"github.com/troupe-sched/troupe/chaos/lossyfs"
 )
 
-const childEnv = "TROUPE_DURABILITY_CHILD"
+// childArg is the first argument of a test binary that is a process of a run.
+const childArg = "child-of-a-run"
 
 // TestMain lets the test binary be the processes of a run.
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) == "" {
+	if len(os.Args) < 2 || os.Args[1] != childArg {
 		os.Exit(m.Run())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer stop()
-	if err := RunChild(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+	if err := RunChild(ctx, os.Args[2:], os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -28,6 +29,7 @@ func TestMain(m *testing.M) {
 
 func try(t *testing.T, o Options) *Report {
 	t.Helper()
+	t.Parallel() // most of the time is waiting for elections
 	if err := lossyfs.Supported(); err != nil {
 		t.Skip(err)
 	}
@@ -35,8 +37,7 @@ func try(t *testing.T, o Options) *Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Setenv(childEnv, "1")
-	o.Dir, o.Self, o.Seed, o.Tell = t.TempDir(), []string{self}, 1, func(line string) { t.Log(line) }
+	o.Dir, o.Self, o.Seed, o.Tell = t.TempDir(), []string{self, childArg}, 1, func(line string) { t.Log(line) }
 	r, err := Run(t.Context(), o)
 	if err != nil {
 		for _, name := range []string{"server0", "server1", "server2", "badger"} {

@@ -26,6 +26,9 @@ const (
 // findingsMax is how many findings a report tells of; the others are counted.
 const findingsMax = 20
 
+// nameShare is which part of the time that is left one name may take: the others must have some, too.
+const nameShare = 4
+
 // Report is the judgement of a history.
 type Report struct {
 	Verdict Verdict `json:"verdict"`
@@ -71,7 +74,7 @@ func Check(ops []Op, within time.Duration) Report {
 	r.Jobs = len(names)
 	for _, name := range names {
 		left := within - time.Since(began)
-		switch f, verdict := judge(name, parts[name], left); verdict {
+		switch f, verdict := judge(name, parts[name], left/nameShare); verdict {
 		case Broken:
 			r.broke(f)
 		case Undecided:
