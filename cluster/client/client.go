@@ -280,10 +280,10 @@ func call[R proto.Message](ctx context.Context, c *Client, name string, req prot
 	if len(body) > wire.BodyMax {
 		return none, model.TooLarge("the request has %d bytes, more than the %d allowed", len(body), wire.BodyMax)
 	}
-	most := min(c.Try, tryFirst)
+	tries := 0
 	err = c.persist(ctx, e, func(ctx context.Context) error {
-		m, err := c.try(ctx, to, body, most)
-		most = min(2*most, c.Try)
+		m, err := c.try(ctx, to, body, min(c.Try, tryFirst<<max(0, min(tries-1, 8))))
+		tries++
 		if err != nil {
 			return err
 		}
@@ -318,7 +318,8 @@ func (c *Client) address(e api.Endpoint, req proto.Message) (string, error) {
 // stale reports whether any master may answer.
 func (c *Client) stale(e api.Endpoint) bool { return c.Stale != nil && e.Stale }
 
-// tryFirst bounds the first attempt, if Config.Try is not less; each further one has twice as long.
+// tryFirst bounds the first two attempts, if Config.Try is not less; each further one has twice as long. The second may
+// still go to a leader that sleeps, with no other there yet.
 const tryFirst = time.Second
 
 // try asks once, for at most so long.
