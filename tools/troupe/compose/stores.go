@@ -136,7 +136,7 @@ func (m *masterParts) openJournal(ctx context.Context, nc *nats.Conn) (*jetstrea
 		case !own:
 			return nil, remedy(err, o.Replicas)
 		}
-		s.Log.Warn("the journal waits for the other masters: most of the NATS servers of master.peers must be up", "peers", strings.Join(s.Config.Master.Cluster.Routes, ","), "reason", err)
+		s.Log.Warn("the journal waits for the other masters: their NATS servers must be up, all of them at the first start of the cell, later most", "peers", strings.Join(s.Config.Master.Cluster.Routes, ","), "reason", err)
 		patience = openWithin
 	}
 }
