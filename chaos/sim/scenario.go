@@ -50,5 +50,8 @@ func Scenarios() []Scenario {
 	for i := range list {
 		list[i].Focus += "/" + Alone // they are older than elections
 	}
-	return list
+	return append(list,
+		Scenario{3, Odd + "/" + Plain, "what only a newer agent knows went into the journal, whose writer then refused it"},
+		Scenario{2, Odd + "/" + Plain, "a node whose name a second agent had used was never heard again"},
+	)
 }

@@ -12,15 +12,15 @@ import (
 // The flags are what make sim sets.
 var (
 	seedFlag     = flag.Uint64("seed", 0, "play this seed again and print its timeline")
-	focusFlag    = flag.String("focus", "", "only this family of faults (calm, master, agents, actors, network, hosts, all), this theme of the load (plain, mixed, quota, preempt, gang, rules), or both: calm/gang")
+	focusFlag    = flag.String("focus", "", "only this family of faults (calm, master, masters, agents, actors, network, hosts, odd, all), this theme of the load (plain, mixed, quota, preempt, gang, rules), this cast of masters (alone, several), or some of them: calm/gang/several")
 	messagesFlag = flag.Bool("messages", false, "with -seed: every message, and what the actors log")
 	baseFlag     = flag.Uint64("base", 1, "draw the seeds from this; 0 draws it from the clock, so that they are fresh")
 	seedsFlag    = flag.Int("seeds", 30, "how many fresh seeds")
 	withinFlag   = flag.Duration("within", time.Minute, "begin no new seed after this")
 )
 
-// TestX1_S5_B16_B34_B39_B41_B42_B43_B44_B46_F13_F30_F31_Swarm plays the kept seeds and fresh ones, or with -seed one of them again.
-func TestX1_S5_B16_B34_B39_B41_B42_B43_B44_B46_F13_F30_F31_Swarm(t *testing.T) {
+// TestX1_S5_B16_B30_B31_B34_B39_B41_B42_B43_B44_B46_F13_F30_F31_F32_Swarm plays the kept seeds and fresh ones, or with -seed one of them again.
+func TestX1_S5_B16_B30_B31_B34_B39_B41_B42_B43_B44_B46_F13_F30_F31_F32_Swarm(t *testing.T) {
 	if err := CheckFocus(*focusFlag); err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func again(t *testing.T) {
 // TestX1_ASeedIsOneRun plays seeds of every family twice: to the byte the same, or nothing that is found could be found
 // again.
 func TestX1_ASeedIsOneRun(t *testing.T) {
-	for _, focus := range slices.Concat(Families(), Themes()) {
+	for _, focus := range slices.Concat(Families(), Themes(), Casts()) {
 		for seed := uint64(1); seed <= 2; seed++ {
 			var first, second digest
 			a := Run(Options{Seed: seed, Focus: focus, Timeline: &first})
