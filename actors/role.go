@@ -115,6 +115,9 @@ func (c *Cell) accede(f *following) (*reign, error) {
 		}
 		f = nil
 		c.log.Info("this master follows anew", "reason", err)
+		if !errors.Is(err, journal.ErrFenced) {
+			c.rest()
+		}
 	}
 }
 
@@ -130,12 +133,17 @@ func (c *Cell) reopen() (*following, error) {
 			told = now
 			c.log.Warn("the journal cannot be opened; this master tries it again and again", "reason", err)
 		}
-		pause := time.NewTimer(reopenEvery)
-		select {
-		case <-pause.C:
-		case <-c.life.Done():
-			pause.Stop()
-		}
+		c.rest()
+	}
+}
+
+// rest waits before something is tried again that has failed.
+func (c *Cell) rest() {
+	pause := time.NewTimer(reopenEvery)
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-c.life.Done():
 	}
 }
 

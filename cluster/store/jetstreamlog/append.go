@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -33,7 +34,11 @@ func (l *Log) store(first uint64, records [][]byte) error {
 	if err := l.storeFrame(first, records); err != nil {
 		err = fmt.Errorf("jetstreamlog: records %d to %d: %w", first, first+uint64(len(records))-1, err)
 		if !errors.Is(err, journal.ErrFull) { // that is tried again every second, and told by who does
-			l.opts.Log.Error("journal append failed", "err", err)
+			level := slog.LevelError
+			if errors.Is(err, journal.ErrFenced) {
+				level = slog.LevelInfo // of masters that try at once all but one find that
+			}
+			l.opts.Log.Log(l.ctx, level, "journal append failed", "err", err)
 		}
 		return err
 	}
