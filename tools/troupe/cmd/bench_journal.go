@@ -143,6 +143,8 @@ func (f *journalFigures) page(p *view.Page) {
 func newChaosJournalCommand(app *App) *cobra.Command {
 	return &cobra.Command{
 		Use: "journal", Hidden: true, Short: "Be a process of troupe bench journal", DisableFlagParsing: true,
+		Example: example("troupe chaos journal -kind=nats -name=n1 -dir=/tmp/n1 -port=4222"),
+		Args:    cobra.ArbitraryArgs, // they are flags, and checked as such
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return durability.RunChild(cmd.Context(), args, app.Out, app.Err)
 		},
