@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -33,6 +34,7 @@ type Decision struct {
 // Log makes a readable log of the entries of one segment, taken in order.
 type Log struct {
 	stages map[model.StageID]*wish
+	nodes  map[string]string // by the address of their actors
 }
 
 // wish is what is known of a stage.
@@ -49,14 +51,18 @@ func (l *Log) Take(e decisions.Entry) *Decision {
 	d := &Decision{At: e.At}
 	switch m := e.Message.(type) {
 	case kit.Started, *msg.Rebuild:
-		l.stages = map[model.StageID]*wish{}
+		l.stages, l.nodes = map[model.StageID]*wish{}, map[string]string{}
 		d.What, d.Why = "began", "the placer knows nothing, and asks nodes and queues"
 		return d
 	case *msg.Demand:
 		l.wants(e.At, m)
+	case *msg.NodeView:
+		if m.NodeRef != nil && l.nodes != nil {
+			l.nodes[m.NodeRef.GetId()] = string(m.Node)
+		}
 	case *msg.Reserve:
 		l.of(d, m.Stage, m.ID)
-		d.What, d.Slots, d.Nodes = "placed", len(m.Slots), []string{kit.NameOf(kit.NewRef(e.To))}
+		d.What, d.Slots, d.Nodes = "placed", len(m.Slots), []string{cmp.Or(l.nodes[e.To], e.To)}
 		if w := l.stages[m.Stage]; w != nil {
 			d.Why = fmt.Sprintf("%s/%d, %d wanted for %s", w.priority.Band, w.priority.Rank, w.target, e.At.Sub(w.since).Round(time.Millisecond))
 		}

@@ -57,7 +57,11 @@ func (l *Log) makeRestored(ctx context.Context, first uint64, replace bool) erro
 	config := streamConfig(l.opts)
 	config.Metadata = map[string]string{unfinished: "1"}
 	config.FirstSeq = uint64(time.Now().UnixMilli())
-	old, err := l.js.Stream(ctx, config.Name)
+	var old jetstream.Stream
+	err := retry(ctx, l.opts.Patience, func(ctx context.Context) (err error) {
+		old, err = l.js.Stream(ctx, config.Name)
+		return err
+	})
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 	case err != nil:

@@ -128,7 +128,8 @@ func (a *App) tailCell(ctx context.Context, cell Cell, last uint64, follow bool)
 		})
 	}
 	err = read()
-	if model.FaultOf(err).Err == model.ErrInvalid && req.GetFrom() > 0 {
+	var f *model.Fault
+	if errors.As(err, &f) && f.Err == model.ErrInvalid && req.GetFrom() > 0 {
 		req.From = 0 // not so many are kept
 		err = read()
 	}

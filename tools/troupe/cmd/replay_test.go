@@ -66,7 +66,7 @@ func TestX2_S17_DecisionsAreReplayedAndToldFromTheCommandLine(t *testing.T) {
 		t.Fatalf("%+v", all)
 	}
 	code, out, stderr := h.run("decisions", "tail", "--dir", dir, "--job", "two")
-	if code != exitOK || !strings.Contains(out, "placed") || !strings.Contains(out, "default/two/s on node-0000") || strings.Contains(out, "default/one") {
+	if code != exitOK || !strings.Contains(out, "placed") || !strings.Contains(out, "default/two/s on node-0000") || strings.Contains(out, "~") || strings.Contains(out, "default/one") {
 		t.Fatalf("exit code %d, %s%s", code, out, stderr)
 	}
 	code, out, _ = h.run("decisions", "tail", "--dir", dir, "--json", "-n", "1")

@@ -1,27 +1,21 @@
 package cmd
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/troupe-sched/troupe/cluster/store/backup"
 	"github.com/troupe-sched/troupe/cluster/store/jetstreamlog"
-	v1 "github.com/troupe-sched/troupe/protos/v1"
 	"github.com/troupe-sched/troupe/tools/troupe/compose"
 	"github.com/troupe-sched/troupe/tools/troupe/config"
 	"github.com/troupe-sched/troupe/tools/troupe/view"
 )
 
-// answerWait is how long a cell may take to show that it lives, before its journal is made anew.
-const answerWait = 3 * time.Second
-
 func newRestoreCommand(app *App) *cobra.Command {
-	var force bool
+	var force, serve bool
 	c := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Begin a cell with a backup",
@@ -32,14 +26,30 @@ what was there before.
 The first master begins an epoch above the backup's, and above any that an agent has heard of. What runs on the nodes and is
 of jobs that the backup knows goes on; the rest is stopped. What was submitted after the backup is lost.
 
-With JetStream, remove the directory "snapshots" of every other master before it starts: what is in it is of another journal.`,
+Where the masters' own NATS servers are one cluster, most of them must be up: run troupe restore --serve on the other hosts
+meanwhile, instead of their masters. With JetStream, remove the directory "snapshots" of every other master before it starts: what is in it is of another journal.`,
 		Example: example("troupe restore cell.troupe --dir /var/lib/troupe/master",
 			"troupe restore cell.troupe --store jetstream --nats nats://nats.example:4222 --cell prod --dir /var/lib/troupe/master"),
-		Args: names("the FILE of a backup"),
-		RunE: func(cmd *cobra.Command, args []string) error { return app.restore(cmd, args[0], force) },
+		Args: func(cmd *cobra.Command, args []string) error {
+			if serve {
+				return names()(cmd, args)
+			}
+			return names("the FILE of a backup (or --serve)")(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if serve {
+				return app.serveOnly(cmd)
+			}
+			return app.restore(cmd, args[0], force)
+		},
 	}
-	config.AddFlag(c.Flags(), "dir", "master.dir")
-	config.AddFlag(c.Flags(), "store", "master.store")
+	for flag, key := range map[string]string{ //order: flags are shown by name
+		"id": "master.id", "dir": "master.dir", "store": "master.store", "nats-listen": "master.listen", "replicas": "master.replicas",
+		"peers": "master.peers", "cluster-listen": "master.cluster.listen",
+	} {
+		config.AddFlag(c.Flags(), flag, key)
+	}
+	c.Flags().BoolVar(&serve, "serve", false, "restore nothing: run this host's NATS server for a restore on another one")
 	c.Flags().BoolVar(&force, "force", false, "replace the journal that is there, which is then lost")
 	return c
 }
@@ -81,27 +91,28 @@ func (a *App) restore(cmd *cobra.Command, name string, force bool) error {
 	})
 }
 
-// restoreStream makes a stream anew, unless a master answers that would not hear of it.
+// restoreStream makes a stream anew.
 func (a *App) restoreStream(cmd *cobra.Command, conf *config.Config, found *backup.Found, frames compose.Frames, force bool) error {
 	if cell := found.Head.GetCell(); cell != conf.Cell.Name && !told(conf, "cell.name") {
 		return usagef("the backup is of cell %s; name the cell that it is to become by --cell", cell)
 	}
-	log := logger(conf, a.Err, slog.LevelError)
-	ctx, cancel := context.WithTimeout(cmd.Context(), answerWait)
-	defer cancel()
-	cell, release, err := a.World.Reach(ctx, conf, log, nil)
-	if err != nil {
-		return err
-	}
-	status, err := cell.CellStatus(ctx, &v1.CellStatusRequest{})
-	release()
-	if err == nil {
-		return fmt.Errorf("a master of cell %s runs, in epoch %d: stop every master first", status.GetCell(), status.GetEpoch())
-	}
-	err = compose.RestoreStream(cmd.Context(), compose.Env{Config: conf, Version: a.Version, Log: log}, found, frames, force)
+	env := compose.Env{Config: conf, Version: a.Version, Log: logger(conf, a.Err, slog.LevelError)}
+	err := compose.RestoreStream(cmd.Context(), env, found, frames, force)
 	var taken *jetstreamlog.ErrOccupied
 	if errors.As(err, &taken) {
 		return fmt.Errorf("%w; --force replaces it, and what it holds is lost", taken)
 	}
 	return err
+}
+
+// serveOnly runs the NATS server of this host's master, for a restore on another host.
+func (a *App) serveOnly(cmd *cobra.Command) error {
+	conf, err := a.settings(cmd)
+	if err != nil {
+		return err
+	}
+	env := compose.Env{Config: conf, Version: a.Version, Log: logger(conf, a.Err, slog.LevelError)}
+	return compose.ServeOnly(cmd.Context(), env, func(url string) {
+		a.note(a.Err, func(p *view.Page) { p.Line("NATS server %s is up for a restore; interrupt it when that is over", url) })
+	})
 }

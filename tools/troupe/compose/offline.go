@@ -9,19 +9,13 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/troupe-sched/troupe/actors"
 	"github.com/troupe-sched/troupe/actors/journal"
 	"github.com/troupe-sched/troupe/cluster/store/backup"
 	"github.com/troupe-sched/troupe/cluster/store/badgerdb"
 	"github.com/troupe-sched/troupe/cluster/store/badgerlog"
 	"github.com/troupe-sched/troupe/cluster/store/badgersnap"
-	"github.com/troupe-sched/troupe/cluster/store/jetstreamlog"
-	"github.com/troupe-sched/troupe/cluster/store/objectsnap"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
-	"github.com/troupe-sched/troupe/tools/troupe/config"
 )
 
 // journalDir is where a master keeps its journal, within its directory; restoringDir is one that is not whole yet.
@@ -151,54 +145,4 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(f.Sync(), f.Close())
-}
-
-// RestoreStream makes the journal of a cell in JetStream from a backup, and its snapshot in the store that all masters
-// share. A journal that is there is a *jetstreamlog.ErrOccupied, unless replace says that it is to go. Snapshots in the
-// directory of this host's master go, too: they are of another journal.
-func RestoreStream(ctx context.Context, e Env, found *backup.Found, frames Frames, replace bool) error {
-	release, err := takeDir(e.Config.Master.Dir)
-	if err != nil {
-		return err
-	}
-	defer release()
-	nc, err := dialer(e)("restore", nats.ReconnectBufSize(-1))
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	cell, copies := e.Config.Cell.Name, streamReplicas(e.Config)
-	opts := jetstreamlog.Options{Cell: cell, Replicas: copies, Log: e.Log}
-	log, finish, err := jetstreamlog.Restore(ctx, nc, opts, found.First, replace)
-	if err != nil {
-		return err
-	}
-	snaps, err := freshSnapshots(ctx, nc, cell, copies)
-	if err == nil {
-		err = errors.Join(backup.Fill(ctx, found, frames, log, snaps, time.Now()), snaps.Close())
-	}
-	if err == nil {
-		err = os.RemoveAll(filepath.Join(e.Config.Master.Dir, "snapshots"))
-	}
-	if err == nil {
-		err = finish(ctx)
-	}
-	return errors.Join(err, log.Close())
-}
-
-// freshSnapshots makes the store of shared snapshots anew.
-func freshSnapshots(ctx context.Context, nc *nats.Conn, cell string, copies int) (journal.Snapshots, error) {
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return nil, err
-	}
-	if err := js.DeleteObjectStore(ctx, objectsnap.Bucket(cell)); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) && !errors.Is(err, jetstream.ErrBucketNotFound) {
-		return nil, fmt.Errorf("shared snapshots: %w", err)
-	}
-	return objectsnap.Open(ctx, nc, objectsnap.Options{Cell: cell, Replicas: copies})
-}
-
-// streamReplicas are those that the masters of this configuration would make.
-func streamReplicas(c *config.Config) int {
-	return replicas(masterSpec{Env: Env{Config: c}, own: c.NATS.URL == ""})
 }
