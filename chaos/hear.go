@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,17 +64,19 @@ func (r *run) rest(ctx context.Context) {
 // late lists the parts that are not up and the live jobs but for the services; why, if nobody answers.
 func (r *run) late(ctx context.Context) []string {
 	var late []string
-	for _, p := range r.cell.Parts() {
-		if _, up := p.Proc.Facts(); !up {
-			late = append(late, p.ID+" is not up")
+	if r.cell != nil {
+		for _, p := range r.cell.Parts() {
+			if _, up := p.Proc.Facts(); !up {
+				late = append(late, p.ID+" is not up")
+			}
 		}
 	}
-	jobs, err := r.jobs(ctx, false)
+	jobs, err := r.jobs(ctx)
 	if err != nil {
 		return append(late, fmt.Sprintf("the cell does not answer: %v", err))
 	}
 	for _, j := range jobs {
-		if j.GetName() != load.ServiceName {
+		if j.GetName() != r.prefix+load.ServiceName {
 			late = append(late, fmt.Sprintf("job %s is %s", j.GetName(), j.GetPhase()))
 		} else if int(j.GetCounts().GetRunning()) != r.o.Scenario.Load.Services {
 			late = append(late, fmt.Sprintf("%d of %d services run", j.GetCounts().GetRunning(), r.o.Scenario.Load.Services))
@@ -82,15 +85,19 @@ func (r *run) late(ctx context.Context) []string {
 	return late
 }
 
-// jobs lists the live jobs, or all.
-func (r *run) jobs(ctx context.Context, ended bool) ([]*v1.JobSummary, error) {
+// jobs lists the live jobs of the run.
+func (r *run) jobs(ctx context.Context) ([]*v1.JobSummary, error) {
 	var all []*v1.JobSummary
 	for after := ""; ; {
-		page, err := r.cell.Client().ListJobs(ctx, &v1.ListJobsRequest{Queue: api.DefaultQueue, Ended: ended, After: after})
+		page, err := r.asks.ListJobs(ctx, &v1.ListJobsRequest{Queue: api.DefaultQueue, After: after})
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, page.GetJobs()...)
+		for _, j := range page.GetJobs() {
+			if strings.HasPrefix(j.GetName(), r.prefix) {
+				all = append(all, j)
+			}
+		}
 		if after = page.GetNext(); after == "" {
 			return all, nil
 		}
@@ -102,6 +109,7 @@ func (r *run) hear(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, tidyWithin)
 	defer cancel()
 	e, s := &r.evidence, r.o.Scenario
+	e.Processes = len(r.cell.Parts())
 	e.RestartsAllowed, e.CapacityMilli, e.CPUMilli = s.Restarts, int64(s.Cell.CPU)*1000, load.CPUMilli
 	e.Acks, _ = r.load.Acks()
 	_, e.History = r.load.Operations()
@@ -111,11 +119,12 @@ func (r *run) hear(ctx context.Context) {
 	r.answers(ctx)
 	r.compare(ctx)
 	r.stopAll(ctx)
+	e.AfterStop = proc.Attempts(r.cell.Name)
 	var err error
 	if e.Attempts, err = load.Effects(r.cell.Effects); err != nil {
 		e.Disorder = append(e.Disorder, err.Error())
 	}
-	if s.Cell.NATS > 0 {
+	if s.Cell.NATS > 0 || s.Cell.Masters > 1 {
 		r.streamed(ctx)
 	}
 	for _, role := range []string{"node", "master"} {
@@ -154,13 +163,13 @@ func (r *run) answers(ctx context.Context) {
 	e := &r.evidence
 	e.Jobs, e.Results = map[string]*v1.JobStatus{}, map[string][]*v1.InstanceResult{}
 	for _, ack := range e.Acks {
-		status, err := r.cell.Client().JobStatus(ctx, &v1.JobRef{Queue: api.DefaultQueue, Name: ack.Job})
+		status, err := r.asks.JobStatus(ctx, &v1.JobRef{Queue: api.DefaultQueue, Name: ack.Job})
 		if err != nil {
 			continue // it counts as not known
 		}
 		e.Jobs[ack.Job] = status
-		for from := uint64(0); ack.Job != load.ServiceName; {
-			page, err := r.cell.Client().Results(ctx, &v1.ResultsRequest{Queue: api.DefaultQueue, Name: ack.Job, Uid: ack.UID, From: from})
+		for from := uint64(0); !ack.Service; {
+			page, err := r.asks.Results(ctx, &v1.ResultsRequest{Queue: api.DefaultQueue, Name: ack.Job, Uid: ack.UID, From: from})
 			if err != nil {
 				break // results that are missing are counted
 			}
@@ -182,12 +191,12 @@ func (r *run) compare(ctx context.Context) {
 		for _, a := range proc.Attempts(r.cell.Name) {
 			e.Running = append(e.Running, a.Fence)
 		}
-		jobs, err := r.jobs(ctx, false)
+		jobs, err := r.jobs(ctx)
 		if err != nil {
 			return false
 		}
 		for _, j := range jobs {
-			status, err := r.cell.Client().JobStatus(ctx, &v1.JobRef{Queue: j.GetQueue(), Name: j.GetName()})
+			status, err := r.asks.JobStatus(ctx, &v1.JobRef{Queue: j.GetQueue(), Name: j.GetName()})
 			if err != nil {
 				return false
 			}
@@ -202,21 +211,20 @@ func (r *run) compare(ctx context.Context) {
 
 // stopAll stops every live job and waits until they have ended, and what ran of them.
 func (r *run) stopAll(ctx context.Context) {
-	jobs, err := r.jobs(ctx, false)
+	jobs, err := r.jobs(ctx)
 	if err != nil {
 		r.evidence.Disorder = append(r.evidence.Disorder, fmt.Sprintf("live jobs cannot be listed: %v", err))
 	}
 	for _, j := range jobs {
-		if _, err := r.cell.Client().StopJob(ctx, &v1.StopRequest{Queue: j.GetQueue(), Name: j.GetName(), Reason: "the run is over"}); err != nil {
+		if _, err := r.asks.StopJob(ctx, &v1.StopRequest{Queue: j.GetQueue(), Name: j.GetName(), Reason: "the run is over"}); err != nil {
 			r.evidence.Disorder = append(r.evidence.Disorder, fmt.Sprintf("job %s cannot be stopped: %v", j.GetName(), err))
 		}
 	}
 	stopping, cancel := context.WithTimeout(ctx, agreeWithin)
 	defer cancel()
-	if !until(stopping, func() bool { jobs, err = r.jobs(stopping, false); return err == nil && len(jobs) == 0 }) {
+	if !until(stopping, func() bool { jobs, err = r.jobs(stopping); return err == nil && len(jobs) == 0 }) {
 		r.evidence.Disorder = append(r.evidence.Disorder, fmt.Sprintf("%d jobs do not end after a stop", len(jobs)))
 	}
-	r.evidence.AfterStop = proc.Attempts(r.cell.Name)
 }
 
 // streamed reads a journal that is in JetStream.
@@ -228,7 +236,7 @@ func (r *run) streamed(ctx context.Context) {
 		return
 	}
 	defer nc.Close()
-	log, err := jetstreamlog.Open(ctx, nc, jetstreamlog.Options{Cell: r.cell.Name, Replicas: r.o.Scenario.Cell.NATS})
+	log, err := jetstreamlog.Open(ctx, nc, jetstreamlog.Options{Cell: r.cell.Name, Replicas: cmp.Or(r.o.Scenario.Cell.NATS, r.o.Scenario.Cell.Masters)})
 	if err != nil {
 		e.JournalErr = err
 		return

@@ -15,6 +15,8 @@ import (
 	"github.com/troupe-sched/troupe/chaos/proc"
 	"github.com/troupe-sched/troupe/chaos/report"
 	"github.com/troupe-sched/troupe/chaos/scenario"
+	"github.com/troupe-sched/troupe/cluster/api"
+	"github.com/troupe-sched/troupe/cluster/client"
 )
 
 const (
@@ -95,9 +97,13 @@ type run struct {
 	begun time.Time
 	// start is when the first fault can strike.
 	start time.Time
-	cell  *cell.Cell
-	load  *load.Load
-	watch *watch
+	// cell is the one that was opened for the run, nil if it is another's; asks is how it is asked, and prefix begins the
+	// names of all jobs of the run.
+	cell   *cell.Cell
+	asks   api.Cell
+	prefix string
+	load   *load.Load
+	watch  *watch
 	// evidence is gathered over the run.
 	evidence audit.Evidence
 	strikes  []nemesis.Strike
@@ -116,7 +122,7 @@ func (r *run) do(ctx context.Context, dir string) (*report.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("chaos: the cell does not come up: %w", err)
 	}
-	r.cell = c
+	r.cell, r.asks = c, c.Client()
 	err = r.play(ctx, opening)
 	if err == nil {
 		err = ctx.Err()
@@ -139,13 +145,16 @@ func (r *run) event(e proc.Event) {
 // play does the scenario with an open cell and gathers all evidence.
 func (r *run) play(ctx, opening context.Context) error {
 	s := r.o.Scenario
-	r.load = load.New(r.cell.Client(), s.Load, load.Files{Effects: r.cell.Effects, Leash: r.cell.Leash()})
+	r.load = load.New(r.asks, s.Load, load.Files{Effects: r.cell.Effects, Leash: r.cell.Leash()})
 	if err := r.load.Begin(opening); err != nil {
 		return fmt.Errorf("chaos: %w", err)
 	}
 	r.start = time.Now()
-	stopWatch := r.watch.run(ctx, r.cell)
-	defer stopWatch()
+	impatient, err := client.New(client.Config{Conn: r.cell.Conn(), Cell: r.cell.Name, Try: askWithin, Wait: askWithin})
+	if err != nil {
+		return fmt.Errorf("chaos: %w", err)
+	}
+	defer r.watch.run(ctx, impatient, r.cell)()
 	r.o.Tell(fmt.Sprintf("the cell is up after %v; faults and work for %v", time.Since(r.begun).Round(time.Millisecond), s.Duration))
 	playing, cancel := context.WithDeadline(ctx, r.start.Add(s.Duration.Std()))
 	defer cancel()

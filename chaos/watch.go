@@ -13,7 +13,7 @@ import (
 	"github.com/troupe-sched/troupe/chaos/cell"
 	"github.com/troupe-sched/troupe/chaos/proc"
 	"github.com/troupe-sched/troupe/chaos/scenario"
-	"github.com/troupe-sched/troupe/cluster/client"
+	"github.com/troupe-sched/troupe/cluster/api"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -65,8 +65,8 @@ func (w *watch) event(e proc.Event) {
 	w.events = append(w.events, timed{e, time.Now()})
 }
 
-// run looks until the function that it returns is called.
-func (w *watch) run(ctx context.Context, c *cell.Cell) (stop func()) {
+// run looks until the function that it returns is called: by asking, and if the cell is here at its processes, too.
+func (w *watch) run(ctx context.Context, asks api.Cell, c *cell.Cell) (stop func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	var all sync.WaitGroup
 	again := func(every time.Duration, fn func()) {
@@ -85,9 +85,9 @@ func (w *watch) run(ctx context.Context, c *cell.Cell) (stop func()) {
 			}
 		}()
 	}
-	asking, err := client.New(client.Config{Conn: c.Conn(), Cell: c.Name, Try: askWithin, Wait: askWithin})
-	if err == nil { // its name is that of the cell's own client, which was taken
-		again(askEvery, func() { w.ask(ctx, asking) })
+	again(askEvery, func() { w.ask(ctx, asks) })
+	if c == nil {
+		return func() { cancel(); all.Wait() }
 	}
 	again(lookEvery, func() { w.look(c.Name) })
 	if every := w.scenario.Sample.Std(); every > 0 {
@@ -98,7 +98,7 @@ func (w *watch) run(ctx context.Context, c *cell.Cell) (stop func()) {
 }
 
 // ask asks the cell what it is.
-func (w *watch) ask(ctx context.Context, asking *client.Client) {
+func (w *watch) ask(ctx context.Context, asking api.Cell) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	at := time.Now()

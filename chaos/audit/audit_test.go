@@ -109,7 +109,7 @@ func innocent(t *testing.T) *Evidence {
 		Results: map[string][]*v1.InstanceResult{},
 		Moments: []Moment{{At: noon, Attempts: []proc.Attempt{{Node: "n", Fence: 11}, {Node: "n", Fence: 12}}}},
 		Known:   []uint64{30}, Running: []uint64{30}, CapacityMilli: 100, CPUMilli: 50, Quiet: time.Minute,
-		Ledgers: []Ledger{{Node: "n", Epoch: 2}}, Rows: 1,
+		Ledgers: []Ledger{{Node: "n", Epoch: 2}}, Rows: 1, Processes: 3,
 		Seen:    []Seen{{At: noon, Epoch: 1, Seq: 2}, {At: noon, Err: "nobody"}, {At: noon, Epoch: 2, Seq: 5}},
 		History: []history.Op{{Kind: history.Submit, Job: "default/a", Key: "ka", UID: 1, Created: true, Outcome: history.Done, Call: 1, Return: 2}},
 	}
@@ -148,8 +148,11 @@ func TestF32_B42_EveryPromiseCanBeBroken(t *testing.T) {
 			"of nobody":       func(e *Evidence) { e.Results["a"][0].Data = []byte("99") },
 			"of the unending": func(e *Evidence) { e.Attempts[0].Ends = 0 },
 		},
-		"fences":           {"twice": func(e *Evidence) { e.Attempts[0].Begins = 2 }, "back": func(e *Evidence) { again(e, 3) }},
-		"nothing restarts": {"again": func(e *Evidence) { again(e, 13) }},
+		"fences": {"twice": func(e *Evidence) { e.Attempts[0].Begins = 2 }, "back": func(e *Evidence) { again(e, 3) }},
+		"nothing restarts": {
+			"again":  func(e *Evidence) { again(e, 13) },
+			"failed": func(e *Evidence) { e.Jobs["a"].Counts = &v1.Counts{FailedAttempts: 1} },
+		},
 		"terminal": {
 			"two ends": func(e *Evidence) { e.Journal.Twice = []string{"it ends again"} },
 			"another":  func(e *Evidence) { e.Jobs["a"].Phase = model.PhaseFailed },

@@ -19,7 +19,9 @@ type Evidence struct {
 	Jobs map[string]*v1.JobStatus
 	// Results are those of the one stage of acknowledged jobs, by name and index.
 	Results map[string][]*v1.InstanceResult
-	// Journal is what it holds; nil if it could not be read, JournalErr says why.
+	// Processes is how many of the cell's processes were watched; 0 if it is elsewhere, and nothing is known of the machines.
+	Processes int
+	// Journal is what it holds; nil if it could not be read, and JournalErr says why, or if nobody tried.
 	Journal    *Journal
 	JournalErr error
 	// Moments are what ran at some times.

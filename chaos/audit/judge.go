@@ -114,7 +114,7 @@ func oneResult(e *Evidence, c *Check) {
 	for _, ack := range e.Acks {
 		results := e.Results[ack.Job]
 		switch {
-		case ack.Job == load.ServiceName:
+		case ack.Service:
 			continue
 		case e.Journal.forgot(ack.UID):
 			results = e.Journal.Results[ack.UID]
@@ -175,6 +175,11 @@ func restarts(e *Evidence, c *Check) {
 			c.broke(fmt.Sprintf("instance %d of job %d began %d times", at[1], at[0], n))
 		}
 	}
+	for _, ack := range e.Acks {
+		if n := e.Jobs[ack.Job].GetCounts().GetFailedAttempts(); n > 0 {
+			c.broke(fmt.Sprintf("%d attempts of %s failed", n, ack.Job))
+		}
+	}
 }
 
 func terminal(e *Evidence, c *Check) {
@@ -217,8 +222,10 @@ func epochs(e *Evidence, c *Check) {
 }
 
 func chain(e *Evidence, c *Check) {
-	if e.Journal == nil {
+	if e.JournalErr != nil {
 		c.broke(fmt.Sprintf("the journal cannot be read: %v", e.JournalErr))
+	}
+	if e.Journal == nil {
 		return
 	}
 	c.Checked = e.Journal.Records

@@ -45,7 +45,9 @@ func known(e *Evidence, c *Check) {
 }
 
 func stopped(e *Evidence, c *Check) {
-	c.Checked = len(e.Attempts)
+	if e.Processes > 0 {
+		c.Checked = len(e.Attempts)
+	}
 	for _, a := range e.AfterStop {
 		c.broke(fmt.Sprintf("fence %d of job %s still runs on %s as %v", a.Fence, a.Job, a.Node, a.PIDs))
 	}
@@ -59,7 +61,7 @@ func finishes(e *Evidence, c *Check) {
 }
 
 func noCrash(e *Evidence, c *Check) {
-	c.Checked = 1
+	c.Checked = e.Processes
 	for _, end := range e.Ends {
 		how := fmt.Sprintf("with exit code %d", end.Code)
 		if end.Code < 0 {
@@ -73,7 +75,7 @@ func noCrash(e *Evidence, c *Check) {
 }
 
 func order(e *Evidence, c *Check) {
-	c.Checked = 1
+	c.Checked = e.Processes
 	for _, text := range e.Disorder {
 		c.broke(text)
 	}

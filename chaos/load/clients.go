@@ -24,7 +24,7 @@ func (l *Load) client(ctx context.Context, number int) {
 	r := rand.New(rand.NewPCG(uint64(number), 0x636c69))
 	asks := history.Client{Number: number, Cell: l.cell, Now: func() int64 { return int64(time.Since(l.begun)) }}
 	for wait(ctx, l.w.Think.Std()/2+time.Duration(r.Int64N(int64(l.w.Think)+1))) {
-		name := fmt.Sprintf("shared-%d-%d", time.Since(l.begun)/namesFor, r.IntN(namesMany))
+		name := fmt.Sprintf("%sshared-%d-%d", l.files.Prefix, time.Since(l.begun)/namesFor, r.IntN(namesMany))
 		// It ends by its own time: an answer that comes after the end of the load is still an answer.
 		calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), callWithin)
 		switch n := r.IntN(10); {

@@ -29,8 +29,9 @@ const (
 type Ack struct {
 	Job, Key string
 	UID      uint64
-	// Instances that the job has; all of them must have a result in the end.
+	// Instances that the job has; all of them must have a result in the end, unless it is a Service.
 	Instances int
+	Service   bool
 }
 
 // Operation is one call of a client, for the timeline.
@@ -57,8 +58,12 @@ type Load struct {
 
 // Files are where attempts find what they need.
 type Files struct {
-	// Effects is the folder in which attempts note what they do, Leash the pipe that services wait on.
+	// Effects is the folder in which attempts note what they do, Leash the pipe that services wait on. In a cell that is
+	// elsewhere there are neither: attempts note nothing, and services end after Lasts.
 	Effects, Leash string
+	Lasts          time.Duration
+	// Prefix begins the names of all jobs and their keys.
+	Prefix string
 }
 
 // New makes the load of a cell.
@@ -71,13 +76,13 @@ func (l *Load) Begin(ctx context.Context) error {
 	if l.w.Services == 0 {
 		return nil
 	}
-	if err := l.submit(ctx, l.service(), "service"); err != nil {
+	if err := l.submit(ctx, l.service(), l.files.Prefix+"service"); err != nil {
 		return fmt.Errorf("the services cannot be submitted: %w", err)
 	}
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		status, err := l.cell.JobStatus(ctx, &v1.JobRef{Queue: api.DefaultQueue, Name: ServiceName})
+		status, err := l.cell.JobStatus(ctx, &v1.JobRef{Queue: api.DefaultQueue, Name: l.files.Prefix + ServiceName})
 		if err == nil && status.GetCounts().GetRunning() == uint64(l.w.Services) {
 			return nil
 		}
@@ -123,7 +128,7 @@ func (l *Load) stream(ctx context.Context) {
 			// What was begun goes on when the stream ends: its answer says whether the job must be there.
 			calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), submitWithin)
 			defer cancel()
-			name := fmt.Sprintf("batch-%d", i)
+			name := fmt.Sprintf("%sbatch-%d", l.files.Prefix, i)
 			_ = l.submit(calling, l.batch(name, l.w.Instances), "key-"+name) // noted as unanswered
 		}()
 		select {
@@ -145,7 +150,9 @@ func (l *Load) submit(ctx context.Context, job *v1.JobSpec, key string) error {
 		op.Err = err.Error()
 		l.unanswered = append(l.unanswered, key)
 	} else {
-		l.acks = append(l.acks, Ack{job.GetName(), key, reply.GetUid(), int(job.GetStages()[0].GetInstances())})
+		l.acks = append(l.acks, Ack{
+			Job: job.GetName(), Key: key, UID: reply.GetUid(), Instances: int(job.GetStages()[0].GetInstances()), Service: job.GetKind() == "service",
+		})
 	}
 	l.operations = append(l.operations, op)
 	return err
@@ -159,11 +166,18 @@ func (l *Load) batch(name string, instances int) *v1.JobSpec {
 
 // service is a job whose attempts run until the leash is let go.
 func (l *Load) service() *v1.JobSpec {
-	return job(ServiceName, "service", l.w.Services, l.note("b")+"read never < "+quote(l.files.Leash))
+	waits := "read never < " + quote(l.files.Leash)
+	if l.files.Leash == "" {
+		waits = fmt.Sprintf("exec sleep %d", int(l.files.Lasts.Seconds()))
+	}
+	return job(l.files.Prefix+ServiceName, "service", l.w.Services, l.note("b")+waits)
 }
 
-// note is a command that writes one line into the file of the node, in one write.
+// note is a command that writes one line into the file of the node, in one write; nothing if there is no such file.
 func (l *Load) note(what string) string {
+	if l.files.Effects == "" {
+		return ""
+	}
 	return fmt.Sprintf(`printf '%s %%s %%s %%s %%s %%s %%s\n' "$(date +%%s%%N)" "$TROUPE_JOB_UID" "$TROUPE_STAGE" "$TROUPE_INDEX" "$TROUPE_ATTEMPT" "$TROUPE_FENCE" >> %s/"$TROUPE_NODE"; `,
 		what, quote(filepath.Clean(l.files.Effects)))
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -88,6 +89,38 @@ func TestABrokenPromiseIsFound(t *testing.T) {
 	}
 	if c := checkOf(t, made, "nothing restarts"); c.Broken != 1 || made.Figures.Restarted != 1 {
 		t.Errorf("%d instances began again, %d attempts", c.Broken, made.Figures.Restarted)
+	}
+}
+
+// A cell that runs already is struck by what it can be asked for, and nothing of the run is left in it.
+func TestX8_B46_ARunningCellIsStruckByDrills(t *testing.T) {
+	c := newCluster(t)
+	file := c.write("drills.yaml", "load: {services: 2, every: 200ms, clients: 1}\n"+
+		"faults: [{at: 1s, fault: kill, who: any node}, {at: 2500ms, fault: partition, who: any node, for: 500ms}]\nduration: 4s\nquiet: 30s\n")
+	out := c.ask("chaos", "run", file, "--live", "--seed", "1", "--json")
+	var made chaosreport.Report
+	if err := json.Unmarshal([]byte(out), &made); err != nil {
+		t.Fatal(err)
+	}
+	if !made.Passed || made.Figures.Faults != 2 || made.Figures.Acknowledged < 5 || made.Figures.Restarted != 0 {
+		t.Errorf("%+v", made)
+	}
+	for _, name := range []string{"acknowledged", "one result", "nothing restarts", "epochs", "linearizable"} {
+		if checkOf(t, &made, name).Checked == 0 {
+			t.Errorf("%s: nothing was checked", name)
+		}
+	}
+	for _, f := range made.Faults {
+		if len(f.Parts) != 1 || f.Parts[0] != "one" || f.Failed != "" {
+			t.Errorf("%+v", f)
+		}
+	}
+	if out := c.ask("job", "list"); strings.Contains(out, "chaos-") {
+		t.Errorf("jobs of the run are left:\n%s", out)
+	}
+	wrong := c.write("wrong.yaml", "faults: [{at: 1s, fault: kill, who: leader}]\nduration: 2s\n")
+	if code, _, errs := c.run("chaos", "run", wrong, "--live", "--nats", c.nats); code == 0 || !strings.Contains(errs, "faults[0].who") {
+		t.Errorf("a fault that a cell cannot be asked for: exit %d, %s", code, errs)
 	}
 }
 

@@ -22,7 +22,7 @@ import (
 func newChaosRunCommand(app *App) *cobra.Command {
 	var o chaos.Options
 	var page, old string
-	var skip bool
+	var skip, live bool
 	var duration time.Duration
 	c := &cobra.Command{
 		Use:   "run SCENARIO",
@@ -31,9 +31,13 @@ func newChaosRunCommand(app *App) *cobra.Command {
 it by what clients were told, what attempts left behind, the journal, the agents' ledgers and the processes that run.
 
 SCENARIO is one that is built in, see "troupe chaos list", or a file in YAML, TOML or JSON. The cell is in a temporary folder of
-its own; all of it is ended and removed afterwards. With the same seed the same faults come at the same times.`,
-		Example: example("troupe chaos run kill-master", "troupe chaos run chaos.yaml --seed 7 --report out.html", "troupe chaos run soak --duration 1h --json"),
-		Args:    names("a scenario"),
+its own; all of it is ended and removed afterwards. With the same seed the same faults come at the same times.
+
+With --live it is done to a cell that runs already: with faults that the cell can be asked for and that end by themselves, and
+judged by its answers alone.`,
+		Example: example("troupe chaos run kill-master", "troupe chaos run chaos.yaml --seed 7 --report out.html", "troupe chaos run soak --duration 1h --json",
+			"troupe chaos run drills --live --nats nats://staging.example:4222 --cell staging"),
+		Args: names("a scenario"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if o.Scenario, err = scenario.Open(args[0]); err != nil {
@@ -58,7 +62,15 @@ its own; all of it is ended and removed afterwards. With the same seed the same 
 					fmt.Fprintf(app.Err, "%7.1fs %s\n", time.Since(begun).Seconds(), view.CleanText(text))
 				}
 			}
-			err = runChaos(cmd.Context(), app, o, page)
+			if live {
+				o.Again += " --live"
+				return app.withCell(cmd, func(ctx context.Context, cell Cell) error {
+					made, err := chaos.RunLive(ctx, cell, o)
+					return showChaos(app, made, err, page)
+				})
+			}
+			made, err := chaos.Run(cmd.Context(), o)
+			err = showChaos(app, made, err, page)
 			if skip && errors.Is(err, chaos.ErrUnable) {
 				app.note(app.Err, func(p *view.Page) { p.Line("%s is left out: %v", o.Scenario.Name, err) })
 				return nil
@@ -72,14 +84,14 @@ its own; all of it is ended and removed afterwards. With the same seed the same 
 	flags.BoolVar(&o.Keep, "keep", false, "leave what the cell has kept and logged")
 	flags.StringVar(&page, "report", "", "write the report as one page of HTML to this `FILE`")
 	flags.StringVar(&o.Dir, "dir", "", "where the folder of the run is made; empty: the system's for temporary files")
+	flags.BoolVar(&live, "live", false, "do it to the running cell that --nats and --cell name, with faults that end by themselves alone")
 	flags.BoolVar(&skip, "skip-unable", false, "leave a scenario out, with a note, if this machine lacks what it needs")
 	flags.StringVar(&old, "troupe-old", "", "the `PROGRAM` that is the other version for the fault swap")
 	return c
 }
 
-// runChaos does a run and shows its report.
-func runChaos(ctx context.Context, app *App, o chaos.Options, page string) error {
-	made, err := chaos.Run(ctx, o)
+// showChaos shows the report of a run, if there is one.
+func showChaos(app *App, made *chaosreport.Report, err error, page string) error {
 	if made == nil {
 		return err
 	}
@@ -186,7 +198,8 @@ func newChaosNATSCommand(app *App) *cobra.Command {
 	var s chaos.NATSServer
 	c := &cobra.Command{
 		Use: "nats", Hidden: true, Short: "Run a NATS server for a cell that is to be broken",
-		Args: names(),
+		Example: example("troupe chaos nats --dir /tmp/n1 --name n1 --listen 127.0.0.1:4222"),
+		Args:    names(),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s.Log = io.Writer(app.Err)
 			return s.Run(cmd.Context(), app.Out)
