@@ -59,8 +59,10 @@ func (c *Cell) begin(ctx context.Context, f *following, state *model.State) (*re
 		r.outdone = e.Won(epoch)
 		e.Seen(epoch, state.Seq())
 		if before != 0 && !e.Yielded(before) {
-			// Its leader may answer for as long after it has sent its last record, which was before that came here.
-			r.answers = quiet.Add(c.opts.Limits.ReadLease)
+			// Its leader may answer for as long after it has sent its last record, which was before that came here; a little
+			// longer, for its clock may be slow, and this one fast.
+			lease := c.opts.Limits.ReadLease
+			r.answers = quiet.Add(lease + lease/40)
 		}
 	}
 	r.keeper = journal.NewKeeper(stores.Log, stores.Snapshots, stores.Shared)

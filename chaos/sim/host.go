@@ -24,7 +24,8 @@ type host struct {
 	reign *master
 	clock *clock
 	shelf shelf
-	saved uint64 // record of the last snapshot that it has taken as a follower
+	quiet time.Time // when the newest record came here
+	saved uint64    // record of the last snapshot that it has taken as a follower
 	// cut says until when a way to others is cut.
 	cut [ways]time.Time
 	// frozen: the process stands still; parked is what waits for it to wake.
@@ -96,13 +97,16 @@ func (h *host) follow() {
 	}
 	f := journal.NewFollower(&logHandle{d: w.disk, host: h}, &h.shelf, journal.FollowerOptions{
 		Now: h.clock.Now, Shared: &w.disk.shelf, SnapshotRecords: 1 << 62, // the world takes them, in its own time
-		Wrote: func(seq, epoch uint64) { h.elect.Wrote(epoch, seq, h.clock.Now()) },
+		Wrote: func(seq, epoch uint64) {
+			h.quiet = w.st.Now()
+			h.elect.Wrote(epoch, seq, h.clock.Now())
+		},
 	})
 	if err := f.Recover(context.Background()); err != nil {
 		w.fail(RestartIsReplay, "master %s cannot follow: %v", h.id, err)
 		return
 	}
-	h.warm = f
+	h.warm, h.quiet = f, w.st.Now()
 	seq, epoch, _ := f.Seen()
 	h.saved = seq
 	h.elect.Wrote(epoch, seq, h.clock.Now())
@@ -294,9 +298,10 @@ func (h *host) campaign(state *model.State, life int) {
 	h.trying = false
 	m.epoch, m.state, m.log.now = epoch, state, false
 	m.snap.newest = max(h.shelf.newest(), w.disk.shelf.newest())
-	m.answersFrom = w.st.Now().Add(h.clock.lasts(w.p.lease))
-	if h.elect.Yielded(before) {
-		m.answersFrom = w.st.Now()
+	if before != 0 && !h.elect.Yielded(before) {
+		// The leader before may answer for as long after it has sent its last record, which was before that came here; a
+		// little longer, for its clock may be slow, and this one fast.
+		m.answersFrom = h.quiet.Add(h.clock.lasts(w.p.lease + w.p.lease/40))
 	}
 	w.checkKept(state)
 	w.checkCalm(h)
