@@ -38,6 +38,8 @@ const (
 	batchStep = 8 << 20
 	// lockPatience is how long a directory lock is waited for: that of a killed process goes a moment after it.
 	lockPatience = 500 * time.Millisecond
+	// opensMax is how often a directory is opened whose files have to be mended, one each time.
+	opensMax = 6
 )
 
 // Options of a DB. Dir is required.
@@ -115,7 +117,7 @@ func (d *DB) open() (*badger.DB, error) {
 		WithLogger(lines{d.log})
 	opts.TableSizeMultiplier = 1
 	deadline := time.Now().Add(lockPatience)
-	for retried := false; ; {
+	for opens := 1; ; {
 		db, err := badger.Open(opts)
 		switch {
 		case err == nil:
@@ -125,13 +127,13 @@ func (d *DB) open() (*badger.DB, error) {
 				return nil, fmt.Errorf("%w: %w", ErrLocked, err)
 			}
 			time.Sleep(lockPatience / 20)
-		case retried:
+		case opens == opensMax || opens > 1 && !strings.Contains(err.Error(), "Create a new file"):
 			return nil, err
 		default:
-			// After a kill in the wrong moment the first open stumbles over a file of no bytes, and has cleaned it
-			// away for the second.
+			// After a kill in the wrong moment an open stumbles over a file of no bytes, and has mended it for the next.
+			// After a power cut there may be one of each kind: their names were on disk, and nothing of them yet.
 			d.log.Warn("opening failed, trying once more", "err", err)
-			retried = true
+			opens++
 		}
 	}
 }
