@@ -26,13 +26,15 @@ type fakeCell struct {
 	events []*v1.JobEvent
 	logs   map[string][]*v1.LogChunk
 	backup []byte
-	result map[string][]*v1.InstanceResult
-	asked  []proto.Message
-	fail   []error // refusals of the next submits
-	closed bool
-	stuck  bool // jobs that are stopped do not end
-	done   chan struct{}
-	failed error
+	// journal answers for Journal, if it is there.
+	journal func(context.Context, *v1.JournalRequest, func(*v1.Chunk) error) error
+	result  map[string][]*v1.InstanceResult
+	asked   []proto.Message
+	fail    []error // refusals of the next submits
+	closed  bool
+	stuck   bool // jobs that are stopped do not end
+	done    chan struct{}
+	failed  error
 }
 
 func (c *fakeCell) note(m proto.Message) func() {
@@ -147,7 +149,10 @@ func (c *fakeCell) Backup(_ context.Context, _ *v1.BackupRequest, fn func(*v1.Ch
 	return fn(&v1.Chunk{Data: c.backup})
 }
 
-func (c *fakeCell) Journal(_ context.Context, _ *v1.JournalRequest, fn func(*v1.Chunk) error) error {
+func (c *fakeCell) Journal(ctx context.Context, req *v1.JournalRequest, fn func(*v1.Chunk) error) error {
+	if c.journal != nil {
+		return c.journal(ctx, req, fn)
+	}
 	return fn(&v1.Chunk{Data: c.backup})
 }
 

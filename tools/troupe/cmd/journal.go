@@ -120,20 +120,31 @@ func (a *App) tailCell(ctx context.Context, cell Cell, last uint64, follow bool)
 	if seq := status.GetSeq(); seq > last {
 		req.From = seq - last + 1
 	}
+	next := uint64(0)
 	read := func() error {
-		records := &backup.Splitter{Each: a.showRecord}
+		records := &backup.Splitter{Each: func(rec *v1.Record) error {
+			next = rec.GetSeq() + 1
+			return a.showRecord(rec)
+		}}
 		return cell.Journal(ctx, req, func(c *v1.Chunk) error {
 			_, err := records.Write(c.GetData())
 			return err
 		})
 	}
-	err = read()
-	var f *model.Fault
-	if errors.As(err, &f) && f.Err == model.ErrInvalid && req.GetFrom() > 0 {
-		req.From = 0 // not so many are kept
+	for {
 		err = read()
+		var f *model.Fault
+		switch {
+		case !errors.As(err, &f) || ctx.Err() != nil:
+			return err
+		case f.Err == model.ErrInvalid && next == 0 && req.GetFrom() > 0:
+			req.From = 0 // not so many are kept
+		case follow && f.Err == model.ErrUnavailable && next > req.GetFrom():
+			req.From = next // another master leads, which has the rest
+		default:
+			return err
+		}
 	}
-	return err
 }
 
 // showRecord shows a record, a line an event.

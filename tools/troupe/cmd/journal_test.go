@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/troupe-sched/troupe/actors"
+	"github.com/troupe-sched/troupe/actors/model"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -163,5 +164,39 @@ func TestB45_JournalIsReadAndGoneBackIn(t *testing.T) {
 	}
 	if code, _, stderr := h.run("journal", "at", "9999", file); code == exitOK || !strings.Contains(stderr, "ends with record") {
 		t.Errorf("the state of a record that is not there: %s", stderr)
+	}
+}
+
+func TestB45_TailGoesOnBehindAFailover(t *testing.T) {
+	h := newHarness(t)
+	cell, err := actors.Open(t.Context(), actors.Options{Name: "local"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cell.Close(context.WithoutCancel(t.Context()))
+	for _, name := range []string{"one", "two", "three"} {
+		job := &v1.JobSpec{Name: name, Stages: []*v1.StageSpec{{Name: "s", Driver: "func", Func: "none"}}}
+		if _, err := cell.Submit(t.Context(), &v1.SubmitRequest{Job: job}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// Each reign tells two records and ends; the one after it goes on where it ended, and at last there is nothing new.
+	h.cell.journal = func(ctx context.Context, req *v1.JournalRequest, fn func(*v1.Chunk) error) error {
+		from := max(req.GetFrom(), 1)
+		if from <= 5 {
+			if err := cell.Journal(ctx, &v1.JournalRequest{From: from, To: min(from+1, 5)}, fn); err != nil {
+				return err
+			}
+		}
+		return model.Unavailable("the reign is over")
+	}
+	code, out, stderr := h.run("journal", "tail", "-f")
+	if code != exitFailed || !strings.Contains(stderr, "the reign is over") {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	for _, name := range []string{"one", "two", "three"} {
+		if strings.Count(out, "default/"+name+" ") != 1 {
+			t.Errorf("%s is not told once:\n%s", name, out)
+		}
 	}
 }
