@@ -54,16 +54,16 @@ func (l *line) came(id model.NodeID, m *msg.FromAgent) {
 	l.hellos[id] = m
 }
 
-// next takes the first out of the line; its Hello is nil if the agent has to be asked.
+// next takes the first out of the line for whom there is room; its Hello is nil if the agent has to be asked.
 func (l *line) next() (id model.NodeID, hello *msg.FromAgent, ok bool) {
-	if len(l.here) > 0 {
+	if len(l.here) > 0 && l.window.Free(false) {
 		id, l.here = l.here[0], l.here[1:]
 		hello = l.hellos[id]
 		delete(l.hellos, id)
 		l.slots -= len(hello.Message.GetHello().GetSlots())
 		return id, hello, true
 	}
-	for len(l.ask) > 0 {
+	for len(l.ask) > 0 && len(l.here) == 0 && l.window.Free(true) {
 		id, l.ask = l.ask[0], l.ask[1:]
 		if l.asking[id] {
 			delete(l.asking, id)
@@ -100,7 +100,8 @@ func (s *Supervisor) hello(ctx *kit.Context, m *msg.FromAgent) {
 func (s *Supervisor) advance(ctx *kit.Context) {
 	now, w := ctx.Now(), s.line.window
 	w.Expire(now)
-	for w.Free() {
+	w.Nodes(s.children.Len())
+	for {
 		id, hello, ok := s.line.next()
 		if !ok {
 			break
@@ -108,11 +109,11 @@ func (s *Supervisor) advance(ctx *kit.Context) {
 		ref, known := s.children.Get(string(id))
 		switch {
 		case hello != nil:
-			w.Begin(id, now)
+			w.Begin(id, false, now)
 			w.Weigh(id, len(hello.Message.GetHello().GetSlots()))
 			s.pass(ctx, hello)
 		case known:
-			w.Begin(id, now)
+			w.Begin(id, true, now)
 			ctx.Tell(ref, &turn{})
 		}
 	}

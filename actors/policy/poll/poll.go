@@ -17,6 +17,12 @@ import (
 const (
 	windowFirst = 64
 	windowMin   = 16
+	// A window is never smaller than this part of the nodes: whatever the load, all have their turn in so many rounds.
+	roundsMax = 16
+	// Of a window so much may be agents that were asked, who may be dead, and the rest is for those who speak.
+	askedOf, askedPart = 4, 3
+	// patienceMax bounds how long an answer is waited for: it grows while most do not come in time.
+	patienceMax = 4 * Late
 	windowMax   = 2048
 	// slotsMax bounds the slots in the inventories that are under way: the memory that they take.
 	slotsMax = 1 << 17
@@ -29,7 +35,10 @@ const (
 // Window says how many sessions may be opened at once.
 type Window struct {
 	size, steady int // steady is the size above which it grows by one a round
+	least        int
 	grown        int
+	asked        int // of those under way
+	patience     time.Duration
 	flights      map[model.NodeID]*flight
 	order        []*flight // by time of departure; those that have landed are skipped
 	slots        int
@@ -42,12 +51,19 @@ type flight struct {
 	id    model.NodeID
 	at    time.Time
 	slots int
+	asked bool
 	done  bool
 }
 
 // NewWindow makes a window with nothing under way.
 func NewWindow() *Window {
-	return &Window{size: windowFirst, steady: windowMax, flights: map[model.NodeID]*flight{}}
+	return &Window{size: windowFirst, steady: windowMax, least: windowMin, patience: Late, flights: map[model.NodeID]*flight{}}
+}
+
+// Nodes says how many nodes there are.
+func (w *Window) Nodes(n int) {
+	w.least = min(max(windowMin, n/roundsMax), windowMax)
+	w.size = max(w.size, w.least)
 }
 
 // Size is how many may be under way at once.
@@ -56,20 +72,26 @@ func (w *Window) Size() int { return w.size }
 // Under is how many are.
 func (w *Window) Under() int { return len(w.flights) }
 
-// Free reports whether one more may be opened.
-func (w *Window) Free() bool {
+// Free reports whether one more session may be opened, by asking its agent or because its Hello is here.
+func (w *Window) Free(ask bool) bool {
+	if ask && w.asked*askedOf >= w.size*askedPart {
+		return false
+	}
 	return len(w.flights) < w.size && (len(w.flights) == 0 || w.slots+w.mean <= slotsMax)
 }
 
 // Flying reports whether the session with a node is being opened.
 func (w *Window) Flying(id model.NodeID) bool { return w.flights[id] != nil }
 
-// Begin notes that the session with a node is being opened.
-func (w *Window) Begin(id model.NodeID, now time.Time) {
+// Begin notes that the session with a node is being opened, by asking its agent or because its Hello is here.
+func (w *Window) Begin(id model.NodeID, ask bool, now time.Time) {
 	if w.flights[id] != nil {
 		return
 	}
-	f := &flight{id: id, at: now, slots: w.mean}
+	f := &flight{id: id, at: now, slots: w.mean, asked: ask}
+	if ask {
+		w.asked++
+	}
 	w.flights[id] = f
 	w.order = append(w.order, f)
 	w.slots += f.slots
@@ -100,6 +122,7 @@ func (w *Window) Done(id model.NodeID, now time.Time) {
 	switch took := now.Sub(f.at); {
 	case took > Late:
 		w.shrink(now)
+		w.patience = min(max(w.patience, 2*took), patienceMax)
 	case took > Quick || len(w.flights) < w.size/2: // what is not used is not tried
 	case w.size < w.steady:
 		w.size++
@@ -116,7 +139,7 @@ func (w *Window) Done(id model.NodeID, now time.Time) {
 // slower. That most do not answer is: then messages are lost on the way.
 func (w *Window) Expire(now time.Time) {
 	n := 0
-	for n < len(w.order) && (w.order[n].done || now.Sub(w.order[n].at) > Late) {
+	for n < len(w.order) && (w.order[n].done || now.Sub(w.order[n].at) > w.patience) {
 		if f := w.order[n]; !f.done {
 			w.land(f)
 			w.missed++
@@ -125,8 +148,14 @@ func (w *Window) Expire(now time.Time) {
 	}
 	w.order = slices.Delete(w.order, 0, n)
 	if w.came+w.missed >= w.size {
-		if w.missed > w.came && w.came > 0 {
-			w.shrink(now)
+		switch {
+		case w.missed > w.came:
+			w.patience = min(2*w.patience, patienceMax) // they may be late, and not lost
+			if w.came > 0 {
+				w.shrink(now)
+			}
+		case w.patience > Late:
+			w.patience = max(w.patience*3/4, Late)
 		}
 		w.came, w.missed = 0, 0
 	}
@@ -134,6 +163,9 @@ func (w *Window) Expire(now time.Time) {
 
 func (w *Window) land(f *flight) {
 	f.done = true
+	if f.asked {
+		w.asked--
+	}
 	delete(w.flights, f.id)
 	w.slots -= f.slots
 }
@@ -144,7 +176,7 @@ func (w *Window) shrink(now time.Time) {
 		return
 	}
 	w.shrunk = now
-	w.size = max(w.size/2, windowMin)
+	w.size = max(w.size/2, w.least)
 	w.steady, w.grown = w.size, 0
 }
 
