@@ -286,6 +286,10 @@ func TestB31_B42_ALeaderThatResignsHandsOverByName(t *testing.T) {
 	if r, err = second.Resign(tr.ctx, &v1.ResignRequest{Epoch: epoch}); err != nil || r.GetFrom() != "" || r.GetTo() != second.id {
 		t.Errorf("asked again: %v, %v", r, err)
 	}
+	reply, mark, err := first.Stale(tr.ctx, &v1.ListMastersRequest{})
+	if list, is := reply.(*v1.ListMastersReply); err != nil || !is || len(list.GetMasters()) != 3 || mark.Master != first.id || mark.Epoch < epoch {
+		t.Errorf("who follows lists %v, %+v, %v", reply, mark, err)
+	}
 	if _, err := first.JobStatus(tr.ctx, &v1.JobRef{Queue: "default", Name: "one"}); !errors.Is(err, model.Unavailable("")) {
 		t.Errorf("who has resigned answers %v", err)
 	}

@@ -14,8 +14,12 @@ import (
 
 // Stale answers a read from the hard state that this master has, whether it leads or follows, and says as of when that
 // is. The request is one of *v1.JobRef, *v1.ListJobsRequest, *v1.ResultsRequest, *v1.QueueRef, *v1.ListQueuesRequest,
-// *v1.NodeRef, *v1.ListNodesRequest and *v1.CellStatusRequest; what only the leader knows is left out of the reply.
+// *v1.NodeRef, *v1.ListNodesRequest, *v1.CellStatusRequest and *v1.ListMastersRequest; what only the leader knows is left out
+// of the reply.
 func (c *Cell) Stale(ctx context.Context, request proto.Message) (proto.Message, model.Mark, error) {
+	if list, is := request.(*v1.ListMastersRequest); is {
+		return c.masterList(ctx, list)
+	}
 	c.mu.Lock()
 	r, f := c.reign, c.following
 	c.mu.Unlock()
@@ -56,6 +60,21 @@ func (c *Cell) Stale(ctx context.Context, request proto.Message) (proto.Message,
 		}
 	}
 	return reply, mark, nil
+}
+
+// masterList tells who is there, also while nobody leads; its mark is what the list says of this master.
+func (c *Cell) masterList(ctx context.Context, req *v1.ListMastersRequest) (proto.Message, model.Mark, error) {
+	mark := model.Mark{Master: c.opts.ID, Age: -1}
+	list, err := c.ListMasters(ctx, req)
+	if err != nil {
+		return nil, mark, err
+	}
+	for _, m := range list.GetMasters() {
+		if m.GetId() == c.opts.ID {
+			mark.Epoch, mark.Seq, mark.Lag = m.GetEpoch(), m.GetSeq(), m.GetLag()
+		}
+	}
+	return list, mark, nil
 }
 
 // age is how long ago at was; negative if it never was.

@@ -115,7 +115,7 @@ func Endpoints() []Endpoint {
 			Summary: "Stream the hard state as backup frames; ends with an empty message"}, Cell.Backup),
 		stream(Endpoint{Resource: "cell", Verb: "journal", Scope: NoQueue, Lane: Logs,
 			Summary: "Stream records of the journal as backup frames, and those to come if asked to; ends with an empty message"}, Cell.Journal),
-		unary(Endpoint{Resource: "master", Verb: "list", Scope: NoQueue, Lane: Reads,
+		unary(Endpoint{Resource: "master", Verb: "list", Scope: NoQueue, Lane: Reads, Stale: true,
 			Summary: "List the masters of the cell: who leads, who follows and how closely"}, Cell.ListMasters),
 		unary(Endpoint{Resource: "master", Verb: "resign", Scope: NoQueue, Lane: Writes,
 			Summary: "Ask the leader to hand over to another master"}, Cell.Resign),

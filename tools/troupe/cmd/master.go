@@ -48,7 +48,7 @@ func newMasterListCommand(app *App) *cobra.Command {
 	return &cobra.Command{
 		Use:     "list",
 		Short:   "List the masters of the cell: who leads, who follows and how closely",
-		Example: example("troupe master list", "troupe master list --json | jq -r '.masters[] | select(.role==\"leader\") | .id'"),
+		Example: example("troupe master list", "troupe master list --stale   # also while nobody leads", "troupe master list --json | jq -r '.masters[] | select(.role==\"leader\") | .id'"),
 		Args:    names(),
 		RunE: ask(app, func(ctx context.Context, cell Cell, _ []string) (*v1.ListMastersReply, error) {
 			return cell.ListMasters(ctx, &v1.ListMastersRequest{})
