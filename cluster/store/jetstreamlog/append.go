@@ -112,10 +112,13 @@ const refusals = 4
 // durable in its place, an error when it never will be or when patience has ended. It is sent again and again, the
 // same bytes with the same expectation: the stream takes it at most once, and never once another's is in its place.
 func (l *Log) ensure(f *frame) error {
-	refused := 0
+	refused, timeout := 0, tryTimeout
 	deadline := time.Now().Add(l.opts.Patience)
 	for wait := 5 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		stored, err := l.lookup(f)
+		stored, err := l.lookup(f, timeout)
+		if errors.Is(err, context.DeadlineExceeded) {
+			timeout = min(2*timeout, tryMax)
+		}
 		if stored || errors.Is(err, journal.ErrFenced) {
 			return err
 		}
@@ -143,8 +146,8 @@ func (l *Log) ensure(f *frame) error {
 }
 
 // lookup reads the place of a message back: true if the message is there, ErrFenced if another is, false if none is.
-func (l *Log) lookup(f *frame) (stored bool, err error) {
-	ctx, cancel := context.WithTimeout(l.ctx, tryTimeout)
+func (l *Log) lookup(f *frame, timeout time.Duration) (stored bool, err error) {
+	ctx, cancel := context.WithTimeout(l.ctx, timeout)
 	defer cancel()
 	msg, err := l.stream.GetMsg(ctx, f.after+1)
 	switch {

@@ -28,8 +28,9 @@ const (
 	duplicates = 2 * time.Minute
 	// missingMax is how often in a row a message that must be there may be said not to be, over about a second.
 	missingMax = 8
-	// tryTimeout bounds one request.
-	tryTimeout = 2 * time.Second
+	// tryTimeout bounds the first try of a request; each that was too short doubles it up to tryMax, for a machine may be
+	// so busy that a large message takes longer.
+	tryTimeout, tryMax = 2 * time.Second, 16 * time.Second
 	// headerRoom is what the headers of a message may add to a record.
 	headerRoom = 1024
 	// readAhead is how many bytes a reader has on the way.
@@ -214,9 +215,13 @@ func lasting(err error) bool {
 // retry calls do until it succeeds, fails for good, or patience or ctx ends.
 func retry(ctx context.Context, patience time.Duration, do func(context.Context) error) error {
 	deadline := time.Now().Add(patience)
+	timeout := tryTimeout
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		try, cancel := context.WithTimeout(ctx, tryTimeout)
+		try, cancel := context.WithTimeout(ctx, timeout)
 		err := do(try)
+		if try.Err() != nil {
+			timeout = min(2*timeout, tryMax)
+		}
 		cancel()
 		switch {
 		case err == nil:

@@ -116,9 +116,10 @@ type reader struct {
 	// patience is how long the store may be silent; for ever if zero.
 	patience time.Duration
 
-	name     string // its own among the readers of the stream
-	serial   int    // of the consumer
-	consumer string // name of the consumer, empty if there is none
+	timeout  time.Duration // of what start asks; see tryMax
+	name     string        // its own among the readers of the stream
+	serial   int           // of the consumer
+	consumer string        // name of the consumer, empty if there is none
 	// left are consumers of which the server could not be told that they are not needed any more.
 	left     []string
 	messages jetstream.MessagesContext
@@ -129,7 +130,7 @@ func (l *Log) reader(ctx context.Context, message, record uint64) *reader {
 	unhook := context.AfterFunc(l.ctx, cancel)
 	return &reader{
 		l: l, ctx: ctx, wait: wait, cancel: func() { unhook(); cancel() },
-		message: message, record: record, name: l.writerID + "-" + strconv.FormatInt(l.readers.Add(1), 10),
+		message: message, record: record, timeout: tryTimeout, name: l.writerID + "-" + strconv.FormatInt(l.readers.Add(1), 10),
 	}
 }
 
@@ -245,8 +246,13 @@ func (r *reader) await() (jetstream.Msg, error) {
 
 // start makes a consumer that begins with the next message, which must be there or the one after the last.
 func (r *reader) start() error {
-	try, cancel := context.WithTimeout(r.wait, tryTimeout)
-	defer cancel()
+	try, cancel := context.WithTimeout(r.wait, r.timeout)
+	defer func() {
+		if r.timeout = tryTimeout; errors.Is(try.Err(), context.DeadlineExceeded) {
+			r.timeout = tryMax
+		}
+		cancel()
+	}()
 	state, err := r.l.state(try)
 	switch {
 	case err != nil:
