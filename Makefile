@@ -64,7 +64,7 @@ sim-planted: ## plant bugs into the actors, one after another: the seeded world 
 	$(GO) test -tags planted ./chaos/sim -count=1 -v -run Planted -timeout 20m
 
 .PHONY: chaos
-chaos: build ## strike real cells by every scenario of SCENARIOS, with a report of each in bin (SEED=n, OLD=another troupe)
+chaos: build ## strike real cells by every scenario of SCENARIOS, a page of each in bin; a quarter of an hour (SEED=n, OLD=another troupe)
 	@for scenario in $(SCENARIOS); do \
 		bin/troupe chaos run $$scenario --seed $(or $(SEED),1) --skip-unable --report bin/chaos-$$scenario.html \
 			$(if $(OLD),--troupe-old $(OLD)) || exit 1; \

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/rivo/uniseg"
 )
 
 // The measures of the timeline, in units of its drawing.
@@ -18,8 +20,10 @@ const (
 	lanesMax = 40
 	// buckets is how many columns the operations have.
 	buckets = 240
-	// letter is how wide a letter is at least.
-	letter = 7
+	// letter is how wide a letter is at least, besideColumns how many of them stand beside a box that is too small for its
+	// text.
+	letter        = 7
+	besideColumns = 14
 )
 
 // chart is the timeline, ready to be drawn.
@@ -40,12 +44,16 @@ type label struct {
 	Full string
 }
 
-// box is something that lasts, of a class that gives its colour; Text is in it, Title is told when it is pointed at.
+// box is something that lasts, of a class that gives its colour; Text is in it, Beside right of it, and Title is told when
+// it is pointed at.
 type box struct {
-	X, Y, W, H  float64
-	Class       string
-	Text, Title string
+	X, Y, W, H          float64
+	Class               string
+	Text, Beside, Title string
 }
+
+// Right is where it ends.
+func (b box) Right() float64 { return b.X + b.W }
 
 type tick struct {
 	X    float64
@@ -112,7 +120,7 @@ func (d *drawing) faults(faults []Fault) {
 			row = len(ends)
 			ends = append(ends, 0)
 		}
-		ends[row] = f.ToMS + (d.to-d.from)/30 // room for some letters
+		ends[row] = f.ToMS + (d.to-d.from)*besideColumns*letter/(chartWide-margin)
 		d.y = top + float64(row)*(rowHigh+2)
 		class, title := "fault", fmt.Sprintf("%s\n%v\n%.1f s to %.1f s", f.Text, f.Parts, float64(f.FromMS)/1000, float64(f.ToMS)/1000)
 		switch {
@@ -122,6 +130,9 @@ func (d *drawing) faults(faults []Fault) {
 			class, title = "failed", title+"\n"+f.Failed
 		}
 		d.bar(f.FromMS, max(f.ToMS, f.FromMS), rowHigh, class, f.Text, title)
+		if b := &d.Boxes[len(d.Boxes)-1]; uniseg.StringWidth(b.Text) < min(uniseg.StringWidth(f.Text), besideColumns) {
+			b.Text, b.Beside = "", fit(f.Text, besideColumns)
+		}
 	}
 	d.y = top + float64(max(1, len(ends)))*(rowHigh+2) + rowGap
 }
