@@ -36,7 +36,7 @@ type Options struct {
 	// Env is set for every process of the cell.
 	Env map[string]string
 	// Dir is the folder in which the folder of the run is made; the system's for temporary files if empty. Keep leaves
-	// what the cell has kept and logged there.
+	// what the cell has kept and logged there, and so does a broken promise.
 	Dir  string
 	Keep bool
 	// Again is the command line that does the same run again, for the report; made up from scenario and seed if empty.
@@ -81,7 +81,7 @@ func Run(ctx context.Context, o Options) (*report.Report, error) {
 	if made != nil && !made.Passed && err == nil {
 		err = ErrBroken
 	}
-	if o.Keep {
+	if o.Keep || errors.Is(err, ErrBroken) {
 		r.o.Tell("what the cell has kept is in " + dir)
 		if made != nil {
 			made.Dir = dir

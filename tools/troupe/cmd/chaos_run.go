@@ -81,7 +81,7 @@ judged by its answers alone.`,
 	flags := c.Flags()
 	flags.Uint64Var(&o.Seed, "seed", 0, "draw faults and whom they strike from this; 0 draws it from the clock")
 	flags.DurationVar(&duration, "duration", 0, "let faults come for so long instead of the scenario's time")
-	flags.BoolVar(&o.Keep, "keep", false, "leave what the cell has kept and logged")
+	flags.BoolVar(&o.Keep, "keep", false, "leave what the cell has kept and logged, as a run that breaks a promise does")
 	flags.StringVar(&page, "report", "", "write the report as one page of HTML to this `FILE`")
 	flags.StringVar(&o.Dir, "dir", "", "where the folder of the run is made; empty: the system's for temporary files")
 	flags.BoolVar(&live, "live", false, "do it to the running cell that --nats and --cell name, with faults that end by themselves alone")
@@ -153,6 +153,9 @@ func verdict(p *view.Page, r *chaosreport.Report, page string) {
 	}
 	if r.Stopped != "" {
 		p.Line("it did not come to its end: %s", view.Clean(r.Stopped))
+	}
+	if r.Dir != "" {
+		p.Line("kept:   %s", r.Dir)
 	}
 	if page != "" {
 		p.Line("report: %s", page)
