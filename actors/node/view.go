@@ -16,6 +16,7 @@ func (a *Actor) size(info *v1.NodeInfo) {
 	a.capacity = model.CapacityOf(info)
 	a.extras = model.NewHolding(info)
 	for _, sl := range a.slots { //order: sums
+		sl.need = a.extras.NeedOf(sl.extra) // which ports are of the range is for the machine to say, and may have changed
 		a.extras.Take(sl.extra)
 	}
 }
