@@ -65,7 +65,7 @@ func (w *world) enthrone(m *master) {
 	w.say("master", "epoch %d begins at record %d, snapshot %d", m.epoch, w.disk.last(), m.snap.newest)
 	env, err := tree.Start(context.Background(), m.sys, tree.Config{
 		Cell: cell, Host: name, Version: "sim", Limits: w.limits, State: m.state, Log: m.log, Snap: m.snap,
-		SnapshotRecords: w.p.snapshotRecords, Fabric: m, Publish: m.publish,
+		SnapshotRecords: w.p.snapshotRecords, Fabric: m, Publish: m.publish, Record: w.opts.Record,
 	})
 	if m.env = env; err != nil && m.alive {
 		w.say("master", "epoch %d does not start: %v", m.epoch, err)

@@ -14,6 +14,9 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/troupe-sched/troupe/actors/kit"
+	"github.com/troupe-sched/troupe/actors/msg"
 )
 
 // Options of one run.
@@ -32,6 +35,8 @@ type Options struct {
 	Timeline io.Writer
 	// Messages adds every message that an actor handles to the Timeline, and what the actors log.
 	Messages bool
+	// Record, if set, makes what hears the placer of each reign; see tree.Config.
+	Record func(env *msg.Env, tell func(message any)) kit.Tap
 }
 
 // Violation is something that must never happen.

@@ -54,8 +54,7 @@ type segment struct {
 
 // create begins a file with an event.
 func create(dir string, e *event, version string) (*segment, error) {
-	name := filepath.Join(dir, fmt.Sprintf("%020d%s", e.at, suffix))
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := openNew(dir, e.at)
 	if err != nil {
 		return nil, err
 	}
@@ -75,6 +74,17 @@ func create(dir string, e *event, version string) (*segment, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return s, nil
+}
+
+// openNew makes a file named after a time; there may be some of that time already.
+func openNew(dir string, at int64) (f *os.File, err error) {
+	for n := range 100 {
+		f, err = os.OpenFile(filepath.Join(dir, fmt.Sprintf("%020d-%02d%s", at, n, suffix)), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+		if !errors.Is(err, os.ErrExist) {
+			break
+		}
+	}
+	return f, err
 }
 
 func (s *segment) last() int64 { return s.enc.last }
