@@ -121,6 +121,9 @@ func (h *logHandle) Append(seq uint64, data []byte, done func(error)) {
 	h.queue = append(h.queue, a)
 	h.written = latest(h.written, w.st.Now().Add(w.upTo(2*w.p.logDelay)+h.d.slow))
 	h.told = latest(h.told, h.written.Add(w.upTo(w.p.logDelay)))
+	if h.host != nil && h.d.slow > 0 {
+		h.told = h.told.Add(time.Duration(w.newest.Int64N(int64(h.d.slow)))) // answers are as slow as writes
+	}
 	w.after(h.written.Sub(w.st.Now()), func() { h.write(a) })
 	w.after(h.told.Sub(w.st.Now()), func() { h.answer(a) })
 }

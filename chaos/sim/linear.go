@@ -274,7 +274,7 @@ func (c *clients) checkDeposed(m *master, call, reply any, outdone bool) {
 // checkCalm: where nothing fails nobody takes over from a leader that lives.
 func (w *world) checkCalm(h *host) {
 	old := w.master
-	if w.p.focus != Calm && w.p.focus != Agents || old == nil || w.p.patience < time.Second { // beats may be late by half of that
+	if w.p.focus != Calm && w.p.focus != Agents || old == nil {
 		return
 	}
 	w.did(LeaderStays)

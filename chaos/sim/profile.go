@@ -202,7 +202,7 @@ func draw(o Options, r, more, newest *rand.Rand) profile {
 func (c *cast) draw(a aim, r *rand.Rand) {
 	*c = cast{
 		masters:  pick(r, 0, 1, 2, 3, 3),
-		patience: pick(r, 500*time.Millisecond, time.Second, 3*time.Second),
+		patience: pick(r, time.Second, time.Second, 3*time.Second), // less is too little for the slowest links
 		tail:     pick(r, 0, 2*time.Millisecond, 50*time.Millisecond, 500*time.Millisecond),
 		lease:    pick(r, 100*time.Millisecond, 300*time.Millisecond, time.Second),
 		beatDrop: pick(r, 0, 0, 20, 100),
