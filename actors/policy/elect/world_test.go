@@ -117,8 +117,6 @@ func (w *world) step(i int, m *master) {
 	}
 }
 
-func (m *Machine) known() uint64 { return m.epoch }
-
 func (w *world) delay() time.Duration { return time.Duration(w.rng.Int64N(int64(delayMax))) }
 
 func (w *world) send(from int, b Beat) {
