@@ -262,6 +262,10 @@ func TestB31_B42_ALeaderThatResignsHandsOverByName(t *testing.T) {
 	}
 	tr.until("the follower is known", func() bool { _, err := first.voice.Successor(to.id); return err == nil })
 	epoch := first.Epoch()
+	watched, err := first.Watch(tr.ctx, "", "")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, wrong := range []struct {
 		req  *v1.ResignRequest
 		want error
@@ -277,6 +281,8 @@ func TestB31_B42_ALeaderThatResignsHandsOverByName(t *testing.T) {
 	r, err := first.Resign(tr.ctx, &v1.ResignRequest{To: to.id, Epoch: epoch, Reason: "test"})
 	if err != nil || r.GetFrom() != first.id || r.GetTo() != to.id || r.GetEpoch() != epoch {
 		t.Fatalf("%v, %v", r, err)
+	}
+	for range watched { // it ends with the reign, or this does not end
 	}
 	second := tr.leader(first)
 	if second != to {

@@ -321,6 +321,7 @@ func (c *Cell) answer(r *reign) (err error) {
 		c.opts.Election.Mute(0)
 		r.gate.open()
 	}
+	c.hub.lose() // of who began to watch just when the reign before ended
 	c.setReign(r, true)
 	if r.serve, err = c.hook(c.life, c.opts.Serve); err == nil {
 		c.opened()
@@ -349,6 +350,7 @@ func (c *Cell) step(r *reign, why error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.life), stopMax)
 	defer cancel()
 	err := r.stop(ctx)
+	c.hub.lose()
 	if e := c.opts.Election; e != nil {
 		e.Deposed()
 	}
@@ -365,6 +367,7 @@ func (c *Cell) handOver(r *reign, to string) error {
 	ctx := context.WithoutCancel(c.life)
 	err := r.stop(ctx)
 	c.setReign(nil, false)
+	c.hub.lose()
 	c.unstall()
 	if e := c.opts.Election; e != nil {
 		if unsettled := r.settled(ctx); unsettled != nil {

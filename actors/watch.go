@@ -20,8 +20,8 @@ const (
 )
 
 // Watch returns the events of one job, of one queue (empty job) or of the cell (both empty), from now on. The channel
-// is closed when ctx ends, when the cell does, and when the watcher lags too far behind: look at the status and watch
-// again, so that nothing is missed unnoticed.
+// is closed when ctx ends, when the cell or this master's reign does, and when the watcher lags too far behind: look at
+// the status and watch again, so that nothing is missed unnoticed.
 func (c *Cell) Watch(ctx context.Context, queue, job string) (<-chan *v1.JobEvent, error) {
 	if _, err := c.current(); err != nil {
 		return nil, err
@@ -173,8 +173,15 @@ func (h *hub) publish(e *v1.JobEvent) {
 
 func (h *hub) close() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.closed = true
+	h.mu.Unlock()
+	h.lose()
+}
+
+// lose ends all watches: the reign is over, and what it made durable last may not have been told.
+func (h *hub) lose() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	for w := range h.watchers {
 		close(w.events)
 	}

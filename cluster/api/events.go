@@ -99,6 +99,14 @@ func (p *Publisher) loss() {
 	}
 }
 
+// Miss tells watchers that events may have been lost: a new leader does not know what the one before it has told.
+func (p *Publisher) Miss() {
+	p.mu.Lock()
+	p.missed = true
+	p.mu.Unlock()
+	p.signal()
+}
+
 // Close publishes what still waits, as far as ctx allows, and ends.
 func (p *Publisher) Close(ctx context.Context) error {
 	p.mu.Lock()

@@ -113,6 +113,15 @@ func TestM3_AtTheLimitTheOldestEventsGoAndWatchersAreTold(t *testing.T) {
 	}
 }
 
+// A new leader does not know what the one before it has told.
+func TestB31_WatchersAreToldThatALeaderIsNew(t *testing.T) {
+	p, _, sub, _ := watched(t, 4)
+	p.Miss()
+	if e, m := next(t, sub); e.GetKind() != EventMissed || m.Subject != "troupe.v1.dev._.event.missed._" {
+		t.Fatalf("%v on %s", e, m.Subject)
+	}
+}
+
 func TestPublishNeverBlocksAndCloseIsFinal(t *testing.T) {
 	p, own, sub, log := watched(t, 16)
 	own.Close()

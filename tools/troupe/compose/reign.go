@@ -68,6 +68,7 @@ func (m *masterParts) openAPI(_ context.Context, cell *actors.Cell) (func(contex
 		return nil, err
 	}
 	m.shown.api.Store(service)
+	m.events.Miss()
 	return service.Close, nil
 }
 
