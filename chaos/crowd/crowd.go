@@ -159,6 +159,7 @@ func (r *Report) add(l *life, v *history.Report) {
 	}
 	for _, f := range v.Findings {
 		r.Problems = append(r.Problems, fmt.Sprintf("seed %d over %s: %s: %s", l.seed, l.kind, f.Job, f.Problem))
+		r.Problems = append(r.Problems, f.Ops...)
 	}
 	name := filepath.Join(l.Dir, fmt.Sprintf("%s-%s-%d.jsonl", v.Verdict, l.kind, l.seed))
 	if err := keep(name, l.ops); err != nil {

@@ -21,12 +21,11 @@ func TestB42_F30_CrowdsAreToldWhatACellWithoutFaultsCouldTell(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%+v", r)
 			if r.Histories != 2 || r.Ops < 2*500 {
 				t.Errorf("%d histories of %d operations", r.Histories, r.Ops)
 			}
 			if r.Broken > 0 || r.Undecided > 0 {
-				t.Errorf("%d are broken, %d undecided: %v", r.Broken, r.Undecided, r.Problems)
+				t.Errorf("%d are broken, %d undecided: %v", r.Broken, r.Undecided, strings.Join(r.Problems, "\n"))
 			}
 		})
 	}
