@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
-	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -320,7 +319,7 @@ func (a *Actor) assignAll(ctx *kit.Context) {
 // assign launches instances in a stage's idle slots and gives back the slots that have no use. Nothing is launched while a
 // stop is on its way to the disk: who asked for it may hear that it is durable before this actor does.
 func (a *Actor) assign(ctx *kit.Context, st *stage) {
-	if a.mode != active || a.ending != nil || a.stopAsked && !plant.Is(plant.StopOutrun) || !st.open {
+	if a.mode != active || a.ending != nil || a.stopAsked || !st.open {
 		return
 	}
 	if st.plan.Gang && a.hold(ctx, st) {

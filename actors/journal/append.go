@@ -157,7 +157,7 @@ func (a *Actor) release(ctx *kit.Context, b batch) {
 	}
 	switch {
 	case len(b.late) == 0:
-	case a.leads(ctx) || plant.Is(plant.LateUnchecked):
+	case a.leads(ctx):
 		send(ctx, b.late)
 	// The append took so long that it shows nothing any more. What was sent after they came does, or will be.
 	case len(a.sent) > 0:

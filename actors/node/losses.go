@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/kit"
-	"github.com/troupe-sched/troupe/actors/kit/plant"
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/lifecycle"
@@ -96,7 +95,7 @@ func (s *Supervisor) asleep(now time.Time) bool {
 		s.dozed = now
 	}
 	s.awake = now
-	return !plant.Is(plant.SleepJudged) && !s.dozed.IsZero() && now.Sub(s.dozed) < s.env.Suspect
+	return !s.dozed.IsZero() && now.Sub(s.dozed) < s.env.Suspect
 }
 
 func (s *Supervisor) condemn(ctx *kit.Context, ids []model.NodeID, v *verdict) {

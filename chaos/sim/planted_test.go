@@ -83,18 +83,19 @@ func focusOn(bug plant.Bug) string {
 		return Gang + "/" + Alone
 	case plant.ExtrasUnbooked:
 		return Rules + "/" + Alone
-	case plant.OwnSnapshotTaken, plant.TakenBeforeTheEnd, plant.TrimBehindOwn, plant.LeaseForever, plant.LeaseFromAnswer, plant.LateUnchecked,
-		plant.ReadsUnsure, plant.FullForever, plant.FullBelieved, plant.SleepJudged, plant.IsolationIgnored, plant.LosersRest, plant.StrangerIgnored,
-		plant.EpochUnchecked:
+	case plant.OwnSnapshotTaken, plant.TakenBeforeTheEnd, plant.TrimBehindOwn, plant.LeaseForever, plant.LeaseFromAnswer,
+		plant.ReadsUnsure, plant.FullForever, plant.FullBelieved, plant.IsolationIgnored, plant.LosersRest, plant.StrangerIgnored:
 		return Masters + "/" + Plain
 	case plant.ForeignRefused, plant.NewerKept, plant.TwinWelcomed:
 		return Odd + "/" + Plain
-	case plant.StopOutrun, plant.BeatsIgnored:
+	case plant.BeatsIgnored:
 		return Calm + "/" + Plain + "/" + Several
 	case plant.LossUntold:
 		return Agents + "/" + Plain
-	case plant.SessionUnchecked, plant.AdmissionOff:
+	case plant.AdmissionOff:
 		return Hosts + "/" + Plain
+	case plant.EpochUnchecked:
+		return Hosts + "/" + Plain + "/" + Alone
 	}
 	return Plain + "/" + Alone
 }

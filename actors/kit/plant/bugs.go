@@ -37,7 +37,6 @@ const (
 	TrimBehindOwn            // the log is trimmed behind what one master alone has kept
 	LeaseForever             // an append vouches for reads for ever
 	LeaseFromAnswer          // an append vouches for reads from its answer on, and not from its sending
-	LateUnchecked            // reads that came while an append was under way leave with it, however late
 	ReadsUnsure              // the gateway answers reads without asking whether this master leads
 	FullForever              // the journal does not try again when it was full
 	FullBelieved             // the journal takes a record that found no room for stored
@@ -45,9 +44,7 @@ const (
 	LossUntold               // a node does not say that an agent lacks an attempt
 	ForeignRefused           // a node whose name another agent has used is not heard again
 	NewerKept                // what only a newer version knows goes into the journal
-	SleepJudged              // a master that has stood still takes its nodes for silent
 	IsolationIgnored         // a master that hears nobody takes all nodes for dead
-	StopOutrun               // a job launches while its stop is on its way to the disk
 	KeyOfEndedForgotten      // a queue forgets the key of a job that has ended
 	TwinWelcomed             // an agent takes the welcome of another one of its name
 	BeatsIgnored             // a follower does not listen to its leader
@@ -69,7 +66,6 @@ var names = [bugs]string{
 	TrimBehindOwn:       "trim-behind-own",
 	LeaseForever:        "lease-forever",
 	LeaseFromAnswer:     "lease-from-answer",
-	LateUnchecked:       "late-unchecked",
 	ReadsUnsure:         "reads-unsure",
 	FullForever:         "full-forever",
 	FullBelieved:        "full-believed",
@@ -77,9 +73,7 @@ var names = [bugs]string{
 	LossUntold:          "loss-untold",
 	ForeignRefused:      "foreign-refused",
 	NewerKept:           "newer-kept",
-	SleepJudged:         "sleep-judged",
 	IsolationIgnored:    "isolation-ignored",
-	StopOutrun:          "stop-outrun",
 	KeyOfEndedForgotten: "key-of-ended-forgotten",
 	TwinWelcomed:        "twin-welcomed",
 	BeatsIgnored:        "beats-ignored",
