@@ -20,8 +20,8 @@ func (a *Actor) ensure(ctx *kit.Context, m *msg.Request) bool {
 		ctx.Reply(f)
 		return true
 	}
-	ctx.Tell(a.env.Refs.Journal, &msg.Commit{Then: []msg.Send{
-		{To: ctx.Self(), From: ctx.Sender(), Message: &msg.Request{Call: m.Call, Sure: true}}}})
+	// In the asker's name, both ways, so that it hears at once of a mailbox that is full.
+	ctx.Forward(a.env.Refs.Journal, &msg.Commit{Then: []msg.Send{{To: ctx.Self(), Message: &msg.Request{Call: m.Call, Sure: true}}}})
 	return true
 }
 

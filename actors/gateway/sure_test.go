@@ -22,8 +22,11 @@ func TestB31_ReadsAreMadeSureOf(t *testing.T) {
 	if len(b.passed["Journal"]) != 1 || len(b.passed["Jobs"]) != 0 {
 		t.Fatalf("a read goes to %v", b.passed)
 	}
+	if b.senders[0] != b.asker {
+		t.Fatalf("the journal is asked in the name of %v", b.senders[0])
+	}
 	sure := b.passed["Journal"][0].(*msg.Commit).Then[0]
-	b.sys.TellFrom(sure.From, sure.To, sure.Message)
+	b.sys.TellFrom(b.asker, sure.To, sure.Message)
 	b.pass(0)
 	if len(b.passed["Jobs"]) != 1 || b.senders[len(b.senders)-1] != b.asker {
 		t.Fatalf("a read that came back goes to %v, in the name of %v", b.passed, b.senders)
