@@ -24,7 +24,10 @@ func restored(t *testing.T, store string) {
 	begin := func(dir, listen string) {
 		m, facts := c.server("master", "--dir", c.path(dir), "--nats-listen", listen, "--store", store)
 		c.master, c.nats = m, facts.NATS
-		c.until("the master leads", func() bool { code, _, _ := c.run("cell", "status", "--nats", c.nats, "--timeout", "1s"); return code == 0 })
+		c.until("the master leads", func() bool {
+			code, _, _ := c.run("cell", "status", "--nats", c.nats, "--timeout", "1s")
+			return code == 0
+		})
 	}
 	begin("first", "127.0.0.1:0")
 	address := strings.TrimPrefix(c.nats, "nats://")
