@@ -26,6 +26,8 @@ import (
 const (
 	// restEvery is how often the cell is asked whether it has come to rest.
 	restEvery = 250 * time.Millisecond
+	// calmEnough is how often in a row it must say so: of what broke last it may not have heard yet.
+	calmEnough = 6
 	// agreeWithin is how long what runs and what the cell says runs may take to agree.
 	agreeWithin = 20 * time.Second
 	// linesMax is how many lines of logs are told of.
@@ -52,12 +54,16 @@ func (r *run) rest(ctx context.Context) {
 	e.Quiet = r.o.Scenario.Quiet.Std()
 	resting, cancel := context.WithTimeout(ctx, e.Quiet)
 	defer cancel()
+	calm := 0
 	until(resting, func() bool {
 		late := r.late(resting)
 		if resting.Err() == nil || e.Late == nil {
 			e.Late = late // what was heard last; an answer that was cut short says nothing
 		}
-		return len(late) == 0
+		if calm++; len(late) > 0 {
+			calm = 0
+		}
+		return calm == calmEnough
 	})
 }
 

@@ -67,6 +67,7 @@ func (r *run) live(ctx context.Context) error {
 	struck := make(chan []nemesis.Strike)
 	go func() { struck <- nemesis.RunLive(ctx, r.asks, r.o.Seed, r.start, s.Plan(r.o.Seed)) }()
 	r.load.Run(playing)
+	<-playing.Done() // also when there is no work
 	r.strikes = <-struck
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

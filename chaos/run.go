@@ -161,6 +161,7 @@ func (r *run) play(ctx, opening context.Context) error {
 	struck := make(chan []nemesis.Strike)
 	go func() { struck <- nemesis.New(r.cell, r.o.Seed).Run(ctx, r.start, s.Plan(r.o.Seed)) }()
 	r.load.Run(playing)
+	<-playing.Done() // also when there is no work
 	r.strikes = <-struck
 	for _, x := range r.strikes {
 		if x.Failed != nil {
