@@ -33,7 +33,7 @@ func recoverOnce(ctx context.Context, log Log, snaps []Snapshots) (*model.State,
 	if err != nil {
 		return nil, fmt.Errorf("recover: bounds of the log: %w", err)
 	}
-	state, unusable := newestSnapshot(ctx, snaps)
+	state, unusable, silent := newestSnapshot(ctx, snaps)
 	// The end is asked for now: while the snapshot was being read the leader may have saved it and gone on.
 	_, last, err := log.Bounds(ctx)
 	switch {
@@ -44,6 +44,8 @@ func recoverOnce(ctx context.Context, log Log, snaps []Snapshots) (*model.State,
 	case state.Seq() > last:
 		return nil, fmt.Errorf("recover: %w: the log ends with record %d, but there is a snapshot of record %d: the log has lost records",
 			ErrCorrupt, last, state.Seq())
+	case state.Seq()+1 < first && silent != nil: // later they may be read
+		return nil, fmt.Errorf("recover: the log begins with record %d, and snapshots cannot be read now: %w", first, silent)
 	case state.Seq()+1 < first && unusable != nil:
 		return nil, fmt.Errorf("recover: %w: the log begins with record %d, and no snapshot can be used: %w", ErrCorrupt, first, unusable)
 	case state.Seq()+1 < first:
@@ -57,21 +59,28 @@ func recoverOnce(ctx context.Context, log Log, snaps []Snapshots) (*model.State,
 	return state, nil
 }
 
-// newestSnapshot returns the state of the newest good snapshot of all stores, or the empty state and why there is none.
-func newestSnapshot(ctx context.Context, snaps []Snapshots) (*model.State, error) {
+// newestSnapshot returns the state of the newest good snapshot of all stores, or the empty state; unusable is what is
+// wrong with others, silent why a store could not be asked.
+func newestSnapshot(ctx context.Context, snaps []Snapshots) (best *model.State, unusable, silent error) {
 	type store struct {
 		Snapshots
 		newest uint64 // of those that it says to have; whether it is good shows when it is loaded
 	}
 	var stores []store
-	var unusable error
+	note := func(err error) {
+		if errors.Is(err, ErrCorrupt) {
+			unusable = errors.Join(unusable, err)
+		} else {
+			silent = errors.Join(silent, err)
+		}
+	}
 	for _, s := range snaps {
 		if s == nil {
 			continue
 		}
 		kept, err := s.Kept(ctx)
 		if err != nil {
-			unusable = errors.Join(unusable, err)
+			note(err)
 		}
 		if len(kept) > 0 {
 			stores = append(stores, store{s, kept[0]})
@@ -80,14 +89,14 @@ func newestSnapshot(ctx context.Context, snaps []Snapshots) (*model.State, error
 	if !plant.Is(plant.OwnSnapshotTaken) {
 		slices.SortStableFunc(stores, func(a, b store) int { return cmp.Compare(b.newest, a.newest) })
 	}
-	best := model.NewState()
+	best = model.NewState()
 	for _, s := range stores {
 		if best.Seq() >= s.newest {
 			break
 		}
 		state, err := loadSnapshot(ctx, s)
 		if err != nil {
-			unusable = errors.Join(unusable, err)
+			note(err)
 		} else if state.Seq() > best.Seq() {
 			best = state
 		}
@@ -95,7 +104,7 @@ func newestSnapshot(ctx context.Context, snaps []Snapshots) (*model.State, error
 			break
 		}
 	}
-	return best, unusable
+	return best, unusable, silent
 }
 
 // loadSnapshot returns the state of the newest good snapshot of one store, the empty state if it has none.
@@ -112,7 +121,7 @@ func loadSnapshot(ctx context.Context, snaps Snapshots) (*model.State, error) {
 		err = fmt.Errorf("snapshot of record %d says that it is of record %d", seq, state.Seq())
 	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
 	return state, nil
 }

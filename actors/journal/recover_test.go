@@ -226,6 +226,25 @@ func TestS5_WhatIsNotTheLogIsRefused(t *testing.T) {
 	}
 }
 
+// mum are snapshots that cannot be asked just now.
+type mum struct{ journal.Snapshots }
+
+func (mum) Kept(context.Context) ([]uint64, error) { return nil, errDeaf }
+
+// Snapshots that do not answer are no damage: what is needed of them may be there later.
+func TestS5_SnapshotsThatDoNotAnswerAreNoDamage(t *testing.T) {
+	log, _, state := chain(t, "host")
+	if got, err := journal.Recover(t.Context(), log, nil, mum{}); err != nil || got.Digest() != state.Digest() {
+		t.Fatalf("the log is whole, and yet: %v", err)
+	}
+	if err := log.Trim(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := journal.Recover(t.Context(), log, nil, mum{}); !errors.Is(err, errDeaf) || errors.Is(err, journal.ErrCorrupt) {
+		t.Fatalf("%v, want %v", err, errDeaf)
+	}
+}
+
 // contradiction is a second record that is whole and follows the first, and removes a queue that is not there.
 func contradiction(t *testing.T, first []byte) []byte {
 	t.Helper()
