@@ -52,6 +52,6 @@ func Scenarios() []Scenario {
 	}
 	return append(list,
 		Scenario{3, Odd + "/" + Plain, "what only a newer agent knows went into the journal, whose writer then refused it"},
-		Scenario{2, Odd + "/" + Plain, "a node whose name a second agent had used was never heard again"},
+		Scenario{12, Odd + "/" + Plain, "a node whose name a second agent had used was never heard again"},
 	)
 }
