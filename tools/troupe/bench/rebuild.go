@@ -242,6 +242,7 @@ func (b *rebuilding) running(ctx context.Context, cell *actors.Cell) (bool, erro
 func (b *rebuilding) takeOver(ctx context.Context, first *reign) (*reign, error) {
 	first.close()
 	b.link.reset()
+	b.run.PeakMailbox, b.run.InMailbox = 0, "" // what filling the cell has led to is another matter
 	cpu, start := cpuSeconds(), time.Now()
 	r, err := b.begin(ctx)
 	if err != nil {
