@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -189,7 +190,7 @@ func PortError(err error) error {
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return fmt.Errorf("%w: the stream is gone: %w", journal.ErrCorrupt, err)
-	case errors.As(err, &api) && (api.ErrorCode == codeStoreFailed || api.ErrorCode == codeResources || api.ErrorCode == codeStorage):
+	case errors.As(err, &api) && slices.Contains(codesFull, api.ErrorCode):
 		return fmt.Errorf("%w: %w", journal.ErrFull, err)
 	case errors.Is(err, nats.ErrConnectionClosed):
 		return fmt.Errorf("%w: %w", journal.ErrClosed, err)
@@ -197,17 +198,18 @@ func PortError(err error) error {
 	return err
 }
 
-// What the server says when it has no room; the client library has no names for them.
-const (
-	codeStoreFailed jetstream.ErrorCode = 10077 // maximum bytes exceeded
-	codeResources   jetstream.ErrorCode = 10023
-	codeStorage     jetstream.ErrorCode = 10047
-)
+// What the server says when there is no room: in the account, on the server or in the cluster, on the server's disk, in the
+// stream. The client library has no names for them.
+var codesFull = []jetstream.ErrorCode{10002, 10023, 10047, 10077}
+
+// codeStreams is what it says when the account may have no more streams.
+const codeStreams jetstream.ErrorCode = 10027
 
 // lasting reports whether trying again is of no use.
 func lasting(err error) bool {
 	var wrong *settingsError
-	return errors.As(err, &wrong) || errors.Is(err, journal.ErrCorrupt) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload) ||
+	var api *jetstream.APIError
+	return errors.As(err, &wrong) || errors.As(err, &api) && api.ErrorCode == codeStreams || errors.Is(err, journal.ErrCorrupt) || errors.Is(err, nats.ErrConnectionClosed) || errors.Is(err, nats.ErrMaxPayload) ||
 		errors.Is(err, jetstream.ErrStreamNotFound) || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) ||
 		errors.Is(PortError(err), journal.ErrFull)
 }
