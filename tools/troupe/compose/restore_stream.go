@@ -22,6 +22,8 @@ import (
 const (
 	// answerWait is how long a master may take to show that it lives, before the journal is made anew.
 	answerWait = 3 * time.Second
+	// askWait is how long one question may take.
+	askWait = 2 * time.Second
 	// quorumWait is how long the servers of a cluster may take to find each other.
 	quorumWait = 2 * time.Minute
 )
@@ -109,8 +111,10 @@ func awaitJetStream(ctx context.Context, nc *nats.Conn) (jetstream.JetStream, er
 	again := time.NewTicker(500 * time.Millisecond)
 	defer again.Stop()
 	for {
-		if _, err = js.AccountInfo(ctx); err == nil || ctx.Err() != nil {
-			return js, err
+		try, stop := context.WithTimeout(ctx, askWait) // a question may be lost while servers begin
+		_, err = js.AccountInfo(try)
+		if stop(); err == nil {
+			return js, nil
 		}
 		select {
 		case <-again.C:
