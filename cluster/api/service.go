@@ -80,9 +80,10 @@ type Service struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 	// mu guards closed against new members of busy.
-	mu     sync.Mutex
-	closed bool
-	busy   sync.WaitGroup
+	mu sync.Mutex
+	// closed: requests are refused; ended: Close was called.
+	closed, ended bool
+	busy          sync.WaitGroup
 }
 
 // served is an endpoint with its counts.
@@ -222,32 +223,47 @@ func (e Endpoint) metadata(form string) map[string]string {
 // answered by then is told that the master is gone. A second call does nothing.
 func (s *Service) Close(ctx context.Context) error {
 	s.mu.Lock()
-	again := s.closed
-	s.closed = true
+	again := s.ended
+	s.closed, s.ended = true, true
 	s.mu.Unlock()
 	if again {
 		return nil
 	}
-	err := s.shut()
-	done := make(chan struct{})
-	go func() { s.busy.Wait(); close(done) }()
-	select {
-	case <-done:
-	case <-ctx.Done():
-		s.cancel(errClosing)
-		// Handlers obey their context; one that does not has been answered all the same and is left behind.
-		select {
-		case <-done:
-		case <-time.After(time.Second):
-			err = errors.Join(err, errors.New("api: a request is still under way"))
-		}
-	}
+	err := errors.Join(s.shut(), s.settle(ctx))
 	s.cancel(errClosing)
 	if s.nc.IsConnected() {
 		// What was answered leaves before the caller closes the connection.
 		err = errors.Join(err, s.streams.Close(), s.nc.FlushTimeout(flushMax))
 	}
 	return err
+}
+
+// Refuse answers every further request by a refusal, and returns when those under way are answered, as Close does. Until
+// Close it stays where requests are sent to: while a successor begins, none gets lost on the way to nobody.
+func (s *Service) Refuse(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	return s.settle(ctx)
+}
+
+// settle waits for the requests under way, and tells those that take longer than ctx that the master is gone.
+func (s *Service) settle(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() { s.busy.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	s.cancel(errClosing)
+	// Handlers obey their context; one that does not has been answered all the same and is left behind.
+	select {
+	case <-done:
+		return nil
+	case <-time.After(time.Second):
+		return errors.New("api: a request is still under way")
+	}
 }
 
 // shut ends the subscriptions. What answers the unknown goes first: alone it would keep the server from telling callers

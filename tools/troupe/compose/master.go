@@ -8,6 +8,7 @@ import (
 	"net"
 	"path/filepath"
 	"strconv"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 
@@ -205,7 +206,9 @@ type masterParts struct {
 	election *masters.Masters
 	link     link
 	asked    *nats.Conn
-	shown    shown
+	// lingering are services of reigns that are over.
+	lingering sync.WaitGroup
+	shown     shown
 	// decisions records what the placer decides; nil if nobody does.
 	decisions *decisions.Recorder
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -30,10 +31,12 @@ func (m *masterParts) openElection(context.Context) error {
 		Conn: nc, Cell: c.Cell.Name, ID: c.Master.ID, Host: hostname(), Version: m.spec.Version, Log: m.spec.Log,
 		Elect: elect.Options{Suspect: c.Master.Suspect},
 	})
-	if err == nil {
-		m.process.parts.add("election", quiet(m.election.Close))
+	if err != nil {
+		return err
 	}
-	return err
+	m.process.parts.add("election", quiet(m.election.Close))
+	m.process.parts.add("API", quiet(m.lingering.Wait)) // each bounds itself
+	return nil
 }
 
 // openFabric opens the link to agents for one reign.
@@ -69,7 +72,46 @@ func (m *masterParts) openAPI(_ context.Context, cell *actors.Cell) (func(contex
 	}
 	m.shown.api.Store(service)
 	m.events.Miss()
-	return service.Close, nil
+	if m.election == nil {
+		return service.Close, nil
+	}
+	return func(ctx context.Context) error {
+		if _, none := m.election.Successor(""); none != nil {
+			return service.Close(ctx)
+		}
+		err := service.Refuse(ctx)
+		m.lingering.Go(func() { m.linger(service) })
+		return err
+	}, nil
+}
+
+const (
+	// lingerMax bounds how long a leader that has gone refuses requests, lingerAfter how long it does so when its successor
+	// leads: then all NATS servers know where that is.
+	lingerMax, lingerAfter = time.Second, 100 * time.Millisecond
+	lingerLook             = 10 * time.Millisecond
+)
+
+// linger lets a service refuse requests until the next leader takes them. One that was sent while NATS servers still
+// believed in it would else get no answer at all.
+func (m *masterParts) linger(service *api.Service) {
+	look, most := time.NewTicker(lingerLook), time.After(lingerMax)
+	defer look.Stop()
+	for heard := false; !heard; {
+		select {
+		case <-look.C:
+			leader := m.election.Leader()
+			heard = leader != "" && leader != m.spec.Config.Master.ID
+		case <-most:
+			heard = true
+		}
+	}
+	<-time.After(lingerAfter)
+	ctx, cancel := context.WithTimeout(context.Background(), lingerMax)
+	defer cancel()
+	if err := service.Close(ctx); err != nil {
+		m.spec.Log.Debug("API of a reign that is over", "error", err)
+	}
 }
 
 // openStale answers reads that may be stale as long as this master lives, whether it leads or not.
