@@ -2,6 +2,9 @@
 // time and in virtual time, over simulated ports: journal, snapshots, links, ledgers, drivers, clients. Everything that
 // is left to chance is drawn from one seed, the kinds and rates of faults themselves included, so one seed is one run.
 //
+// There is one master alone, as in the oldest kept seeds, or there are one to three that are elected (host.go): each follows
+// the journal, tries when its election says so, reigns, and follows again.
+//
 // A run has three parts. In the first anything may fail, and after every step what must never break is checked
 // (checks.go). Then the world heals. In the last part every job that can end must end, all views must come to agree, and
 // nothing may be left behind.
@@ -25,8 +28,8 @@ type Options struct {
 	Seed uint64
 	// Steps of the part with faults; 0 leaves it to the seed.
 	Steps uint64
-	// Focus narrows the faults to one family, the load to one theme, or both ("calm/gang"); what is left out is left to the
-	// seed.
+	// Focus narrows the faults to one family, the load to one theme, the masters to one cast, or some of these
+	// ("calm/gang/several"); what is left out is left to the seed.
 	Focus string
 	// Schedule, if set, says which faults strike when, and which part of the load there is, instead of the seed. It is
 	// what Shrink makes of a run.
