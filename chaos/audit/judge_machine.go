@@ -16,6 +16,7 @@ func sortedPairs[V any](m map[[2]uint64]V) [][2]uint64 {
 }
 
 func capacity(e *Evidence, c *Check) {
+	most := int64(0)
 	for _, m := range e.Moments {
 		held := map[string]int64{}
 		for _, a := range m.Attempts {
@@ -23,10 +24,14 @@ func capacity(e *Evidence, c *Check) {
 		}
 		for _, node := range sorted(held) {
 			c.Checked++
+			most = max(most, held[node])
 			if held[node] > e.CapacityMilli {
 				c.broke(fmt.Sprintf("at %s %d milli-cores run on %s, which has %d", m.At.Format("15:04:05.000"), held[node], node, e.CapacityMilli))
 			}
 		}
+	}
+	if c.Checked > 0 {
+		c.Note = fmt.Sprintf("at most %d of %d milli-cores of a node were seen in use", most, e.CapacityMilli)
 	}
 }
 

@@ -31,7 +31,7 @@ func (l *Load) client(ctx context.Context, number int) {
 		case n < 4: // one of two variants, each with a key of its own
 			variant := r.IntN(2)
 			job := l.batch(name, 1)
-			job.Rank = int32(variant)
+			job.Labels = map[string]string{"variant": fmt.Sprint(variant)} // and not its rank, or one would evict the other
 			l.keep(asks.Submit(calling, job, fmt.Sprintf("%s-%d", name, variant), fmt.Sprint(variant)))
 		case n < 7:
 			l.keep(asks.Status(calling, api.DefaultQueue, name))
