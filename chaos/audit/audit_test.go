@@ -170,7 +170,7 @@ func TestF32_B42_EveryPromiseCanBeBroken(t *testing.T) {
 		"known":    {"a stranger": func(e *Evidence) { e.Running = append(e.Running, 31) }, "a ghost": func(e *Evidence) { e.Running = nil }},
 		"stopped":  {"it runs": func(e *Evidence) { e.AfterStop = []proc.Attempt{{Fence: 30}} }},
 		"finishes": {"it does not": func(e *Evidence) { e.Late = []string{"job a is pending"} }},
-		"no crash": {"an end": func(e *Evidence) { e.Ends = []proc.Event{{ID: "master-1", Code: 2}} }, "a panic": func(e *Evidence) { e.Panics = []string{"panic: x"} }},
+		"no crash": {"an end": func(e *Evidence) { e.Ends = []proc.Event{{ID: "master-1", Code: 1, Up: true}} }, "a signal": func(e *Evidence) { e.Ends = []proc.Event{{ID: "master-1", Code: -1}} }, "a panic": func(e *Evidence) { e.Panics = []string{"panic: x"} }},
 		"order":    {"a wrong end": func(e *Evidence) { e.Disorder = []string{"exit 1"} }, "leftovers": func(e *Evidence) { e.Left = []int{1} }},
 		"ledgers": {
 			"held":      func(e *Evidence) { e.Ledgers[0].Slots = 1 },
@@ -218,6 +218,16 @@ func TestAForgottenJobIsJudgedByTheJournal(t *testing.T) {
 	}
 	if n := forget(first); n != 1 {
 		t.Errorf("a result that is missing breaks %d promises", n)
+	}
+}
+
+func TestAStartThatFailsIsToldAndNoCrash(t *testing.T) {
+	e := innocent(t)
+	e.Ends = []proc.Event{{ID: "master-1", Code: 1}}
+	for _, c := range Judge(e) {
+		if c.Broken > 0 || c.Name == "no crash" && !strings.HasPrefix(c.Note, "1 starts failed") {
+			t.Errorf("%s: %v, %q", c.Name, c.Violations, c.Note)
+		}
 	}
 }
 

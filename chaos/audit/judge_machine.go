@@ -67,7 +67,12 @@ func finishes(e *Evidence, c *Check) {
 
 func noCrash(e *Evidence, c *Check) {
 	c.Checked = e.Processes
+	failed := 0
 	for _, end := range e.Ends {
+		if !end.Up && end.Code == 1 {
+			failed++ // it said that it cannot start, and was started again
+			continue
+		}
 		how := fmt.Sprintf("with exit code %d", end.Code)
 		if end.Code < 0 {
 			how = "by a signal"
@@ -76,6 +81,9 @@ func noCrash(e *Evidence, c *Check) {
 	}
 	for _, line := range e.Panics {
 		c.broke(line)
+	}
+	if failed > 0 {
+		c.Note = fmt.Sprintf("%d starts failed with an error and were tried again", failed)
 	}
 }
 

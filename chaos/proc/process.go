@@ -47,9 +47,10 @@ type Event struct {
 	// Kind is "started", "up" or "ended".
 	Kind string
 	PID  int
-	// Asked says of an end that somebody asked for it, Code what it was: -1 is a signal.
+	// Asked says of an end that somebody asked for it, Code what it was: -1 is a signal. Up says that it was up before.
 	Asked bool
 	Code  int
+	Up    bool
 }
 
 // Process is one process of the cell, through all its lives. It is safe for concurrent use.
@@ -179,7 +180,7 @@ func (p *Process) watch(l *life) {
 	defer p.mu.Unlock()
 	close(l.ended)
 	p.change()
-	p.tell(Event{ID: p.spec.ID, Kind: "ended", PID: l.cmd.Process.Pid, Asked: l.asked, Code: l.cmd.ProcessState.ExitCode()})
+	p.tell(Event{ID: p.spec.ID, Kind: "ended", PID: l.cmd.Process.Pid, Asked: l.asked, Code: l.cmd.ProcessState.ExitCode(), Up: l.up})
 	if p.wanted && p.life == l {
 		p.revive = time.AfterFunc(againAfter, p.again)
 	}
