@@ -22,15 +22,11 @@ func TestX6_SchemaOfAMessage(t *testing.T) {
 	}{
 		{&v1.QueueRef{}, `{"$schema":"https://json-schema.org/draft/2020-12/schema","additionalProperties":false,` +
 			`"properties":{"name":{"type":"string"}},"title":"QueueRef","type":"object"}`},
-		{&v1.CellTree{}, `{"$defs":{"TreeNode":{"additionalProperties":false,"properties":{` +
-			`"children":{"items":{"$ref":"#/$defs/TreeNode"},"type":"array"},` +
-			`"handled":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]},"kind":{"type":"string"},` +
-			`"mailbox":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]},` +
-			`"mailbox_max":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]},"name":{"type":"string"},` +
-			`"restarts":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]}},"type":"object"}},` +
-			`"$schema":"https://json-schema.org/draft/2020-12/schema","additionalProperties":false,"properties":{` +
-			`"dead_letters":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]},` +
-			`"root":{"$ref":"#/$defs/TreeNode"}},"title":"CellTree","type":"object"}`},
+		{&v1.LookupReply{}, `{"$defs":{"Endpoint":{"additionalProperties":false,` +
+			`"description":"Endpoint is where one running instance is found.","properties":{` +
+			`"fence":{"minimum":0,"pattern":"^[0-9]+$","type":["integer","string"]},"name":{"type":"string"},"node":{"type":"string"}},` +
+			`"type":"object"}},"$schema":"https://json-schema.org/draft/2020-12/schema","additionalProperties":false,"properties":{` +
+			`"endpoints":{"items":{"$ref":"#/$defs/Endpoint"},"type":"array"}},"title":"LookupReply","type":"object"}`},
 	} {
 		if got := string(Schema(describe(tt.m))); got != tt.want {
 			t.Errorf("got\n%s\nwant\n%s", got, tt.want)
