@@ -122,7 +122,9 @@ func TestS27_WhatIfNodesComeWhatWaitsBegins(t *testing.T) {
 }
 
 func TestS27_WhatIfAQueueMayHoldLess(t *testing.T) {
-	dir := keepState(t, 2, batch("first", 20, "10m"), batch("second", 20, "10m"))
+	second := batch("second", 20, "10m")
+	second.Rank = 1 // so that it holds nothing yet that it could use again
+	dir := keepState(t, 2, batch("first", 20, "10m"), second)
 	w := whatIf(t, dir, WhatIfOptions{Change: Change{Queues: []*v1.QueueSpec{{Name: model.DefaultQueue, MaxSlots: 5}}}, Horizon: 30 * time.Minute})
 	if b, c := w.Base.All, w.Changed.All; b.Ended != 40 || c.Ended >= 40 {
 		t.Errorf("base %+v\nchanged %+v", b, c)
