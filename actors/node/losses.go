@@ -54,6 +54,9 @@ func (s *Supervisor) probed(ctx *kit.Context, m *probe) {
 func (s *Supervisor) stood(ctx *kit.Context, m *standing) {
 	switch m.silence {
 	case talking:
+		if s.unsynced[m.id] || s.judge.Late(m.id) {
+			s.judge.Back(ctx.Now())
+		}
 		s.judge.Heard(m.id)
 	case silent:
 		s.judge.Silent(m.id)

@@ -270,7 +270,7 @@ func TestB43_AMassDisappearanceIsIsolation(t *testing.T) {
 		c.dead[name(1)] = false
 		c.hello(name(0))
 		c.hello(name(1))
-		b.pass(b.env.Suspect + 3*time.Second) // the others have a while to be heard, too
+		b.pass(2*b.env.Suspect + 3*time.Second) // the others have a while to be heard, too
 		if got := c.nodes(); got["lost"] != 3 || got["fresh"] != 7 || c.last().Isolated {
 			t.Fatalf("new %v: %v, told %+v", fresh, got, c.last())
 		}

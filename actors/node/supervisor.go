@@ -38,10 +38,12 @@ type Supervisor struct {
 	judging   bool // the timer judge is set
 	// awake is when it looked last, dozed when it found out that the process had stood still.
 	awake, dozed time.Time
-	isolated     bool
-	period       poll.Period
-	beat         time.Duration
-	told         msg.Nodes // to the gateway
+	// back is when a node was heard again, or for the first time, whose time was nearly over.
+	back     time.Time
+	isolated bool
+	period   poll.Period
+	beat     time.Duration
+	told     msg.Nodes // to the gateway
 }
 
 // settleOver is the timer that ends the waiting of who can do without: jobs wait until each node has been heard or is lost.
@@ -53,7 +55,7 @@ func NewSupervisor(env *msg.Env, fabric Fabric) *Supervisor {
 		env: env, fabric: fabric, stash: kit.Stash{Max: stashMax},
 		unsynced: map[model.NodeID]bool{}, status: map[string]*v1.NodeStatus{}, out: outings{},
 		claimed: map[model.UID]int{}, line: newLine(), period: periodOf(&env.Limits), beat: env.Heartbeat,
-		judge: loss.New(loss.Rules{Rate: env.LostRate, Share: env.Isolation, Patience: env.IsolationMax, Grace: env.Suspect}),
+		judge: loss.New(loss.Rules{Rate: env.LostRate, Share: env.Isolation, Patience: env.IsolationMax, Grace: 2 * env.Suspect}),
 	}
 	s.children = kit.Children{
 		Max: env.Limits.Nodes,

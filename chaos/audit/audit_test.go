@@ -221,6 +221,27 @@ func TestAForgottenJobIsJudgedByTheJournal(t *testing.T) {
 	}
 }
 
+// Of what was submitted before the first record that is kept the journal tells only that it has ended.
+func TestAJobBeforeTheTrimIsNotJudgedByWhatIsGone(t *testing.T) {
+	for _, known := range []bool{true, false} {
+		e := innocent(t)
+		delete(e.Jobs, "a")
+		e.Results = nil
+		e.Journal.Whole = false
+		delete(e.Journal.Submitted, 1)
+		if known {
+			e.Journal.Forgotten[1] = true
+		}
+		broken := 0
+		for _, c := range Judge(e) {
+			broken += c.Broken
+		}
+		if known != (broken == 0) {
+			t.Errorf("forgotten %v: %d promises are broken", known, broken)
+		}
+	}
+}
+
 func TestAStartThatFailsIsToldAndNoCrash(t *testing.T) {
 	e := innocent(t)
 	e.Ends = []proc.Event{{ID: "master-1", Code: 1}}

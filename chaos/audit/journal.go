@@ -38,6 +38,12 @@ func (j *Journal) forgot(uid uint64) bool {
 	return j != nil && j.Forgotten[uid] && j.Ended[uid] == model.PhaseSucceeded
 }
 
+// trimmed says that a job was submitted before the first record that is kept, and was forgotten since: that it has ended is
+// sure, as only such jobs are, but how and with what results the journal does not tell any more.
+func (j *Journal) trimmed(uid uint64) bool {
+	return j != nil && !j.Whole && j.Forgotten[uid] && j.Submitted[uid] == Submitted{}
+}
+
 // Submitted is one job of the journal.
 type Submitted struct{ Name, Key string }
 

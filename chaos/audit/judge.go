@@ -60,7 +60,7 @@ func acknowledged(e *Evidence, c *Check) {
 	for _, ack := range e.Acks {
 		c.Checked++
 		switch status := e.Jobs[ack.Job]; {
-		case status == nil && e.Journal.forgot(ack.UID):
+		case status == nil && (e.Journal.forgot(ack.UID) || e.Journal.trimmed(ack.UID)):
 		case status == nil:
 			c.broke(fmt.Sprintf("job %s, acknowledged as %d, is not known to the cell", ack.Job, ack.UID))
 		case status.GetUid() != ack.UID:
@@ -114,7 +114,7 @@ func oneResult(e *Evidence, c *Check) {
 	for _, ack := range e.Acks {
 		results := e.Results[ack.Job]
 		switch {
-		case ack.Service:
+		case ack.Service, e.Journal.trimmed(ack.UID):
 			continue
 		case e.Journal.forgot(ack.UID):
 			results = e.Journal.Results[ack.UID]

@@ -286,6 +286,10 @@ func (m *machine) checkCapacity() {
 	}
 }
 
+// seenApart is by how much later than the first one others may be found silent that fell silent with it: a heartbeat, and a
+// look at each end. Where a node is lost sooner nobody can know yet that many are.
+const seenApart = 3 * time.Second
+
 // checkOnce looks whether the instance had to be begun again.
 func (m *machine) checkOnce(j *job, t driver.Task) {
 	w, at, check := m.w, place{t.JobUID, t.Stage, t.Index}, RunsOnce // three machines that vanish together are not taken for dead
@@ -293,7 +297,7 @@ func (m *machine) checkOnce(j *job, t driver.Task) {
 	case j.stop:
 		return
 	case w.p.focus == Calm || w.p.focus == Master:
-	case w.p.focus == Masters && !j.stages[t.Stage].narrow, w.p.focus == Agents && w.p.lost > 2*downMax && j.stages[t.Stage].survives:
+	case w.p.focus == Masters && !j.stages[t.Stage].narrow && w.p.lost-w.p.suspect >= seenApart, w.p.focus == Agents && w.p.lost > 2*downMax && j.stages[t.Stage].survives:
 		check = AttemptsSurvive
 	default:
 		return

@@ -138,6 +138,21 @@ func (t *truth) checkBorrower(j *job, x *v1.Eviction) {
 	t.w.fail(VictimsLower, "job %d of queue %s and band %v is evicted for the quota of %s", j.uid, j.queue, j.plan.Priority.Band, x.GetFor())
 }
 
+// adrift forgets which evicted attempts of a machine are on their way out: its node is taken for lost, so their job counts
+// them as gone, and has them elsewhere, though the machine may still be there.
+func (t *truth) adrift(node string) {
+	for _, m := range t.w.machines {
+		if m.id != node {
+			continue
+		}
+		for _, s := range m.slots { //order: each for itself
+			if t.out[s.task.Fence] {
+				t.gone[s.task.Fence] = true
+			}
+		}
+	}
+}
+
 // checkDisruption counts what of a stage is on its way out. It is exact as long as the placer has its memory, and the job
 // gives nothing back for other reasons that is still wanted: for nodes that it avoids, or as the part of a gang.
 func (t *truth) checkDisruption(j *job, stage uint32, plan *model.StagePlan) {
@@ -148,7 +163,7 @@ func (t *truth) checkDisruption(j *job, stage uint32, plan *model.StagePlan) {
 	var leaving uint64
 	for _, m := range w.machines {
 		for _, s := range m.slots { //order: counts
-			if s.task.JobUID == j.uid && s.task.Stage == stage && t.out[s.task.Fence] {
+			if s.task.JobUID == j.uid && s.task.Stage == stage && t.out[s.task.Fence] && !t.gone[s.task.Fence] {
 				leaving++
 			}
 		}

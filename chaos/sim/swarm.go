@@ -80,7 +80,7 @@ func Swarm(ctx context.Context, o SwarmOptions) SwarmResult {
 			if enough() {
 				break
 			}
-			work <- Options{Seed: k.Seed, Focus: k.Focus}
+			work <- Options{Seed: k.Seed, Focus: k.Focus, Steps: k.Steps}
 		}
 	}
 	draw := rand.New(rand.NewPCG(o.Base, 0x7377_6172_6d))

@@ -34,6 +34,7 @@ type truth struct {
 	limits         map[string][]limits // of queues, the newest last
 	nodes          map[string]*emptied
 	out            map[uint64]bool    // fences that were evicted
+	gone           map[uint64]bool    // of those, whose node was taken for lost before they had ended
 	asked          map[asked]int      // slots that jobs were asked to give up, by where
 	beaten         map[pair]bool      // who has evicted whom by priority
 	within         map[string]bool    // queues in which work has evicted other work of the same
@@ -107,7 +108,7 @@ func newTruth(w *world) *truth {
 		w: w, shadow: model.NewState(), behind: model.NewState(), jobs: map[uint64]*job{}, keys: map[string]uint64{}, tells: map[uint64]int{},
 		names: map[string]uint64{}, queues: map[string]bool{}, attempts: map[uint64]*attempt{},
 		launched: map[place]launch{}, lives: map[string]int{}, called: map[string][]*job{}, limits: map[string][]limits{},
-		nodes: map[string]*emptied{}, out: map[uint64]bool{}, asked: map[asked]int{}, granted: map[stageOf]uint64{}, within: map[string]bool{}, beaten: map[pair]bool{},
+		nodes: map[string]*emptied{}, out: map[uint64]bool{}, gone: map[uint64]bool{}, asked: map[asked]int{}, granted: map[stageOf]uint64{}, within: map[string]bool{}, beaten: map[pair]bool{},
 	}
 }
 
@@ -380,6 +381,8 @@ func (t *truth) heard(tr kit.Trace) {
 		t.crashed(tr, m)
 	case *msg.Granted:
 		t.granted[stageOf{uint64(m.Stage.Job), m.Stage.Stage}] += uint64(len(m.Slots))
+	case *msg.SlotsLost:
+		t.adrift(string(m.Node))
 	case *msg.Evict:
 		if j := t.jobs[uint64(m.Stage.Job)]; j != nil && j.queue == m.For.Queue {
 			t.within[j.queue] = true

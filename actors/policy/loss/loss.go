@@ -179,6 +179,17 @@ func (j *Judge) Waiting() int { return len(j.line) }
 // Knows reports whether a node is silent.
 func (j *Judge) Knows(id model.NodeID) bool { _, ok := j.silent[id]; return ok }
 
+// Back says that a node has been heard of that was late, or that nobody had heard yet. What has kept it silent may have kept
+// others, which will be heard in a moment: they have a grace.
+func (j *Judge) Back(now time.Time) {
+	if until := now.Add(j.rules.Grace); until.After(j.until) {
+		j.until = until
+	}
+}
+
+// Late reports whether the time of a node is over, and it is not lost yet.
+func (j *Judge) Late(id model.NodeID) bool { return j.silent[id] }
+
 func (j *Judge) rate() int {
 	if j.rules.Rate > 0 {
 		return j.rules.Rate
