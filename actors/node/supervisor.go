@@ -38,8 +38,6 @@ type Supervisor struct {
 	judging   bool // the timer judge is set
 	// awake is when it looked last, dozed when it found out that the process had stood still.
 	awake, dozed time.Time
-	// back is when a node was heard again, or for the first time, whose time was nearly over.
-	back     time.Time
 	isolated bool
 	period   poll.Period
 	beat     time.Duration
