@@ -38,10 +38,10 @@ type Supervisor struct {
 	judging   bool // the timer judge is set
 	// awake is when it looked last, dozed when it found out that the process had stood still.
 	awake, dozed time.Time
-	isolated bool
-	period   poll.Period
-	beat     time.Duration
-	told     msg.Nodes // to the gateway
+	isolated     bool
+	period       poll.Period
+	beat         time.Duration
+	told         msg.Nodes // to the gateway
 }
 
 // settleOver is the timer that ends the waiting of who can do without: jobs wait until each node has been heard or is lost.
