@@ -17,6 +17,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/actors/msg"
 	"github.com/troupe-sched/troupe/actors/policy/elect"
+	"github.com/troupe-sched/troupe/chaos/pause"
 	"github.com/troupe-sched/troupe/cluster/api"
 	"github.com/troupe-sched/troupe/cluster/masters"
 	"github.com/troupe-sched/troupe/cluster/natsd"
@@ -252,22 +253,11 @@ func (c *cell) up(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	for c.leader() == nil {
-		if !rest(ctx, time.Millisecond) {
+		if pause.For(ctx, time.Millisecond) != nil {
 			return fmt.Errorf("crowd: no master leads cell %s: %w", c.name, ctx.Err())
 		}
 	}
 	return nil
-}
-
-func rest(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 func (c *cell) close() {
@@ -279,7 +269,7 @@ func (c *cell) close() {
 
 // trouble strikes a cell of several masters: the leader resigns, or is stalled until another leads.
 func (c *cell) trouble(ctx context.Context, draw func(n int) int, struck *atomic.Int32) {
-	for rest(ctx, time.Duration(50+draw(200))*time.Millisecond) {
+	for pause.For(ctx, time.Duration(50+draw(200))*time.Millisecond) == nil {
 		leader := c.leader()
 		if leader == nil {
 			continue

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/chaos/history"
+	"github.com/troupe-sched/troupe/chaos/pause"
 	"github.com/troupe-sched/troupe/cluster/api"
 	"github.com/troupe-sched/troupe/cluster/client"
 	"github.com/troupe-sched/troupe/cluster/natsd"
@@ -253,7 +254,7 @@ func (l *life) client(ctx context.Context, c *cell, number int) error {
 	defer end()
 	random := rand.New(rand.NewPCG(l.seed, uint64(100+number)))
 	for i := range l.Ops {
-		if !rest(ctx, time.Duration(random.IntN(4))*time.Millisecond) {
+		if pause.For(ctx, time.Duration(random.IntN(4))*time.Millisecond) != nil {
 			return ctx.Err()
 		}
 		name := fmt.Sprint("job-", random.IntN(l.names()))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/model"
+	"github.com/troupe-sched/troupe/chaos/pause"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -108,15 +109,14 @@ func (d *run) run(ctx context.Context) (*Report, error) {
 	d.out.MasterBefore, d.out.EpochBefore, d.out.Attempts = d.before.GetMaster(), d.before.GetEpoch(), len(census.runs)
 	d.o.Say(fmt.Sprintf("%d attempts run on %d nodes; master %s, epoch %d", len(census.runs), d.before.GetNodesFresh(), d.out.MasterBefore, d.out.EpochBefore))
 
-	probing, stop := context.WithCancel(ctx)
-	defer stop()
+	probing, cancel := context.WithCancel(ctx)
 	p := &prober{run: d, warm: make(chan struct{})}
 	done := make(chan struct{})
 	go func() { defer close(done); p.probeAll(probing) }()
-	select {
-	case <-p.warm:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	stop := func() { cancel(); <-done }
+	defer stop()
+	if err := d.warm(ctx, p); err != nil {
+		return nil, err
 	}
 	reply, err := d.cell.Drill(ctx, &v1.DrillRequest{Kind: d.o.Kind, ForMs: d.o.For.Milliseconds(), Node: d.o.Node, Reason: d.o.Reason})
 	if err != nil {
@@ -125,7 +125,7 @@ func (d *run) run(ctx context.Context) (*Report, error) {
 	p.begun()
 	d.out.Target = reply.GetTarget()
 	d.o.Say(fmt.Sprintf("%s of %s for %v", d.o.Kind, d.out.Target, d.o.For))
-	if err := sleep(ctx, d.o.For); err != nil {
+	if err := pause.For(ctx, d.o.For); err != nil {
 		return nil, err
 	}
 	d.o.Say("the fault is over; waiting until all is as before")
@@ -134,9 +134,21 @@ func (d *run) run(ctx context.Context) (*Report, error) {
 	}
 	p.cool(ctx, d.o.Settle)
 	stop()
-	<-done
 	p.report(&d.out)
 	return d.compare(ctx, census)
+}
+
+// warm waits for the first probes: without them nothing could be said of placing.
+func (d *run) warm(ctx context.Context, p *prober) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, d.o.Settle, fmt.Errorf(
+		"drill: %d small jobs have not come to their end within %v, so no fault was begun; see why they wait (troupe job explain), or send none", warmUp, d.o.Settle))
+	defer cancel()
+	select {
+	case <-p.warm:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // back waits until the cell is as before.
@@ -153,7 +165,7 @@ func (d *run) back(ctx context.Context) error {
 			d.o.Say(fmt.Sprintf("it is not as before after %v: %v %v", d.o.Settle, s.GetState(), err))
 			return nil
 		}
-		if err := sleep(ctx, lookEvery); err != nil {
+		if err := pause.For(ctx, lookEvery); err != nil {
 			return err
 		}
 	}
@@ -170,20 +182,9 @@ func (d *run) compare(ctx context.Context, before *census) (*Report, error) {
 		if ctx.Err() != nil || time.Since(begun) > d.o.Settle {
 			return nil, fmt.Errorf("drill: after it: %w", err)
 		}
-		if err := sleep(ctx, lookEvery); err != nil {
+		if err := pause.For(ctx, lookEvery); err != nil {
 			return nil, err
 		}
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }
 

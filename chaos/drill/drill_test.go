@@ -3,6 +3,7 @@ package drill
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -93,5 +94,21 @@ func TestX8_EndsAreNoRestarts(t *testing.T) {
 	before.compare(after, r)
 	if r.Same != 0 || r.Ended != 2 || r.Restarted != 2 {
 		t.Errorf("one of two that are missing is done, one runs anew, one went with its job: %+v", r)
+	}
+}
+
+// A drill of a cell that places nothing says so, and begins no fault.
+func TestX8_ADrillWithoutRoomBeginsNothing(t *testing.T) {
+	cell, err := actors.Open(t.Context(), actors.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cell.Close(context.Background())
+	_, err = Run(t.Context(), &broken{cell, func() { t.Error("a fault was begun") }}, Options{
+		Kind: "partition", For: time.Millisecond, Every: time.Millisecond, Settle: 50 * time.Millisecond,
+		Probe: &v1.StageSpec{Name: "p", Driver: "func", Func: "nothing", Instances: 1},
+	})
+	if err == nil || !strings.Contains(err.Error(), "explain") {
+		t.Errorf("drilled without any node: %v", err)
 	}
 }

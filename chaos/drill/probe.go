@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/troupe-sched/troupe/chaos/pause"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -47,7 +49,7 @@ func (p *prober) probeAll(ctx context.Context) {
 		if n+1 == warmUp {
 			close(p.warm)
 		}
-		if sleep(ctx, time.Until(next)) != nil {
+		if pause.For(ctx, time.Until(next)) != nil {
 			return
 		}
 	}
@@ -55,7 +57,9 @@ func (p *prober) probeAll(ctx context.Context) {
 
 // probe submits one job, as often as it takes, and waits for its end.
 func (p *prober) probe(ctx context.Context, name string) bool {
-	job := &v1.JobSpec{Queue: p.o.Queue, Name: name, Labels: map[string]string{"drill": p.out.ID}, Stages: []*v1.StageSpec{proto.CloneOf(p.o.Probe)}}
+	// One that is left behind, because this program ended, ends by itself, but later than any drill.
+	limit := p.o.For + 2*p.o.Settle
+	job := &v1.JobSpec{Queue: p.o.Queue, Name: name, TimeLimit: limit.String(), Labels: map[string]string{"drill": p.out.ID}, Stages: []*v1.StageSpec{proto.CloneOf(p.o.Probe)}}
 	ask := func(call func(context.Context) error) bool {
 		one, cancel := context.WithTimeout(ctx, askMax)
 		defer cancel()
@@ -77,7 +81,7 @@ func (p *prober) probe(ctx context.Context, name string) bool {
 	}
 	for _, step := range []func(context.Context) error{submitted, ended} {
 		for !ask(step) {
-			if sleep(ctx, probePoll) != nil {
+			if pause.For(ctx, probePoll) != nil {
 				return false
 			}
 		}
@@ -85,7 +89,7 @@ func (p *prober) probe(ctx context.Context, name string) bool {
 	return true
 }
 
-var errRunning = fmt.Errorf("drill: the probe has not ended")
+var errRunning = errors.New("drill: the probe has not ended")
 
 // begun notes that the fault begins.
 func (p *prober) begun() {
@@ -105,7 +109,7 @@ func (p *prober) cool(ctx context.Context, most time.Duration) {
 		return len(p.ends)
 	}
 	want := count() + coolDown
-	for begun := time.Now(); count() < want && time.Since(begun) < most && sleep(ctx, probePoll) == nil; {
+	for begun := time.Now(); count() < want && time.Since(begun) < most && pause.For(ctx, probePoll) == nil; {
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/actors/journal"
+	"github.com/troupe-sched/troupe/chaos/pause"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
 )
 
@@ -113,20 +114,9 @@ func (b *bucket) take(ctx context.Context) {
 			b.tokens--
 			return
 		}
-		if pause(ctx, time.Millisecond) != nil {
+		if pause.For(ctx, time.Millisecond) != nil {
 			return
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/troupe-sched/troupe/actors/journal"
+	"github.com/troupe-sched/troupe/chaos/pause"
 	"github.com/troupe-sched/troupe/cluster/natsd"
 	"github.com/troupe-sched/troupe/cluster/store/jetstreamlog"
 )
@@ -234,7 +235,7 @@ func (j *jetStream) stepDown(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("no leader can be asked to step down: %w", errors.Join(ctx.Err(), err))
 		}
-		if err := pause(ctx, 100*time.Millisecond); err != nil {
+		if err := pause.For(ctx, 100*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/troupe-sched/troupe/actors/model"
 	"github.com/troupe-sched/troupe/chaos/cell"
 	"github.com/troupe-sched/troupe/chaos/load"
+	"github.com/troupe-sched/troupe/chaos/pause"
 	"github.com/troupe-sched/troupe/chaos/proc"
 	"github.com/troupe-sched/troupe/chaos/scenario"
 	"github.com/troupe-sched/troupe/cluster/api"
@@ -131,14 +132,14 @@ func (m *measurement) run(ctx context.Context) (*Report, error) {
 // strike kills one leader after another.
 func (m *measurement) strike(ctx context.Context) error {
 	for i := range m.o.Kills {
-		if err := wait(ctx, m.o.Pause); err != nil {
+		if err := pause.For(ctx, m.o.Pause); err != nil {
 			return err
 		}
 		if err := m.killOne(ctx, i); err != nil {
 			return fmt.Errorf("kill %d: %w", i+1, err)
 		}
 	}
-	return wait(ctx, m.o.Pause)
+	return pause.For(ctx, m.o.Pause)
 }
 
 func (m *measurement) killOne(ctx context.Context, i int) error {
@@ -192,7 +193,7 @@ func (m *measurement) nextLeader(ctx context.Context, epoch uint64) (time.Time, 
 		if err == nil && status.GetEpoch() > epoch {
 			return time.Now(), nil
 		}
-		if err := wait(ctx, askEvery); err != nil {
+		if err := pause.For(ctx, askEvery); err != nil {
 			return time.Time{}, err
 		}
 	}
@@ -237,7 +238,7 @@ func (m *measurement) ended(ctx context.Context, ack load.Ack, deadline time.Tim
 		case time.Now().After(deadline) || ctx.Err() != nil:
 			return fmt.Sprintf("it has not ended: %v %v", s.GetPhase(), err)
 		}
-		_ = wait(ctx, askEvery)
+		_ = pause.For(ctx, askEvery)
 	}
 }
 
@@ -300,16 +301,5 @@ const violationsMax = 20
 func (m *measurement) violation(format string, args ...any) {
 	if len(m.out.Violations) < violationsMax {
 		m.out.Violations = append(m.out.Violations, fmt.Sprintf(format, args...))
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
 	}
 }

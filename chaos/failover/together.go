@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/troupe-sched/troupe/chaos/cell"
+	"github.com/troupe-sched/troupe/chaos/pause"
 	"github.com/troupe-sched/troupe/cluster/store/jetstreamlog"
 )
 
@@ -36,7 +37,7 @@ func (m *measurement) join(ctx context.Context, leader *cell.Part) error {
 				return err
 			}
 		}
-		if wait(ctx, 100*time.Millisecond) != nil {
+		if pause.For(ctx, 100*time.Millisecond) != nil {
 			return fmt.Errorf("the server of %s does not become the stream's leader: %v", leader.ID, err)
 		}
 	}

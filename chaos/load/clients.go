@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/chaos/history"
+	"github.com/troupe-sched/troupe/chaos/pause"
 	"github.com/troupe-sched/troupe/cluster/api"
 )
 
@@ -23,7 +24,7 @@ const (
 func (l *Load) client(ctx context.Context, number int) {
 	r := rand.New(rand.NewPCG(uint64(number), 0x636c69))
 	asks := history.Client{Number: number, Cell: l.cell, Now: func() int64 { return int64(time.Since(l.begun)) }}
-	for wait(ctx, l.w.Think.Std()/2+time.Duration(r.Int64N(int64(l.w.Think)+1))) {
+	for pause.For(ctx, l.w.Think.Std()/2+time.Duration(r.Int64N(int64(l.w.Think)+1))) == nil {
 		name := fmt.Sprintf("%sshared-%d-%d", l.files.Prefix, time.Since(l.begun)/namesFor, r.IntN(namesMany))
 		// It ends by its own time: an answer that comes after the end of the load is still an answer.
 		calling, cancel := context.WithTimeout(context.WithoutCancel(ctx), callWithin)
@@ -41,17 +42,6 @@ func (l *Load) client(ctx context.Context, number int) {
 			l.keep(asks.Stop(calling, api.DefaultQueue, name, 0))
 		}
 		cancel()
-	}
-}
-
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
 	}
 }
 

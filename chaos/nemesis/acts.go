@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupe-sched/troupe/chaos/cell"
 	"github.com/troupe-sched/troupe/chaos/link"
+	"github.com/troupe-sched/troupe/chaos/pause"
 	"github.com/troupe-sched/troupe/chaos/proc"
 	"github.com/troupe-sched/troupe/chaos/scenario"
 	"github.com/troupe-sched/troupe/cluster/store/jetstreamlog"
@@ -217,7 +218,7 @@ func stepDown(e *effort) error {
 			asking, cancel := context.WithTimeout(ctx, every)
 			_, _ = e.nemesis.cell.Conn().RequestWithContext(asking, subject, nil)
 			cancel()
-			if !wait(ctx, every) {
+			if pause.For(ctx, every) != nil {
 				return nil
 			}
 		}
@@ -230,11 +231,11 @@ func stepDown(e *effort) error {
 func reconnect(e *effort) error {
 	for range e.fault.Times {
 		e.while(func(ctx context.Context) error {
-			for wait(ctx, 0) {
+			for pause.For(ctx, 0) == nil {
 				// One that is refused or gets no answer comes again: there is no other way to behave for a client.
 				nc, err := e.nemesis.cell.Dial("storm", nats.NoReconnect())
 				if err != nil {
-					wait(ctx, 100*time.Millisecond)
+					_ = pause.For(ctx, 100*time.Millisecond)
 					continue
 				}
 				asking, cancel := context.WithTimeout(ctx, 5*time.Second)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/troupe-sched/troupe/chaos/pause"
 	"github.com/troupe-sched/troupe/chaos/scenario"
 	"github.com/troupe-sched/troupe/cluster/api"
 	v1 "github.com/troupe-sched/troupe/protos/v1"
@@ -68,13 +69,13 @@ func RunLive(ctx context.Context, c api.Cell, seed uint64, start time.Time, plan
 			defer all.Done()
 			s := &strikes[i]
 			s.Fault = f
-			if !wait(ctx, time.Until(start.Add(f.At.Std()))) {
+			if pause.For(ctx, time.Until(start.Add(f.At.Std()))) != nil {
 				s.Skipped = "the run ended before"
 				return
 			}
 			s.Begun = time.Now()
 			s.Parts, s.Failed = ask(ctx, c, f, rand.New(rand.NewPCG(seed, uint64(i))))
-			wait(ctx, time.Until(s.Begun.Add(f.For.Std())))
+			_ = pause.For(ctx, time.Until(s.Begun.Add(f.For.Std())))
 			s.Ended = time.Now()
 		}()
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/troupe-sched/troupe/chaos/cell"
+	"github.com/troupe-sched/troupe/chaos/pause"
 	"github.com/troupe-sched/troupe/chaos/proc"
 	"github.com/troupe-sched/troupe/chaos/scenario"
 )
@@ -59,7 +60,7 @@ func (n *Nemesis) Run(ctx context.Context, start time.Time, plan []scenario.Faul
 		go func() {
 			defer all.Done()
 			strikes[i] = Strike{Fault: f}
-			if wait(ctx, time.Until(start.Add(f.At.Std()))) {
+			if pause.For(ctx, time.Until(start.Add(f.At.Std()))) == nil {
 				n.strike(ctx, &strikes[i], rand.New(rand.NewPCG(n.seed, uint64(i))))
 			} else {
 				strikes[i].Skipped = "the run ended before"
@@ -68,18 +69,6 @@ func (n *Nemesis) Run(ctx context.Context, start time.Time, plan []scenario.Faul
 	}
 	all.Wait()
 	return strikes
-}
-
-// wait waits for d; false if ctx ended first.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }
 
 // target is whom a fault strikes: a part, or one process behind it.
@@ -117,7 +106,7 @@ func (n *Nemesis) strike(ctx context.Context, s *Strike, r *rand.Rand) {
 	e.ctx, e.stop = context.WithCancel(ctx)
 	err = a.do(e)
 	if err == nil {
-		wait(ctx, time.Until(s.Begun.Add(s.Fault.For.Std())))
+		_ = pause.For(ctx, time.Until(s.Begun.Add(s.Fault.For.Std())))
 	}
 	e.stop()
 	e.during.Wait()
